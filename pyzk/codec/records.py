@@ -1,0 +1,139 @@
+"""Records shared by requests, replies and txns: headers, the handshake, ACL entries, Stat, watch events.
+
+Source: docs/protocol/client-protocol.md sections 2, 3, 4 and 7.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+from pyzk.codec.jute import BUFFER, INT, LONG, STRING, Reader, Record, pack_boolean, vector_of
+
+
+@dataclass(slots=True)
+class ACL(Record):
+    """One entry of an access control list."""
+
+    FIELDS = (INT, STRING, STRING)
+    perms: int
+    scheme: bytes | None
+    id: bytes | None
+
+
+ACLS = vector_of(ACL.field())
+STRINGS = vector_of(STRING)
+
+
+def open_acl() -> list[ACL]:
+    """A new list that allows everything to everybody (`world:anyone:cdrwa`)."""
+    return [ACL(31, b"world", b"anyone")]
+
+
+@dataclass(slots=True)
+class Stat(Record):
+    """What a client sees of a znode besides its data; 68 bytes. Times in ms since 1970."""
+
+    FIELDS = (LONG, LONG, LONG, LONG, INT, INT, INT, LONG, INT, INT, LONG)
+    czxid: int
+    mzxid: int
+    ctime: int
+    mtime: int
+    version: int
+    cversion: int
+    aversion: int
+    ephemeral_owner: int
+    data_length: int
+    num_children: int
+    pzxid: int
+
+
+@dataclass(slots=True)
+class RequestHeader(Record):
+    """First eight bytes of every request after the handshake."""
+
+    FIELDS = (INT, INT)
+    xid: int
+    type: int
+
+
+@dataclass(slots=True)
+class ReplyHeader(Record):
+    """First sixteen bytes of every reply; with `err` other than 0 there is no body."""
+
+    FIELDS = (INT, LONG, INT)
+    xid: int
+    zxid: int
+    err: int
+
+
+@dataclass(slots=True)
+class WatcherEvent(Record):
+    """Body of a notification (xid -1)."""
+
+    FIELDS = (INT, INT, STRING)
+    type: int
+    state: int
+    path: bytes | None
+
+
+@dataclass(slots=True)
+class ClientInfo(Record):
+    """One identity of a connection, as whoAmI shows it."""
+
+    FIELDS = (STRING, STRING)
+    scheme: bytes | None
+    user: bytes | None
+
+
+@dataclass(slots=True)
+class ConnectRequest(Record):
+    """First frame of a client. `read_only` is None for clients up to 3.3, which do not send that byte."""
+
+    FIELDS = (INT, LONG, INT, LONG, BUFFER)
+    protocol_version: int
+    last_zxid_seen: int
+    timeout_ms: int
+    session_id: int
+    password: bytes | None
+    read_only: bool | None = None
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Self:
+        """Take the fields, and the readOnly byte if there is one. Raises DecodeError."""
+        request = cls(*[field.read(reader) for field in cls.FIELDS])
+        if reader.remaining:
+            request.read_only = reader.boolean()
+        return request
+
+    def encode(self) -> bytes:
+        """The record's bytes, without the readOnly byte when `read_only` is None."""
+        return _with_read_only(self)
+
+
+@dataclass(slots=True)
+class ConnectResponse(Record):
+    """Answer to a ConnectRequest: `timeout_ms` 0 means that the session is not valid."""
+
+    FIELDS = (INT, INT, LONG, BUFFER)
+    protocol_version: int
+    timeout_ms: int
+    session_id: int
+    password: bytes | None
+    read_only: bool | None = None
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Self:
+        """Take the fields, and the readOnly byte if there is one. Raises DecodeError."""
+        response = cls(*[field.read(reader) for field in cls.FIELDS])
+        if reader.remaining:
+            response.read_only = reader.boolean()
+        return response
+
+    def encode(self) -> bytes:
+        """The record's bytes, without the readOnly byte when `read_only` is None."""
+        return _with_read_only(self)
+
+
+def _with_read_only(record: ConnectRequest | ConnectResponse) -> bytes:
+    names = type(record).__match_args__
+    head = b"".join([field.write(getattr(record, name)) for field, name in zip(record.FIELDS, names, strict=False)])
+    return head if record.read_only is None else head + pack_boolean(record.read_only)

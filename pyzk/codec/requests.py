@@ -1,0 +1,245 @@
+"""Request records, one per opcode, and the table that finds them.
+
+Source: docs/protocol/client-protocol.md sections 4, 6 and 8.
+"""
+
+from dataclasses import dataclass, field
+from typing import Self
+
+from pyzk.codec.jute import BOOL, BUFFER, INT, LONG, STRING, Reader, Record
+from pyzk.codec.opcodes import OpCode
+from pyzk.codec.records import ACL, ACLS, STRINGS
+from pyzk.errors import DecodeError
+
+
+@dataclass(slots=True)
+class EmptyRequest(Record):
+    """ping, whoAmI, closeSession: no body; whatever is there is ignored."""
+
+
+@dataclass(slots=True)
+class CreateRequest(Record):
+    """create, create2 and createContainer. `flags` is a CreateMode."""
+
+    FIELDS = (STRING, BUFFER, ACLS, INT)
+    path: bytes | None
+    data: bytes | None
+    acl: list[ACL] | None
+    flags: int
+
+
+@dataclass(slots=True)
+class CreateTTLRequest(Record):
+    """createTTL; `ttl_ms` counts from the last change of the data."""
+
+    FIELDS = (STRING, BUFFER, ACLS, INT, LONG)
+    path: bytes | None
+    data: bytes | None
+    acl: list[ACL] | None
+    flags: int
+    ttl_ms: int
+
+
+@dataclass(slots=True)
+class PathVersionRequest(Record):
+    """delete and check: a path and the expected version, -1 for any."""
+
+    FIELDS = (STRING, INT)
+    path: bytes | None
+    version: int
+
+
+@dataclass(slots=True)
+class PathWatchRequest(Record):
+    """exists, getData, getChildren, getChildren2: a path and whether to leave a watch."""
+
+    FIELDS = (STRING, BOOL)
+    path: bytes | None
+    watch: bool
+
+
+@dataclass(slots=True)
+class PathRequest(Record):
+    """getACL, sync, getEphemerals, getAllChildrenNumber, deleteContainer: a path (or prefix) alone."""
+
+    FIELDS = (STRING,)
+    path: bytes | None
+
+
+@dataclass(slots=True)
+class SetDataRequest(Record):
+    """setData; `version` -1 for any."""
+
+    FIELDS = (STRING, BUFFER, INT)
+    path: bytes | None
+    data: bytes | None
+    version: int
+
+
+@dataclass(slots=True)
+class SetACLRequest(Record):
+    """setACL; `version` is compared with aversion, -1 for any."""
+
+    FIELDS = (STRING, ACLS, INT)
+    path: bytes | None
+    acl: list[ACL] | None
+    version: int
+
+
+@dataclass(slots=True)
+class PathTypeRequest(Record):
+    """checkWatches, removeWatches (a WatcherType) and addWatch (an AddWatchMode)."""
+
+    FIELDS = (STRING, INT)
+    path: bytes | None
+    type: int
+
+
+@dataclass(slots=True)
+class ReconfigRequest(Record):
+    """reconfig: either joining and leaving servers or the whole new membership."""
+
+    FIELDS = (STRING, STRING, STRING, LONG)
+    joining_servers: bytes | None
+    leaving_servers: bytes | None
+    new_members: bytes | None
+    config_id: int
+
+
+@dataclass(slots=True)
+class SetWatchesRequest(Record):
+    """setWatches: the watches that a client had before it reconnected."""
+
+    FIELDS = (LONG, STRINGS, STRINGS, STRINGS)
+    relative_zxid: int
+    data_watches: list[bytes | None] | None
+    exist_watches: list[bytes | None] | None
+    child_watches: list[bytes | None] | None
+
+
+@dataclass(slots=True)
+class SetWatches2Request(Record):
+    """setWatches2: as setWatches, with the persistent ones."""
+
+    FIELDS = (LONG, STRINGS, STRINGS, STRINGS, STRINGS, STRINGS)
+    relative_zxid: int
+    data_watches: list[bytes | None] | None
+    exist_watches: list[bytes | None] | None
+    child_watches: list[bytes | None] | None
+    persistent_watches: list[bytes | None] | None
+    persistent_recursive_watches: list[bytes | None] | None
+
+
+@dataclass(slots=True)
+class AuthRequest(Record):
+    """auth: credentials of one scheme; `type` is ignored."""
+
+    FIELDS = (INT, STRING, BUFFER)
+    type: int
+    scheme: bytes | None
+    auth: bytes | None
+
+
+@dataclass(slots=True)
+class SaslRequest(Record):
+    """sasl: one token of the exchange."""
+
+    FIELDS = (BUFFER,)
+    token: bytes | None
+
+
+@dataclass(slots=True)
+class CreateSessionRequest(Record):
+    """createSession, internal: the negotiated timeout."""
+
+    FIELDS = (INT,)
+    timeout_ms: int
+
+
+@dataclass(slots=True)
+class MultiHeader(Record):
+    """Stands before every op of a multi and, with `done`, behind the last."""
+
+    FIELDS = (INT, BOOL, INT)
+    type: int
+    done: bool
+    err: int
+
+
+MULTI_END = MultiHeader(-1, done=True, err=-1)
+
+
+@dataclass(slots=True)
+class MultiRequest(Record):
+    """multi and multiRead: (opcode, record) pairs in order."""
+
+    ops: list[tuple[int, Record]] = field(default_factory=list)
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Self:
+        """Take ops up to the end mark. Raises DecodeError, also for an opcode that no multi can hold."""
+        ops: list[tuple[int, Record]] = []
+        header = MultiHeader.decode(reader)
+        while not header.done:
+            kind = MULTI_REQUESTS.get(header.type)
+            if kind is None:
+                raise DecodeError(f"opcode {header.type} inside a multi")
+            ops.append((header.type, kind.decode(reader)))
+            header = MultiHeader.decode(reader)
+        return cls(ops)
+
+    def encode(self) -> bytes:
+        """The ops, each behind its header, and the end mark."""
+        parts = [MultiHeader(opcode, done=False, err=-1).encode() + record.encode() for opcode, record in self.ops]
+        return b"".join(parts) + MULTI_END.encode()
+
+
+REQUESTS: dict[int, type[Record]] = {
+    OpCode.CREATE: CreateRequest,
+    OpCode.DELETE: PathVersionRequest,
+    OpCode.EXISTS: PathWatchRequest,
+    OpCode.GET_DATA: PathWatchRequest,
+    OpCode.SET_DATA: SetDataRequest,
+    OpCode.GET_ACL: PathRequest,
+    OpCode.SET_ACL: SetACLRequest,
+    OpCode.GET_CHILDREN: PathWatchRequest,
+    OpCode.SYNC: PathRequest,
+    OpCode.PING: EmptyRequest,
+    OpCode.GET_CHILDREN2: PathWatchRequest,
+    OpCode.CHECK: PathVersionRequest,
+    OpCode.MULTI: MultiRequest,
+    OpCode.CREATE2: CreateRequest,
+    OpCode.RECONFIG: ReconfigRequest,
+    OpCode.CHECK_WATCHES: PathTypeRequest,
+    OpCode.REMOVE_WATCHES: PathTypeRequest,
+    OpCode.CREATE_CONTAINER: CreateRequest,
+    OpCode.DELETE_CONTAINER: PathRequest,
+    OpCode.CREATE_TTL: CreateTTLRequest,
+    OpCode.MULTI_READ: MultiRequest,
+    OpCode.AUTH: AuthRequest,
+    OpCode.SET_WATCHES: SetWatchesRequest,
+    OpCode.SASL: SaslRequest,
+    OpCode.GET_EPHEMERALS: PathRequest,
+    OpCode.GET_ALL_CHILDREN_NUMBER: PathRequest,
+    OpCode.SET_WATCHES2: SetWatches2Request,
+    OpCode.ADD_WATCH: PathTypeRequest,
+    OpCode.WHO_AM_I: EmptyRequest,
+    OpCode.CREATE_SESSION: CreateSessionRequest,
+    OpCode.CLOSE_SESSION: EmptyRequest,
+}
+
+MULTI_REQUESTS: dict[int, type[Record]] = {
+    opcode: REQUESTS[opcode]
+    for opcode in (
+        OpCode.CREATE,
+        OpCode.CREATE2,
+        OpCode.CREATE_CONTAINER,
+        OpCode.CREATE_TTL,
+        OpCode.DELETE,
+        OpCode.SET_DATA,
+        OpCode.CHECK,
+        OpCode.GET_DATA,
+        OpCode.GET_CHILDREN,
+    )
+}
+"""What a multi (writes) or a multiRead (getData, getChildren) may hold; which of the two is checked by the server."""

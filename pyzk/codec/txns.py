@@ -1,0 +1,237 @@
+"""Txns: what the log holds, what a PROPOSAL carries, and what `tree.apply` applies.
+
+A txn is its header, a record by type, and, when digests are on, the digest of the tree after it.
+Source: docs/protocol/client-protocol.md section 10, docs/protocol/storage.md section 3.
+"""
+
+from dataclasses import dataclass
+from struct import Struct
+from typing import Self
+
+from pyzk.codec.jute import BOOL, BUFFER, INT, LONG, STRING, Reader, Record, vector_of
+from pyzk.codec.opcodes import OpCode
+from pyzk.codec.records import ACL, ACLS, STRINGS
+from pyzk.errors import DecodeError
+
+TXN_HEADER = Struct(">qiqqi")
+TXN_DIGEST = Struct(">iQ")
+DIGEST_VERSION = 2
+
+TXN_STRING_MAX = 0x7FFFFFFF
+"""Strings in a txn are limited by the record that holds them, not by jute.maxbuffer."""
+
+
+@dataclass(slots=True)
+class TxnHeader(Record):
+    """Session, its cxid, zxid, leader's wall clock (ms since 1970) and type of a txn; 32 bytes."""
+
+    FIELDS = (LONG, INT, LONG, LONG, INT)
+    client_id: int
+    cxid: int
+    zxid: int
+    time_ms: int
+    type: int
+
+
+@dataclass(slots=True)
+class TxnDigest(Record):
+    """Digest of the tree after a txn; `tree_digest` is unsigned."""
+
+    version: int
+    tree_digest: int
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Self:
+        """Twelve bytes. Raises DecodeError."""
+        return cls(*TXN_DIGEST.unpack_from(reader.source, reader.take(TXN_DIGEST.size)))
+
+    def encode(self) -> bytes:
+        """Twelve bytes."""
+        return TXN_DIGEST.pack(self.version, self.tree_digest)
+
+
+@dataclass(slots=True)
+class CreateTxn(Record):
+    """A new znode. `parent_cversion` -1 (old logs lack the field) means the parent's own plus one."""
+
+    FIELDS = (STRING, BUFFER, ACLS, BOOL, INT)
+    path: bytes
+    data: bytes | None
+    acl: list[ACL] | None
+    ephemeral: bool
+    parent_cversion: int = -1
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Self:
+        """Take the record; the form without parentCVersion is accepted. Raises DecodeError."""
+        record = cls(*[field.read(reader) for field in cls.FIELDS[:4]])
+        if reader.remaining >= 4:
+            record.parent_cversion = reader.int32()
+        return record
+
+
+@dataclass(slots=True)
+class CreateContainerTxn(Record):
+    """A new container znode."""
+
+    FIELDS = (STRING, BUFFER, ACLS, INT)
+    path: bytes
+    data: bytes | None
+    acl: list[ACL] | None
+    parent_cversion: int
+
+
+@dataclass(slots=True)
+class CreateTTLTxn(Record):
+    """A new znode with a time to live."""
+
+    FIELDS = (STRING, BUFFER, ACLS, INT, LONG)
+    path: bytes
+    data: bytes | None
+    acl: list[ACL] | None
+    parent_cversion: int
+    ttl_ms: int
+
+
+@dataclass(slots=True)
+class DeleteTxn(Record):
+    """delete and deleteContainer."""
+
+    FIELDS = (STRING,)
+    path: bytes
+
+
+@dataclass(slots=True)
+class SetDataTxn(Record):
+    """setData and reconfig; `version` is the new one."""
+
+    FIELDS = (STRING, BUFFER, INT)
+    path: bytes
+    data: bytes | None
+    version: int
+
+
+@dataclass(slots=True)
+class SetACLTxn(Record):
+    """setACL; `version` is the new aversion."""
+
+    FIELDS = (STRING, ACLS, INT)
+    path: bytes
+    acl: list[ACL] | None
+    version: int
+
+
+@dataclass(slots=True)
+class CheckVersionTxn(Record):
+    """check, only inside a multi; `version` is the znode's plus one."""
+
+    FIELDS = (STRING, INT)
+    path: bytes
+    version: int
+
+
+@dataclass(slots=True)
+class CreateSessionTxn(Record):
+    """A new session."""
+
+    FIELDS = (INT,)
+    timeout_ms: int
+
+
+@dataclass(slots=True)
+class CloseSessionTxn(Record):
+    """The end of a session; `paths` are its ephemeral znodes, None when the log does not list them."""
+
+    FIELDS = (STRINGS,)
+    paths: list[bytes] | None
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Self:
+        """Take the list; nothing at all (logs from before 3.6) is None. Raises DecodeError."""
+        return cls(STRINGS.read(reader) if reader.remaining else None)
+
+    def encode(self) -> bytes:
+        """The list, or nothing for None."""
+        return b"" if self.paths is None else STRINGS.write(self.paths)
+
+
+@dataclass(slots=True)
+class ErrorTxn(Record):
+    """A request that failed: it takes a zxid and changes nothing."""
+
+    FIELDS = (INT,)
+    err: int
+
+
+@dataclass(slots=True)
+class SubTxn(Record):
+    """One op of a multi: its type and encoded record."""
+
+    FIELDS = (INT, BUFFER)
+    type: int
+    data: bytes
+
+
+@dataclass(slots=True)
+class MultiTxn(Record):
+    """All ops of a multi, applied in one step; if any is of type -1, none is applied."""
+
+    FIELDS = (vector_of(SubTxn.field()),)
+    txns: list[SubTxn]
+
+
+TXNS: dict[int, type[Record]] = {
+    OpCode.CREATE_SESSION: CreateSessionTxn,
+    OpCode.CLOSE_SESSION: CloseSessionTxn,
+    OpCode.ERROR: ErrorTxn,
+    OpCode.CREATE: CreateTxn,
+    OpCode.CREATE2: CreateTxn,
+    OpCode.CREATE_CONTAINER: CreateContainerTxn,
+    OpCode.CREATE_TTL: CreateTTLTxn,
+    OpCode.DELETE: DeleteTxn,
+    OpCode.DELETE_CONTAINER: DeleteTxn,
+    OpCode.SET_DATA: SetDataTxn,
+    OpCode.RECONFIG: SetDataTxn,
+    OpCode.SET_ACL: SetACLTxn,
+    OpCode.CHECK: CheckVersionTxn,
+    OpCode.MULTI: MultiTxn,
+}
+
+
+@dataclass(slots=True)
+class Txn(Record):
+    """One txn, decoded."""
+
+    header: TxnHeader
+    record: Record
+    digest: TxnDigest | None = None
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Self:
+        """Take header, record and, if there are bytes left, the digest. Raises DecodeError."""
+        header = TxnHeader(*TXN_HEADER.unpack_from(reader.source, reader.take(TXN_HEADER.size)))
+        kind = TXNS.get(header.type)
+        if kind is None:
+            raise DecodeError(f"txn 0x{header.zxid:x} has the unknown type {header.type}")
+        record = kind.decode(reader)
+        return cls(header, record, TxnDigest.decode(reader) if reader.remaining >= TXN_DIGEST.size else None)
+
+    def encode(self) -> bytes:
+        """The bytes of a log record's payload and of a PROPOSAL's."""
+        header = self.header
+        head = TXN_HEADER.pack(header.client_id, header.cxid, header.zxid, header.time_ms, header.type)
+        tail = b"" if self.digest is None else self.digest.encode()
+        return head + self.record.encode() + tail
+
+
+def decode_txn(data: bytes) -> Txn:
+    """Decode one txn from the whole of `data`. Raises DecodeError."""
+    return Txn.decode(Reader(data, string_max=TXN_STRING_MAX))
+
+
+def decode_sub_txn(sub: SubTxn) -> Record:
+    """The record of one op of a multi. Raises DecodeError."""
+    kind = TXNS.get(sub.type)
+    if kind is None:
+        raise DecodeError(f"a multi holds the unknown type {sub.type}")
+    return kind.decode(Reader(sub.data, string_max=TXN_STRING_MAX))
