@@ -1,0 +1,66 @@
+"""Znode paths: what a valid one looks like, and how it splits.
+
+Paths are raw UTF-8 bytes, as they came over the wire; the root is b"/" and has no other name.
+Source: docs/protocol/client-protocol.md section 5.10. Nothing here looks at the tree.
+"""
+
+import re
+from collections.abc import Iterator
+
+from pyzk.errors import BadArgumentsError
+
+ROOT = b"/"
+
+# One or more components of printable ASCII, none of them "." or "..": nearly every path there is.
+_PLAIN = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[ -.0-~]+)+")
+_RELATIVE = re.compile(r"/\.{1,2}(?:/|\Z)")
+# Per UTF-16 unit, as in Apache: what lies beyond the BMP is two surrogates there, and those are not allowed.
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff\U00010000-\U0010ffff]")
+
+
+def validate(path: bytes) -> None:
+    """Let a well-formed absolute path pass. Raises BadArgumentsError for any other."""
+    if _PLAIN.fullmatch(path) or path == ROOT:
+        return
+    if not path.startswith(b"/") or path.endswith(b"/") or b"//" in path:
+        raise BadArgumentsError(f"path {path!r} must begin with a slash, end without one and have no empty component")
+    try:
+        text = path.decode()
+    except UnicodeDecodeError as error:
+        raise BadArgumentsError(f"path {path!r} is not UTF-8") from error
+    if _RELATIVE.search(text):
+        raise BadArgumentsError(f"path {path!r} has a relative component")
+    if _FORBIDDEN.search(text):
+        raise BadArgumentsError(f"path {path!r} has a character that is not allowed")
+
+
+def require_slash(path: bytes) -> None:
+    """The first, coarse test of create and delete: it comes before everything else, `validate` later or never.
+
+    Raises:
+        BadArgumentsError: no slash in the path, or a NUL.
+    """
+    if b"/" not in path or b"\0" in path:
+        raise BadArgumentsError(f"path {path!r} has no slash or has a NUL")
+
+
+def parent_of(path: bytes) -> bytes:
+    """What stands before the last slash; the root for its children and for itself."""
+    return path[: path.rindex(b"/")] or ROOT
+
+
+def name_of(path: bytes) -> bytes:
+    """What stands behind the last slash; empty for the root."""
+    return path[path.rindex(b"/") + 1 :]
+
+
+def child_of(parent: bytes, name: bytes) -> bytes:
+    """The path of `name` below `parent`."""
+    return parent + name if parent == ROOT else b"%b/%b" % (parent, name)
+
+
+def ancestors(path: bytes) -> Iterator[bytes]:
+    """Parent, grandparent and so on up to the root, which has none itself."""
+    while path != ROOT:
+        path = parent_of(path)
+        yield path
