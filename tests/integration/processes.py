@@ -1,0 +1,159 @@
+"""Server processes for tests: write a zoo.cfg, start, wait until it serves, stop by process id.
+
+`PyzkServer` runs this project's `pyzk-server`; tests/interop/apache.py adds Apache's over the same base.
+"""
+
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Self
+
+START_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 15.0
+# Below the kernel's range for outgoing connections: a client that retries a port of that range while its server is
+# down may connect to itself.
+PORTS = range(24000, 25000)
+
+
+class NotServingError(Exception):
+    """A server ended, or did not begin to serve in time."""
+
+
+def eventually(condition: Callable[[], object], what: str, timeout_s: float = START_TIMEOUT_S) -> None:
+    """Poll until `condition()` is true.
+
+    Raises:
+        NotServingError: naming `what`, when it is still false after `timeout_s`.
+    """
+    pause = threading.Event()
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise NotServingError(f"not within {timeout_s} s: {what}")
+        pause.wait(0.02)
+
+
+def free_port() -> int:
+    for _ in range(200):
+        port = random.choice(PORTS)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise NotServingError(f"no free port in {PORTS}")
+
+
+def four_letter_word(port: int, word: str, timeout_s: float = 5.0) -> str:
+    """The answer to an administrative word; empty when nobody listens."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout_s) as connection:
+            connection.sendall(word.encode())
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    except OSError:
+        return ""
+
+
+class ServerProcess:
+    """One standalone server on loopback in a folder of its own: zoo.cfg, data/, server.log."""
+
+    def __init__(self, folder: Path, port: int = 0, settings: Mapping[str, object] | None = None) -> None:
+        self.folder = folder
+        self.port = port or free_port()
+        self.data_dir = folder / "data"
+        self.config_path = folder / "zoo.cfg"
+        self.log_path = folder / "server.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self.configure(settings or {})
+
+    def configure(self, settings: Mapping[str, object]) -> None:
+        """Write zoo.cfg; takes effect at the next start. A setting of None is left out."""
+        lines: dict[str, object] = {
+            "tickTime": 2000,
+            "dataDir": self.data_dir,
+            "clientPort": self.port,
+            "clientPortAddress": "127.0.0.1",
+            "maxClientCnxns": 0,
+            "4lw.commands.whitelist": "*",
+            "admin.enableServer": "false",
+            **settings,
+        }
+        text = "".join(f"{key}={value}\n" for key, value in lines.items() if value is not None)
+        self.config_path.write_text(text)
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def hosts(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> Self:
+        assert self.process is None
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        eventually(self._serves_or_ended, f"an answer from {self.command()[0]} on port {self.port}\n{self.log_tail()}")
+        if self.process.poll() is not None:
+            code = self.process.returncode
+            self.process = None
+            raise NotServingError(f"ended with {code} before it served:\n{self.log_tail()}")
+        return self
+
+    def _serves_or_ended(self) -> bool:
+        assert self.process is not None
+        return self.process.poll() is not None or "Mode: " in four_letter_word(self.port, "srvr")
+
+    def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
+        """End the process by a signal and wait for it; its return code (0 when it was not running)."""
+        if self.process is None:
+            return 0
+        process, self.process = self.process, None
+        process.send_signal(with_signal)
+        try:
+            return process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+    def kill(self) -> None:
+        self.stop(signal.SIGKILL)
+
+    def restart(self) -> Self:
+        self.stop()
+        return self.start()
+
+    def log_tail(self, lines: int = 30) -> str:
+        if not self.log_path.exists():
+            return ""
+        return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class PyzkServer(ServerProcess):
+    """`pyzk-server` of the environment that runs the tests; `prefix` goes before the command (strace, for one)."""
+
+    prefix: tuple[str, ...] = ()
+
+    def command(self) -> list[str]:
+        program = Path(sys.executable).parent / "pyzk-server"
+        return [*self.prefix, str(program), "--config", str(self.config_path)]

@@ -1,0 +1,103 @@
+"""Apache's own servers as a peer to compare with: Debian's 3.8.0 and Maven's 3.9.5.
+
+Nothing is installed into the system. Maven's artifacts land in a cache outside the repository: $PYZK_CACHE, else
+~/.cache/pyzk. Where Java, the package or the registry is missing, `UnavailableError` says which.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.integration.processes import ServerProcess
+
+DEBIAN_JAR = Path("/usr/share/java/zookeeper.jar")
+RELEASE = "3.9.5"
+VERSIONS = ("3.8", "3.9")
+MAIN_CLASS = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+# zookeeper's own artifact calls these three "provided", yet neither the server nor its shell starts without them.
+ARTIFACTS = (
+    f"org.apache.zookeeper:zookeeper:{RELEASE}",
+    "io.dropwizard.metrics:metrics-core:4.1.12.1",
+    "org.xerial.snappy:snappy-java:1.1.10.5",
+    "commons-cli:commons-cli:1.5.0",
+)
+JVM_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8")
+
+
+class UnavailableError(Exception):
+    """A tool that this comparison needs is missing here; the message says which."""
+
+
+def cache_folder(name: str) -> Path:
+    root = Path(os.environ.get("PYZK_CACHE") or Path.home() / ".cache" / "pyzk")
+    folder = root / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def need(program: str) -> str:
+    """The path of a program.
+
+    Raises:
+        UnavailableError: when it is not on PATH.
+    """
+    path = shutil.which(program)
+    if path is None:
+        raise UnavailableError(f"{program} is not installed")
+    return path
+
+
+def class_path(version: str) -> str:
+    """The Java class path of "3.8" (Debian's package) or "3.9" (Maven, fetched once)."""
+    if version == "3.8":
+        if not DEBIAN_JAR.exists():
+            raise UnavailableError("Debian's libzookeeper-java is not installed")
+        return str(DEBIAN_JAR)
+    return f"{maven_jars()}/*"
+
+
+def maven_jars() -> Path:
+    folder = cache_folder(f"apache-{RELEASE}")
+    complete = folder / "complete"
+    if not complete.exists():
+        _copy_dependencies(folder)
+        complete.touch()
+    return folder / "jars"
+
+
+def _copy_dependencies(folder: Path) -> None:
+    pom = folder / "pom.xml"
+    pom.write_text(_pom())
+    command = [need("mvn"), "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
+    command += [f"-DoutputDirectory={folder / 'jars'}", "-DincludeScope=runtime"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    if done.returncode != 0:
+        raise UnavailableError(f"Maven cannot fetch Apache {RELEASE}: {done.stdout[-500:]}")
+
+
+def _pom() -> str:
+    dependencies = []
+    for artifact in ARTIFACTS:
+        group, name, version = artifact.split(":")
+        dependencies.append(
+            f"<dependency><groupId>{group}</groupId><artifactId>{name}</artifactId>"
+            f"<version>{version}</version></dependency>"
+        )
+    return (
+        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        "<groupId>pyzk</groupId><artifactId>interop</artifactId><version>1</version>"
+        f"<dependencies>{''.join(dependencies)}</dependencies></project>"
+    )
+
+
+class ApacheServer(ServerProcess):
+    """A standalone Apache server; `flags` are system properties such as "-Dzookeeper.enforceQuota=true"."""
+
+    def __init__(self, folder: Path, version: str = "3.9", flags: tuple[str, ...] = (), **options: Any) -> None:
+        self._command = [need("java"), *JVM_FLAGS, *flags, "-cp", class_path(version), MAIN_CLASS]
+        super().__init__(folder, **options)
+
+    def command(self) -> list[str]:
+        return [*self._command, str(self.config_path)]
