@@ -1,0 +1,197 @@
+"""What a server knows when it starts: the newest good snapshot and the txns behind it.
+
+`restore` reads, cuts a torn last batch, and makes an empty directory a database; `truncate` is TRUNC. Both leave files
+from which Apache's servers start too. Source: docs/protocol/storage.md sections 4.8, 5, 6 and 8.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from pyzk.codec.txns import DIGEST_VERSION, Txn, decode_txn
+from pyzk.errors import CorruptionError, DecodeError, StorageError
+from pyzk.storage import names
+from pyzk.storage.disk import Disk
+from pyzk.storage.history import History, truncate_logs
+from pyzk.storage.names import Places
+from pyzk.storage.snapshot import Snapshot, SnapshotDigest, candidates, load, remove_above, remove_unfinished, save
+from pyzk.storage.txnlog import BATCH_BYTES_MAX
+from pyzk.tree.apply import apply
+from pyzk.tree.tree import Tree
+from pyzk.tree.walk import finish_load
+
+INITIALIZE = "initialize"
+EMPTY_TRUST_OVERRIDE = "snapshot.trust.empty"
+RECENT_MAX = 500
+"""Txns kept in memory for learners that are a little behind (Apache's committed log)."""
+
+
+@dataclass(slots=True)
+class RestoreOptions:
+    """What an operator may set.
+
+    Attributes:
+        trust_empty: replay logs from an empty tree when there is no snapshot (snapshot.trust.empty).
+        trust_gaps: start although txns seem to be missing between two files (snapshot.trust.gaps).
+        autocreate: an empty directory is a database without txns (zookeeper.db.autocreate).
+        batch_bytes_max: what a crash can tear at most (log_batch_bytes_max).
+        compression: of the first snapshot that an empty directory gets.
+    """
+
+    trust_empty: bool = False
+    trust_gaps: bool = False
+    autocreate: bool = True
+    batch_bytes_max: int = BATCH_BYTES_MAX
+    compression: str = ""
+
+
+@dataclass(slots=True)
+class Restored:
+    """The state after a start.
+
+    Attributes:
+        tree: with snapshot and log applied.
+        last_zxid: of the log, or of the snapshot if that is newer; -1 if there is no data and none may be made.
+        snapshot: name of the snapshot used, empty if there was none.
+        replayed: txns applied from the log.
+        digest_mismatches: txns after which the tree's digest was not the logged one.
+        recent: (zxid, payload) of the last txns.
+        notes: what an operator should know, one sentence each.
+    """
+
+    tree: Tree
+    last_zxid: int = 0
+    snapshot: str = ""
+    replayed: int = 0
+    digest_mismatches: int = 0
+    recent: deque[tuple[int, bytes]] = field(default_factory=lambda: deque(maxlen=RECENT_MAX))
+    notes: list[str] = field(default_factory=list)
+
+
+def restore(disk: Disk, places: Places, options: RestoreOptions | None = None) -> Restored:
+    """Load the database of a server.
+
+    Raises:
+        ConfigError: dataDir and dataLogDir are mixed up.
+        CorruptionError, GapError: acknowledged txns may be lost; the message says where and what can be done.
+        StorageError: no snapshot can be read, or there are logs without any.
+    """
+    options = options or RestoreOptions()
+    disk.make_directory(places.snapshots)
+    disk.make_directory(places.logs)
+    places.check(disk)
+    remove_unfinished(disk, places.snapshots)
+    notes: list[str] = []
+    snapshot = newest_snapshot(disk, places.snapshots, notes)
+    if snapshot is None:
+        restored = _begin(disk, places, options)
+    else:
+        restored = Restored(snapshot.tree, snapshot.zxid, snapshot.name, notes=notes)
+    _replay(disk, places, options, restored, None if snapshot is None else snapshot.digest)
+    finish_load(restored.tree)
+    _remove_marker(disk, places)
+    return restored
+
+
+def newest_snapshot(disk: Disk, directory: str, notes: list[str]) -> Snapshot | None:
+    """The newest snapshot that can be read, None if there is none; those passed over are noted. Raises StorageError."""
+    damaged = []
+    for name in candidates(disk, directory):
+        try:
+            return load(disk, directory, name)
+        except CorruptionError as error:
+            damaged.append(f"snapshot passed over: {error}")
+            notes.append(damaged[-1])
+    if damaged:
+        raise StorageError(f"no snapshot in {directory} can be read: {'; '.join(damaged)}")
+    return None
+
+
+def _replay(
+    disk: Disk, places: Places, options: RestoreOptions, restored: Restored, digest: SnapshotDigest | None
+) -> None:
+    """Apply the txns behind the snapshot, then cut a torn last batch."""
+    history = History(disk, places.logs, max(0, restored.last_zxid), options.trust_gaps, options.batch_bytes_max)
+    check = DigestCheck(restored, digest)
+    tree, recent = restored.tree, restored.recent
+    for zxid, payload in history:
+        txn = _decode(places.logs, zxid, payload)
+        apply(tree, txn)
+        if txn.digest is not None:
+            check.compare(txn)
+        recent.append((zxid, payload))
+        restored.replayed += 1
+    restored.last_zxid = max(restored.last_zxid, history.after)
+    restored.notes += history.notes
+    history.repair()
+
+
+def _decode(directory: str, zxid: int, payload: bytes) -> Txn:
+    try:
+        return decode_txn(payload)
+    except DecodeError as error:
+        raise StorageError(f"txn 0x{zxid:x} in {directory} cannot be read: {error}") from error
+
+
+class DigestCheck:
+    """Compares the tree's digest with the logged ones. Counts, never stops: Java servers log wrong digests themselves.
+
+    A snapshot written while txns were applied holds some of them already; only from its digest's zxid on do the
+    digests mean anything.
+    """
+
+    def __init__(self, restored: Restored, snapshot_digest: SnapshotDigest | None) -> None:
+        self.restored = restored
+        self.from_zxid = 0
+        if snapshot_digest is not None and snapshot_digest.version == DIGEST_VERSION and snapshot_digest.zxid:
+            self.from_zxid = snapshot_digest.zxid
+            if snapshot_digest.zxid == restored.last_zxid and snapshot_digest.tree_digest != restored.tree.digest:
+                self._mismatch(snapshot_digest.zxid, snapshot_digest.tree_digest)
+
+    def compare(self, txn: Txn) -> None:
+        """Compare after `txn` was applied."""
+        logged, zxid = txn.digest, txn.header.zxid
+        assert logged is not None
+        matches = logged.tree_digest == self.restored.tree.digest
+        if not matches and logged.version == DIGEST_VERSION and zxid >= self.from_zxid:
+            self._mismatch(zxid, logged.tree_digest)
+
+    def _mismatch(self, zxid: int, expected: int) -> None:
+        self.restored.digest_mismatches += 1
+        if self.restored.digest_mismatches == 1:
+            found = self.restored.tree.digest
+            self.restored.notes.append(
+                f"tree digest 0x{found:x} differs at zxid 0x{zxid:x}, where 0x{expected:x} is logged"
+            )
+
+
+def _begin(disk: Disk, places: Places, options: RestoreOptions) -> Restored:
+    """No snapshot: an empty directory becomes a database, unless the operator wants to be asked.
+
+    A snapshot of the fresh tree is written before the first txn, because Java refuses logs without one.
+    """
+    has_txns = next(iter(History(disk, places.logs, 0, options.trust_gaps, options.batch_bytes_max)), None) is not None
+    if has_txns and not options.trust_empty:
+        remedy = f"if the logs are complete from the first txn on, start once with {EMPTY_TRUST_OVERRIDE}=true"
+        raise StorageError(f"No snapshot found, but there are log entries in {places.logs}; {remedy}")
+    tree = Tree()
+    if not has_txns and not options.autocreate and INITIALIZE not in disk.names(places.marker_directory):
+        return Restored(tree, -1)
+    for _ in save(disk, places.snapshots, tree, options.compression):
+        pass
+    return Restored(tree, 0, names.snapshot_name(0, options.compression))
+
+
+def _remove_marker(disk: Disk, places: Places) -> None:
+    if INITIALIZE in disk.names(places.marker_directory):
+        disk.remove(f"{places.marker_directory}/{INITIALIZE}")
+        disk.sync_directory(places.marker_directory)
+
+
+def truncate(disk: Disk, places: Places, zxid: int) -> list[str]:
+    """Remove all txns above `zxid` from the files; returns the names of the snapshots that went with them.
+
+    The snapshots go first: one that survived would bring back what the log has lost (Apache: ZOOKEEPER-1549).
+    """
+    removed = remove_above(disk, places.snapshots, zxid)
+    truncate_logs(disk, places.logs, zxid)
+    return removed

@@ -1,0 +1,103 @@
+"""The transaction log, reading side: the records of one file, and what is behind the last good one.
+
+Reading never changes a file and never decides whether damage is acceptable: that needs the other files, so it is up to
+`pyzk.storage.history`. Source: docs/protocol/storage.md sections 2 and 5.1.
+"""
+
+from collections.abc import Iterator
+from struct import Struct
+from zlib import adler32
+
+from pyzk.storage.disk import Disk
+from pyzk.storage.txnlog import LOG_HEADER, RECORD_HEAD
+
+PIECE_BYTES = 1 << 20
+TXN_HEADER_BYTES = 32
+ZXID = Struct(">12xq")
+"""Picks the zxid out of a TxnHeader."""
+
+
+class LogReader:
+    """Iterates over (zxid, offset, payload) of one log file, up to the first bytes that are no good record.
+
+    After the iteration `position` is the end of the last good record, `last_zxid` its zxid (0 if there is none),
+    `damage` says what is wrong there (None: nothing but zeros or the end of the file follows), and `behind` how many
+    bytes that are not part of the zero tail come after `position`.
+    """
+
+    def __init__(self, disk: Disk, directory: str, name: str) -> None:
+        self.disk = disk
+        self.path = f"{directory}/{name}"
+        self.name = name
+        self.size = disk.size(self.path)
+        self.position = 0
+        self.last_zxid = 0
+        self.damage: str | None = None
+        self.behind = 0
+        self.torn_header = False
+
+    def __iter__(self) -> Iterator[tuple[int, int, bytes]]:
+        self._read_header()
+        if self.damage is None:
+            yield from self._records()
+        self.behind = self._data_end() - self.position
+        if self.damage is None and self.behind:
+            self.damage = "data behind a record of length zero"
+
+    def _read_header(self) -> None:
+        header = self.disk.read(self.path, 0, len(LOG_HEADER))
+        if header[:4] == LOG_HEADER[:4] and len(header) == len(LOG_HEADER):
+            self.position = len(LOG_HEADER)
+            return
+        # A torn first write leaves zeros or right bytes, never wrong ones.
+        self.torn_header = all(byte in (0, right) for byte, right in zip(header, LOG_HEADER, strict=False))
+        self.damage = "no file header" if self.torn_header else "not the header of a txn log"
+
+    def _records(self) -> Iterator[tuple[int, int, bytes]]:
+        """The loop over the file, a window at a time; `at` is a position in the window, which begins at `start`."""
+        window, start, at = b"", self.position, 0
+        unpack_head, head_bytes, unpack_zxid = RECORD_HEAD.unpack_from, RECORD_HEAD.size, ZXID.unpack_from
+        needed = head_bytes
+        while True:
+            if at + needed > len(window):
+                start += at
+                window, at = self.disk.read(self.path, start, max(PIECE_BYTES, needed)), 0
+                if needed > len(window):
+                    self._end(window)
+                    return
+            checksum, length = unpack_head(window, at)
+            end = at + head_bytes + length + 1
+            if length < TXN_HEADER_BYTES or start + end > self.size:
+                self._end(window[at : at + head_bytes])
+                return
+            if end > len(window):
+                needed = end - at
+                continue
+            payload = window[at + head_bytes : end - 1]
+            if window[end - 1] != 0x42 or adler32(payload) != checksum:
+                self.damage = "wrong checksum" if window[end - 1] == 0x42 else "a record without its end mark"
+                return
+            (self.last_zxid,) = unpack_zxid(payload)
+            yield self.last_zxid, start + at, payload
+            at, needed = end, head_bytes
+            self.position = start + end
+
+    def _end(self, head: bytes) -> None:
+        """Judge the bytes where a record's head should be: zeros are the end, anything else is damage."""
+        if not head.strip(b"\0"):
+            return
+        if len(head) < RECORD_HEAD.size:
+            self.damage = "the file ends inside a record"
+        else:
+            self.damage = f"a record length of {RECORD_HEAD.unpack_from(head)[1]}, which cannot be"
+
+    def _data_end(self) -> int:
+        """Offset behind the last byte that is not zero; `position` when all the rest is zeros."""
+        position, end = self.position, self.position
+        zeros = bytes(PIECE_BYTES)
+        while position < self.size:
+            piece = self.disk.read(self.path, position, PIECE_BYTES)
+            if piece != zeros[: len(piece)]:
+                end = position + len(piece.rstrip(b"\0"))
+            position += len(piece)
+        return end
