@@ -1,0 +1,168 @@
+"""The tree as a stream of bytes and back: the body of a snapshot, from the sessions to the end mark.
+
+A walk shows the tree as it was when the walk began, whatever is applied between two chunks: a znode that is about to
+change, and that the walk may still have to show, is kept aside (`Tree.preserve`). The snapshot writer, SNAP to a
+learner and backups all pull from it. Source: docs/protocol/storage.md sections 4.2 to 4.4.
+"""
+
+from collections.abc import Generator, Iterator
+from struct import Struct
+
+from pyzk.codec.jute import INT32, Reader, pack_buffer, pack_int32, pack_int64
+from pyzk.codec.records import ACLS
+from pyzk.errors import DecodeError
+from pyzk.tree import usage
+from pyzk.tree.digest import TREE_DIGEST_MASK, data_crc, node_digest
+from pyzk.tree.node import LEAF_TAIL, LEAF_TAIL_SIZE, Node, pack_leaf
+from pyzk.tree.tree import Tree
+
+CHUNK_BYTES = 32 * 1024
+"""A chunk is given out as soon as it is this long; one znode alone may be longer."""
+NODES_PER_CHUNK_MAX = 200
+
+STORED = Struct(">qqqqqiiiqq")
+"""ACL index, czxid, mzxid, ctime, mtime, version, cversion, aversion, owner, pzxid."""
+
+END_MARK = pack_buffer(b"/")
+
+
+class Walk(Iterator[bytes]):
+    """Chunks of the tree as it was at `zxid`; `close` it if it is not read to its end.
+
+    Attributes:
+        zxid: last txn applied when the walk began.
+        digest: digest of the tree at that zxid.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self.zxid = tree.last_zxid
+        self.digest = tree.digest
+        self._tree = tree
+        self._kept: dict[bytes, bytes] = {}
+        self._paths = list(tree.nodes)
+        self._chunks = self._generate(_head(tree))
+        tree.walks.append(self)
+
+    def __iter__(self) -> "Walk":
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._chunks)
+
+    def keep(self, path: bytes, node: Node) -> None:
+        """Remember a znode that is about to change or to go."""
+        if path not in self._kept:
+            self._kept[path] = encode_node(path, node)
+
+    def close(self) -> None:
+        """End the walk, so that nothing is kept aside for it any more."""
+        if self in self._tree.walks:
+            self._tree.walks.remove(self)
+        self._kept.clear()
+        self._chunks.close()
+
+    def _generate(self, head: bytes) -> Generator[bytes]:
+        nodes, kept = self._tree.nodes, self._kept
+        parts, size = [head], len(head)
+        for path in self._paths:
+            encoded = kept.pop(path, None) or encode_node(path, nodes[path])
+            parts.append(encoded)
+            size += len(encoded)
+            if size >= CHUNK_BYTES or len(parts) > NODES_PER_CHUNK_MAX:
+                yield b"".join(parts)
+                parts, size = [], 0
+        self._tree.walks.remove(self)
+        yield b"".join([*parts, END_MARK])
+
+
+def walk(tree: Tree) -> Walk:
+    """Begin a walk."""
+    return Walk(tree)
+
+
+def _head(tree: Tree) -> bytes:
+    sessions = [pack_int64(session_id) + pack_int32(timeout_ms) for session_id, timeout_ms in tree.sessions.items()]
+    lists = [pack_int64(index) + ACLS.write(acl) for index, acl in tree.acls]
+    return b"".join([pack_int32(len(sessions)), *sessions, pack_int32(len(lists)), *lists])
+
+
+def encode_node(path: bytes, node: Node) -> bytes:
+    """One znode as a snapshot has it."""
+    name = b"" if path == b"/" else path
+    if isinstance(node, bytes):
+        tail = LEAF_TAIL.unpack_from(node, len(node) - LEAF_TAIL_SIZE)
+        czxid, mzxid, ctime, mtime, version, _, aversion, _, _, _, pzxid, owner, acl, _, cversion = tail
+        stored = STORED.pack(acl, czxid, mzxid, ctime, mtime, version, cversion, aversion, owner, pzxid)
+        return INT32.pack(len(name)) + name + node[:-LEAF_TAIL_SIZE] + stored
+    stored = STORED.pack(
+        node.acl,
+        node.czxid,
+        node.mzxid,
+        node.ctime,
+        node.mtime,
+        node.version,
+        node.cversion,
+        node.aversion,
+        node.owner,
+        node.pzxid,
+    )
+    return pack_buffer(name) + pack_buffer(node.data) + stored
+
+
+def load(reader: Reader) -> Tree:
+    """The tree of a snapshot's body; `reader` stands behind the file header and is left behind the end mark.
+
+    `finish_load` must follow once the log is replayed. Raises DecodeError for damage.
+    """
+    tree = Tree(empty=True)
+    for _ in range(_count(reader)):
+        session_id = reader.int64()
+        tree.sessions[session_id] = reader.int32()
+    for _ in range(_count(reader)):
+        index = reader.int64()
+        acl = ACLS.read(reader)
+        if acl is None:
+            raise DecodeError(f"ACL list {index} is null")
+        tree.acls.restore(index, acl)
+    while _load_node(tree, reader):
+        pass
+    return tree
+
+
+def _count(reader: Reader) -> int:
+    count = reader.int32()
+    if count < 0 or count > reader.remaining:
+        raise DecodeError(f"count {count} at offset {reader.position - 4}")
+    return count
+
+
+def _load_node(tree: Tree, reader: Reader) -> bool:
+    """Take one znode; False at the end mark."""
+    path = reader.buffer()
+    if path == b"/":
+        return False
+    data = reader.buffer()
+    start = reader.take(STORED.size)
+    acl, czxid, mzxid, ctime, mtime, version, cversion, aversion, owner, pzxid = STORED.unpack_from(
+        reader.source, start
+    )
+    path = path or b"/"
+    if path != b"/" and path[: path.rfind(b"/")] not in tree.nodes and path.rfind(b"/") != 0:
+        raise DecodeError(f"znode {path!r} stands before its parent")
+    try:
+        tree.acls.use(acl)
+    except KeyError as error:
+        raise DecodeError(f"znode {path!r} has the ACL index {acl}, which is not in the map") from error
+    digest = node_digest(
+        path, data_crc(path, data), czxid, mzxid, pzxid, ctime, mtime, version, cversion, aversion, owner
+    )
+    leaf = pack_leaf(data, czxid, mzxid, ctime, mtime, version, cversion, aversion, owner, pzxid, acl, digest)
+    tree.add(path, leaf, owner)
+    tree.digest = tree.digest + digest & TREE_DIGEST_MASK
+    return True
+
+
+def finish_load(tree: Tree) -> None:
+    """What can only be done when snapshot and log are both in: unused ACL lists and quotas."""
+    tree.acls.drop_unused()
+    usage.rebuild(tree)
