@@ -1,0 +1,105 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyzk.errors import BadArgumentsError
+from pyzk.tree.paths import ancestors, child_of, name_of, parent_of, require_slash, validate
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/a",
+        "/a/b",
+        "/zookeeper/config",
+        "/...",
+        "/.a/..b/c.",
+        "/ /~",
+        "/ä",
+        "/日本/x",
+        "/\ud7ff",
+        "/\uf900",
+        "/\uffef",
+    ],
+)
+def test_well_formed_paths_pass(path: str) -> None:
+    validate(path.encode())
+
+
+SHAPES = ["", "a", "a/b", "/a/", "//", "//a", "/a//b", "/.", "/..", "/a/./b", "/a/..", "/ä/.."]
+UNITS = ["\0", "\n", "\x01", "\x1f", "\x7f", "\x80", "\x9f", "\ue000", "\uf8ff", "\ufff0", "\ufffd", "\uffff"]
+
+
+@pytest.mark.parametrize("path", [*SHAPES, *[f"/a{unit}b" for unit in [*UNITS, "😀", "\U0010ffff"]]])
+def test_malformed_paths_are_bad_arguments(path: str) -> None:
+    with pytest.raises(BadArgumentsError):
+        validate(path.encode())
+
+
+@pytest.mark.parametrize("path", [b"/\xff", b"/a\xc3", b"/\xed\xa0\x80", b"/\xc0\xaf"])
+def test_what_is_not_utf_8_is_no_path(path: bytes) -> None:
+    with pytest.raises(BadArgumentsError):
+        validate(path)
+
+
+def naive_is_valid(path: str) -> bool:
+    """Apache's PathUtils.validatePath, unit by unit."""
+    units = path.encode("utf-16-be")
+    codes = [int.from_bytes(units[i : i + 2], "big") for i in range(0, len(units), 2)]
+    if path == "/":
+        return True
+    if not path.startswith("/") or path.endswith("/") or "//" in path:
+        return False
+    if any(component in {".", ".."} for component in path.split("/")):
+        return False
+    ranges = [(0x00, 0x1F), (0x7F, 0x9F), (0xD800, 0xF8FF), (0xFFF0, 0xFFFF)]
+    return not any(low <= code <= high for code in codes for low, high in ranges)
+
+
+TEXT = st.one_of(st.text(max_size=8), st.text("/.a \x7f\x1f\ufff0é", max_size=8))
+
+
+@given(TEXT)
+def test_validation_agrees_with_apaches_rule_by_utf_16_units(tail: str) -> None:
+    path = "/" + tail
+    try:
+        validate(path.encode())
+    except BadArgumentsError:
+        assert not naive_is_valid(path)
+    else:
+        assert naive_is_valid(path)
+
+
+def test_a_path_without_slash_or_with_nul_is_refused_before_all_else() -> None:
+    for path in (b"", b"a", b"/a\0b", b"\0"):
+        with pytest.raises(BadArgumentsError):
+            require_slash(path)
+    for path in (b"/", b"a/b", b"/a/", b"//"):
+        require_slash(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "parent", "name"),
+    [
+        (b"/", b"/", b""),
+        (b"/a", b"/", b"a"),
+        (b"/a/b", b"/a", b"b"),
+        (b"/a/", b"/a", b""),
+        (b"//x", b"/", b"x"),
+        (b"a/b", b"a", b"b"),
+    ],
+)
+def test_a_path_splits_at_its_last_slash(path: bytes, parent: bytes, name: bytes) -> None:
+    assert (parent_of(path), name_of(path)) == (parent, name)
+
+
+def test_child_of_is_the_way_back() -> None:
+    for path in (b"/a", b"/a/b", b"/a/b/c"):
+        assert child_of(parent_of(path), name_of(path)) == path
+
+
+def test_ancestors_go_up_to_the_root() -> None:
+    assert list(ancestors(b"/a/b/c")) == [b"/a/b", b"/a", b"/"]
+    assert list(ancestors(b"/a")) == [b"/"]
+    assert list(ancestors(b"/")) == []
