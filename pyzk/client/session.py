@@ -1,0 +1,442 @@
+"""A client's session as a pure machine: no sockets, no clock, no randomness of its own.
+
+The shell calls a method for whatever happens and performs the effects that it returns, in order:
+
+    start      begin           opened, lost, receive   the connection asked for by the last Connect
+    tick       deadline() has passed                   submit, submit_raw, add_auth, close     what the user wants
+
+A session outlives its connections. When one is lost, requests without an answer fail in their order (nobody knows
+whether they were executed), the next server is tried, and identities and watches are restored before anything else is
+sent. Requests made meanwhile wait. Only the server can say that a session has expired.
+`now` is monotonic seconds. Paths are raw UTF-8.
+Source: docs/protocol/client-protocol.md sections 2, 3, 7, 8; data-model.md sections 5, 7, 8.
+"""
+
+from collections import deque
+from collections.abc import Hashable, Iterable
+from enum import Enum, auto
+from random import Random
+
+from pyzk import errors
+from pyzk.client.calls import Call, Identity, Outstanding, request_error
+from pyzk.client.chroot import Chroot
+from pyzk.client.effects import (
+    Answered,
+    Connect,
+    Disconnect,
+    Effect,
+    Failed,
+    Notification,
+    Notified,
+    Probe,
+    RawAnswered,
+    Send,
+    State,
+    StateChanged,
+)
+from pyzk.client.hosts import Address, Rotation
+from pyzk.client.watches import Progress, WatchTable, watch_left
+from pyzk.codec.framing import FrameBuffer, frame
+from pyzk.codec.jute import Reader, Record
+from pyzk.codec.opcodes import XID_AUTH, XID_NOTIFICATION, XID_SET_WATCHES, EventType, OpCode
+from pyzk.codec.records import ConnectRequest, ConnectResponse, ReplyHeader, WatcherEvent
+from pyzk.codec.replies import REPLIES
+from pyzk.codec.requests import AuthRequest, PathTypeRequest
+from pyzk.errors import ConnectionLostError, DecodeError, PyzkError, SessionClosedError
+
+TIMEOUT_MS_DEFAULT = 10_000
+FRAME_BYTES_MAX_DEFAULT = 64 * 1024 * 1024
+"""Longest reply accepted. Servers do not limit replies: a multiRead or a long child list may be large."""
+
+BACKLOG_MAX_DEFAULT = 10_000
+"""Requests that may wait for a connection; the next one fails at once."""
+
+PROBE_FIRST_S, PROBE_MAX_S = 0.1, 60.0
+"""How often a session on a read-only server looks for another one: first wait, doubled up to the last."""
+
+REPLY_HEADER_BYTES = 16
+CONNECT_RESPONSE_BYTES_MIN = 36
+REMOVED = (0, errors.NoWatcherError.code)
+
+
+class _Phase(Enum):
+    IDLE = auto()
+    WAITING = auto()
+    OPENING = auto()
+    HANDSHAKE = auto()
+    ESTABLISHED = auto()
+    CLOSING = auto()
+    ENDED = auto()
+
+
+class Session:
+    """One session with an ensemble.
+
+    Args:
+        addresses: the servers.
+        random: for the order of servers and the waits between attempts.
+        timeout_ms: session timeout to ask for; `timeout_ms` becomes what the server granted.
+        chroot: raw path without a slash at its end, or empty.
+        read_only: whether a server without a quorum will do.
+        frame_bytes_max: longest reply accepted.
+        backlog_max: how many requests may wait for a connection.
+    """
+
+    def __init__(
+        self,
+        addresses: list[Address],
+        random: Random,
+        *,
+        timeout_ms: int = TIMEOUT_MS_DEFAULT,
+        chroot: bytes = b"",
+        read_only: bool = False,
+        frame_bytes_max: int = FRAME_BYTES_MAX_DEFAULT,
+        backlog_max: int = BACKLOG_MAX_DEFAULT,
+    ) -> None:
+        self.state = State.CONNECTING
+        self.session_id = 0
+        self.password = bytes(16)
+        self.timeout_ms = timeout_ms
+        self.address: Address | None = None
+        self.progress = Progress()
+        self.watches = WatchTable()
+        self.chroot = Chroot(chroot)
+        self.read_only = read_only
+        self.frame_bytes_max = frame_bytes_max
+        self.backlog_max = backlog_max
+        self._requested_timeout_ms = timeout_ms
+        self._rotation = Rotation(addresses, random)
+        self._phase = _Phase.IDLE
+        self._alarm_at: float | None = None
+        self._last_send = self._last_receive = 0.0
+        self._probe_at, self._probe_wait_s = 0.0, PROBE_FIRST_S
+        self._frames = FrameBuffer(frame_bytes_max)
+        self._outstanding = Outstanding()
+        self._backlog: deque[Call] = deque()
+        self._identities: list[Identity] = []
+        # A session given out by a read-only server is unknown to the others: it is never shown to them.
+        self._seen_writable = False
+        self._effects: list[Effect] = []
+
+    # What the user wants
+
+    def start(self, now: float) -> list[Effect]:
+        """Begin; nothing happens before."""
+        assert self._phase is _Phase.IDLE
+        self._open(now)
+        return self._take()
+
+    def submit(
+        self, token: object, opcode: OpCode, record: Record, now: float, watcher: Hashable = None
+    ) -> list[Effect]:
+        """Send a request. Its token comes back once: Answered with the decoded reply, or Failed.
+
+        A request that leaves a watch (`watch` true, addWatch) has it registered for `watcher` if it succeeds.
+        """
+        record = self.chroot.request(opcode, record)
+        return self._submit(Call(opcode, record.encode(), token, record, watcher), now)
+
+    def submit_raw(self, token: object, opcode: int, body: bytes, now: float) -> list[Effect]:
+        """Send bytes behind a header of our own. Its token comes back once: RawAnswered, or Failed if no reply came.
+
+        Nothing is looked into: no chroot, no watch is remembered.
+        """
+        return self._submit(Call(opcode, body, token), now)
+
+    def add_auth(self, token: object, scheme: bytes, auth: bytes, now: float) -> list[Effect]:
+        """Add an identity, now and on every later connection, until the server refuses it."""
+        if self._refuse(token):
+            return self._take()
+        identity = Identity(scheme, auth, token)
+        self._identities.append(identity)
+        if self._phase is _Phase.ESTABLISHED:
+            self._send_identity(identity, now)
+        return self._take()
+
+    def withdraw(self, token: object) -> None:
+        """Do not send the request with this token if it still waits for a connection; it is never answered then."""
+        self._backlog = deque(call for call in self._backlog if call.token != token)
+
+    def close(self, now: float) -> list[Effect]:
+        """End the session, behind the replies to what was sent before. StateChanged(CLOSED) tells the end."""
+        if self._phase is _Phase.ESTABLISHED:
+            self._send(Call(OpCode.CLOSE_SESSION, b"", own=True), now)
+            self._phase = _Phase.CLOSING
+            self._alarm_at = now + self.timeout_ms / 3000
+        elif self._phase not in {_Phase.CLOSING, _Phase.ENDED}:
+            # Without a connection nobody can be told: the session expires by itself.
+            self._end(State.CLOSED, SessionClosedError("the session was closed"))
+        return self._take()
+
+    # What happens
+
+    def deadline(self) -> float | None:
+        """When to call `tick`, or None."""
+        if self._phase is not _Phase.ESTABLISHED:
+            return self._alarm_at
+        due = min(self._silence_ends_at(), self._ping_at())
+        return min(due, self._probe_at) if self.state is State.CONNECTED_READ_ONLY else due
+
+    def opened(self, now: float) -> list[Effect]:
+        """The connection is open."""
+        assert self._phase is _Phase.OPENING
+        self._phase = _Phase.HANDSHAKE
+        session_id, password = (self.session_id, self.password) if self._seen_writable else (0, bytes(16))
+        request = ConnectRequest(
+            0, self.progress.seen, self._requested_timeout_ms, session_id, password, self.read_only
+        )
+        self._transmit(frame(request.encode()), now)
+        return self._take()
+
+    def lost(self, now: float) -> list[Effect]:
+        """The connection could not be opened, or has ended."""
+        self._disconnected("the connection ended", now)
+        return self._take()
+
+    def receive(self, data: bytes, now: float) -> list[Effect]:
+        """Bytes have come."""
+        self._last_receive = now
+        try:
+            for body in self._frames.feed(data):
+                if self._phase is _Phase.HANDSHAKE:
+                    self._welcome(body, now)
+                elif self._phase in {_Phase.ESTABLISHED, _Phase.CLOSING}:
+                    self._frame(body)
+        except DecodeError as error:
+            self._drop(f"not understood: {error}", now)
+        return self._take()
+
+    def tick(self, now: float) -> list[Effect]:
+        """Time has passed; does nothing before `deadline`."""
+        if self._phase is _Phase.ESTABLISHED:
+            self._keep_alive(now)
+        elif self._alarm_at is not None and now >= self._alarm_at:
+            if self._phase is _Phase.WAITING:
+                self._open(now)
+            else:
+                self._drop("no answer in time", now)
+        return self._take()
+
+    def found_writable(self, address: Address, now: float) -> list[Effect]:
+        """The answer to a Probe: this server serves writes."""
+        if self.state is State.CONNECTED_READ_ONLY:
+            self._rotation.prefer(address)
+            self._drop("found a server that serves writes", now)
+        return self._take()
+
+    # Connections
+
+    def _open(self, now: float) -> None:
+        self._phase = _Phase.OPENING
+        self.address = self._rotation.take()
+        self._alarm_at = now + self.timeout_ms / 1000 / len(self._rotation)
+        self._effects.append(Connect(self.address))
+
+    def _welcome(self, body: bytes, now: float) -> None:
+        if len(body) < CONNECT_RESPONSE_BYTES_MIN:
+            # A read-only server that gives out no sessions answers with a bare reply header and waits.
+            self._drop("the server gives out no sessions", now)
+            return
+        response = ConnectResponse.from_bytes(body)
+        if response.timeout_ms > 0:
+            self._establish(response, now)
+        elif self._seen_writable:
+            self._end(State.EXPIRED, errors.SessionExpiredError("the session has expired"))
+        else:
+            self._drop("the server refused a new session", now)
+
+    def _establish(self, response: ConnectResponse, now: float) -> None:
+        self.session_id, self.password = response.session_id, response.password or b""
+        self.timeout_ms = response.timeout_ms
+        self._seen_writable = self._seen_writable or not response.read_only
+        self._rotation.succeeded()
+        self._phase, self._alarm_at = _Phase.ESTABLISHED, None
+        self._probe_at, self._probe_wait_s = now + PROBE_FIRST_S, PROBE_FIRST_S
+        self._restore(now)
+        self._enter(State.CONNECTED_READ_ONLY if response.read_only else State.CONNECTED)
+        while self._backlog:
+            self._send(self._backlog.popleft(), now)
+
+    def _restore(self, now: float) -> None:
+        for identity in self._identities:
+            self._send_identity(identity, now)
+        for opcode, record in self.watches.restore(self.progress.complete):
+            self.progress.restoring()
+            self._send(Call(opcode, record.encode(), own=True, xid=XID_SET_WATCHES), now)
+
+    def _send_identity(self, identity: Identity, now: float) -> None:
+        body = AuthRequest(0, identity.scheme, identity.auth).encode()
+        self._send(Call(OpCode.AUTH, body, identity=identity, own=True, xid=XID_AUTH), now)
+
+    def _drop(self, reason: str, now: float) -> None:
+        self._effects.append(Disconnect(reason))
+        self._disconnected(reason, now)
+
+    def _disconnected(self, reason: str, now: float) -> None:
+        assert self._phase in {_Phase.OPENING, _Phase.HANDSHAKE, _Phase.ESTABLISHED, _Phase.CLOSING}
+        closing = self._phase is _Phase.CLOSING
+        self._phase = _Phase.WAITING
+        self._frames = FrameBuffer(self.frame_bytes_max)
+        self.progress.disconnected()
+        self._fail(self._outstanding.take_all(), ConnectionLostError(f"{self._place()}: {reason}"))
+        if closing:
+            self._end(State.CLOSED, SessionClosedError("the session was closed"))
+            return
+        self._alarm_at = now + self._rotation.wait_s()
+        if self.state is not State.CONNECTING:
+            self._enter(State.CONNECTING)
+
+    def _place(self) -> str:
+        assert self.address is not None
+        return f"{self.address[0]}:{self.address[1]}"
+
+    def _end(self, state: State, error: PyzkError) -> None:
+        if self._phase in {_Phase.OPENING, _Phase.HANDSHAKE, _Phase.ESTABLISHED, _Phase.CLOSING}:
+            self._effects.append(Disconnect(str(error)))
+        self._phase, self._alarm_at = _Phase.ENDED, None
+        self._enter(state)
+        self._fail(self._outstanding.take_all(), error)
+        for identity in self._identities:
+            if not identity.accepted:
+                self._effects.append(Failed(identity.token, error))
+        self._identities.clear()
+        self._fail(self._backlog, error)
+        self._backlog.clear()
+        self.watches.clear()
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self._effects.append(StateChanged(state))
+
+    def _fail(self, calls: Iterable[Call], error: PyzkError) -> None:
+        self._effects.extend(Failed(call.token, error) for call in calls if not call.own)
+
+    # Keeping it alive
+
+    def _silence_ends_at(self) -> float:
+        return self._last_receive + self.timeout_ms * 2 / 3000
+
+    def _ping_at(self) -> float:
+        return self._last_send + self.timeout_ms / 3000
+
+    def _keep_alive(self, now: float) -> None:
+        if now >= self._silence_ends_at():
+            self._drop("nothing heard for two thirds of the session timeout", now)
+            return
+        if now >= self._ping_at():
+            self._send(Call(OpCode.PING, b"", own=True), now)
+        if self.state is State.CONNECTED_READ_ONLY and now >= self._probe_at:
+            self._probe_others(now)
+
+    def _probe_others(self, now: float) -> None:
+        assert self.address is not None
+        self._effects.extend(Probe(address) for address in self._rotation.others(self.address))
+        self._probe_wait_s = min(2 * self._probe_wait_s, PROBE_MAX_S)
+        self._probe_at = now + self._probe_wait_s
+
+    # Requests
+
+    def _submit(self, call: Call, now: float) -> list[Effect]:
+        if self._refuse(call.token):
+            pass
+        elif self._phase is _Phase.ESTABLISHED:
+            self._send(call, now)
+        elif len(self._backlog) < self.backlog_max:
+            self._backlog.append(call)
+        else:
+            error = ConnectionLostError(f"not connected, and {self.backlog_max} requests wait (backlog_max)")
+            self._effects.append(Failed(call.token, error))
+        return self._take()
+
+    def _refuse(self, token: object) -> bool:
+        if self.state is State.EXPIRED:
+            self._effects.append(Failed(token, errors.SessionExpiredError("the session has expired")))
+        elif self.state is State.AUTH_FAILED:
+            self._effects.append(Failed(token, errors.AuthFailedError("the credentials were refused")))
+        elif self._phase in {_Phase.CLOSING, _Phase.ENDED}:
+            self._effects.append(Failed(token, SessionClosedError("the session was closed")))
+        else:
+            return False
+        return True
+
+    def _send(self, call: Call, now: float) -> None:
+        self._transmit(self._outstanding.add(call), now)
+
+    def _transmit(self, data: bytes, now: float) -> None:
+        self._last_send = now
+        self._effects.append(Send(data))
+
+    # Replies
+
+    def _frame(self, body: bytes) -> None:
+        reader = Reader(body, string_max=self.frame_bytes_max)
+        header = ReplyHeader.decode(reader)
+        if header.xid == XID_NOTIFICATION:
+            self._notify(header, WatcherEvent.decode(reader))
+            return
+        call = self._outstanding.match(header)
+        if call.identity is not None:
+            self._authenticated(call.identity, header)
+        elif call.own:
+            self._own_answered(call, header)
+        else:
+            self.progress.reply(header.zxid)
+            self._answer(call, header, reader)
+
+    def _own_answered(self, call: Call, header: ReplyHeader) -> None:
+        if call.opcode == OpCode.CLOSE_SESSION:
+            self._end(State.CLOSED, SessionClosedError("the session was closed"))
+        elif call.xid == XID_SET_WATCHES:
+            self.progress.restored(header.zxid)
+
+    def _authenticated(self, identity: Identity, header: ReplyHeader) -> None:
+        if header.err and identity.accepted:
+            # It was good once: going on without it would make later requests fail one by one with NOAUTH.
+            self._end(State.AUTH_FAILED, errors.AuthFailedError("the credentials are refused by now"))
+        elif header.err:
+            self._identities.remove(identity)
+            self._effects.append(Failed(identity.token, request_error(header.err, "add_auth")))
+        elif not identity.accepted:
+            identity.accepted = True
+            self._effects.append(Answered(identity.token, header, REPLIES[OpCode.AUTH]()))
+
+    def _answer(self, call: Call, header: ReplyHeader, reader: Reader) -> None:
+        if call.record is None:
+            self._effects.append(RawAnswered(call.token, header, reader.source[REPLY_HEADER_BYTES:]))
+            return
+        path: bytes = getattr(call.record, "path", None) or b""
+        self._note_watch(call, path, header.err)
+        if header.err:
+            what = f"{OpCode(call.opcode).name.lower()} {self.chroot.strip(path).decode(errors='replace')}"
+            self._effects.append(Failed(call.token, request_error(header.err, what.rstrip())))
+            return
+        try:
+            reply = REPLIES[call.opcode].decode(reader)
+        except DecodeError as error:
+            self._effects.append(Failed(call.token, error))
+            raise
+        self._effects.append(Answered(call.token, header, self.chroot.reply(reply)))
+
+    # Watches
+
+    def _note_watch(self, call: Call, path: bytes, err: int) -> None:
+        kind = watch_left(call.opcode, call.record, err)
+        if kind is not None:
+            self.watches.add(kind, path, call.watcher)
+        # Without a watcher on the server ours has gone unnoticed: its event was kept from us by an ACL.
+        elif isinstance(call.record, PathTypeRequest) and call.opcode == OpCode.REMOVE_WATCHES and err in REMOVED:
+            for event, watchers in self.watches.remove(path, call.record.type):
+                self._effects.append(Notified(Notification(event, self.chroot.strip(path), -1), watchers))
+
+    def _notify(self, header: ReplyHeader, event: WatcherEvent) -> None:
+        if event.path is None or not EventType.NODE_CREATED <= event.type <= EventType.NODE_CHILDREN_CHANGED:
+            raise DecodeError(f"watch event of type {event.type}")
+        # Whoever has seen the event must not meet a server that has not.
+        self.progress.event(header.zxid)
+        kind = EventType(event.type)
+        watchers = self.watches.fire(kind, event.path)
+        self._effects.append(Notified(Notification(kind, self.chroot.strip(event.path), header.zxid), watchers))
+
+    def _take(self) -> list[Effect]:
+        effects, self._effects = self._effects, []
+        return effects
