@@ -5,10 +5,9 @@ disk under a temporary name and gives them their name when they are durable; `sa
 Source: docs/protocol/storage.md section 4.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from struct import Struct
-from typing import Self
 from zlib import adler32
 
 from pyzk.codec.jute import Reader
@@ -41,10 +40,6 @@ class SnapshotDigest:
     version: int
     tree_digest: int
 
-    @classmethod
-    def of(cls, tree: Tree) -> Self:
-        return cls(tree.last_zxid, DIGEST_VERSION, tree.digest)
-
 
 @dataclass(slots=True)
 class Snapshot:
@@ -57,16 +52,21 @@ class Snapshot:
     last_zxid: int | None
 
 
-def encode(tree: Tree, *, with_last_zxid: bool = True) -> Iterator[bytes]:
-    """The uncompressed bytes of a snapshot file of the tree as it is now, in chunks.
+def encode(tree: Tree, *, with_last_zxid: bool = True) -> Generator[bytes]:
+    """The uncompressed bytes of a snapshot file of the tree as it is at the first step, in chunks.
 
     Txns may be applied between two chunks: they are not seen. `with_last_zxid`: the third section, which 3.8 ignores
     (serializeLastProcessedZxid.enabled).
     """
-    return _sealed(walk(tree), SnapshotDigest.of(tree), tree.last_zxid if with_last_zxid else None)
+    body = walk(tree)
+    try:
+        last_zxid = body.zxid if with_last_zxid else None
+        yield from sealed(body, SnapshotDigest(body.zxid, DIGEST_VERSION, body.digest), last_zxid)
+    finally:
+        body.close()
 
 
-def _sealed(body: Iterable[bytes], digest: SnapshotDigest | None, last_zxid: int | None) -> Iterator[bytes]:
+def sealed(body: Iterable[bytes], digest: SnapshotDigest | None, last_zxid: int | None) -> Iterator[bytes]:
     """Header, body, and each section behind the seal that covers everything before it."""
     checksum = adler32(SNAPSHOT_HEADER)
     yield SNAPSHOT_HEADER
@@ -107,38 +107,36 @@ class SnapshotFile:
     def finish(self) -> None:
         """Make the file durable and give it its name."""
         self.file.sync()
-        self.file.close()
         self.disk.rename(self.temporary, self.path)
         self.disk.sync_directory(self.directory)
+        self.file.close()
 
     def discard(self) -> None:
         """Give up: remove what was written."""
         self.file.close()
-        self.disk.remove(self.temporary)
+        if f"{self.name}{TEMPORARY_SUFFIX}" in self.disk.names(self.directory):
+            self.disk.remove(self.temporary)
 
 
 def save(
     disk: Disk, directory: str, tree: Tree, compression: str = "", *, with_last_zxid: bool = True
-) -> Iterator[int]:
-    """Write a snapshot of the tree as it is now; yields the bytes written so far after each chunk.
+) -> Generator[int]:
+    """Write a snapshot of the tree as it is at the first step; yields the bytes written so far after each chunk.
 
     The file has its name, durably, when the iterator is exhausted. Closed earlier or after an error (DiskFullError) the
     iterator leaves nothing behind.
     """
-    chunks = STREAMS[compression](encode(tree, with_last_zxid=with_last_zxid))
     file = SnapshotFile(disk, directory, names.snapshot_name(tree.last_zxid, compression))
-    return _written(file, chunks)
-
-
-def _written(file: SnapshotFile, chunks: Iterator[bytes]) -> Iterator[int]:
+    chunks = encode(tree, with_last_zxid=with_last_zxid)
     finished = False
     try:
-        for chunk in chunks:
+        for chunk in STREAMS[compression](chunks):
             file.write(chunk)
             yield file.position
         file.finish()
         finished = True
     finally:
+        chunks.close()
         if not finished:
             file.discard()
 
