@@ -1,0 +1,103 @@
+"""`Config`: everything that an operator can set, as plain typed values, and the table of all keys."""
+
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+from pyzk.server.config.fields_clients import (
+    AccessSettings,
+    ConnectionThrottleSettings,
+    LimitSettings,
+    PortSettings,
+    SessionSettings,
+)
+from pyzk.server.config.fields_ensemble import AgreementSettings, LinkSettings, MembershipSettings
+from pyzk.server.config.fields_operations import AdminSettings
+from pyzk.server.config.fields_storage import ContainerSettings, DirectorySettings, LogSettings, SnapshotSettings
+from pyzk.server.config.kinds import Setting, settings_of
+from pyzk.server.config.membership import Membership
+from pyzk.server.config.servers import ServerSpec
+from pyzk.server.config.without_effect import WITHOUT_EFFECT
+
+GROUPS: dict[str, type[attrs.AttrsInstance]] = {
+    "Directories": DirectorySettings,
+    "Client ports": PortSettings,
+    "Sessions": SessionSettings,
+    "Log": LogSettings,
+    "Snapshots and purge": SnapshotSettings,
+    "Containers and TTL znodes": ContainerSettings,
+    "Access": AccessSettings,
+    "Limits and request throttle": LimitSettings,
+    "Connection throttle": ConnectionThrottleSettings,
+    "Membership": MembershipSettings,
+    "Links between servers": LinkSettings,
+    "Agreement": AgreementSettings,
+    "Operations": AdminSettings,
+}
+
+
+@attrs.frozen(kw_only=True, slots=False)
+class Config(
+    DirectorySettings,
+    PortSettings,
+    SessionSettings,
+    LogSettings,
+    SnapshotSettings,
+    ContainerSettings,
+    AccessSettings,
+    LimitSettings,
+    ConnectionThrottleSettings,
+    MembershipSettings,
+    LinkSettings,
+    AgreementSettings,
+    AdminSettings,
+):
+    """The configuration of one server. Never changes after start; a reconfiguration makes a new one.
+
+    Args:
+        server_id: the number in dataDir/myid; None without one.
+        membership: the members of the ensemble.
+        text: the whole configuration file, for the admin command initial_configuration; empty without a file.
+        sources: field name to where it was set (`conf/zoo.cfg:3`); a field that is not there has its default.
+    """
+
+    server_id: int | None = None
+    membership: Membership = attrs.field(factory=Membership)
+    text: str = ""
+    sources: Mapping[str, str] = attrs.field(factory=dict)
+
+    @property
+    def servers(self) -> tuple[ServerSpec, ...]:
+        """All members, in the order of their ids."""
+        return self.membership.servers
+
+    @property
+    def is_distributed(self) -> bool:
+        """False: this server runs standalone, whatever else is set."""
+        voter_count = len(self.membership.voters)
+        return voter_count > 1 or (voter_count == 1 and not self.standalone_enabled)
+
+
+def all_settings() -> Iterator[Setting]:
+    """The table: one row for each key (or family of keys) that is known."""
+    for settings_class in GROUPS.values():
+        yield from settings_of(settings_class)
+    yield from WITHOUT_EFFECT
+
+
+_ROWS = {name: row for row in all_settings() for name in (row.name, *row.also) if not row.is_prefix}
+_FAMILIES = tuple(row for row in all_settings() if row.is_prefix)
+# Keys with a number in them, and how they are written in a suggestion.
+NUMBERED_KEYS = ("server.N", "group.N", "weight.N", "authProvider.N")
+KNOWN_NAMES = (*_ROWS, *NUMBERED_KEYS)
+
+
+def bare_name(key: str) -> str:
+    """The key without `zookeeper.`: both spellings are the same setting."""
+    return key.removeprefix("zookeeper.")
+
+
+def find_setting(key: str) -> Setting | None:
+    """The row of a key, in any of its spellings."""
+    name = bare_name(key)
+    return _ROWS.get(name) or next((row for row in _FAMILIES if name.startswith(row.name)), None)

@@ -1,0 +1,100 @@
+"""Keys that no field of `Config` stands for: planned ones, and those that only a Java server has a use for.
+
+They are rows of the same table: an operator is told about each of them, and a misspelt key is not mistaken for one.
+"""
+
+from collections.abc import Iterator
+
+from pyzk.server.config.kinds import BOOLEAN, Setting, Status
+
+_PEER_LINKS = "Authentication between servers."
+_JAVA_ONLY = "Threads and buffers of the Java server."
+_KERBEROS = "Kerberos."
+
+
+def _rows(status: Status, summary: str, names: str, *, is_prefix: bool = False) -> Iterator[Setting]:
+    return (Setting(name, summary, status=status, is_prefix=is_prefix) for name in names.split())
+
+
+def _switches(status: Status, summary: str, names: str) -> Iterator[Setting]:
+    """Rows of true-or-false keys: set to false they ask for nothing."""
+    return (Setting(name, summary, BOOLEAN, default=False, status=status) for name in names.split())
+
+
+_TLS_SUFFIXES = (
+    "keyStore.location keyStore.password keyStore.passwordPath keyStore.type trustStore.location trustStore.password "
+    "trustStore.passwordPath trustStore.type protocol enabledProtocols ciphersuites clientAuth hostnameVerification "
+    "clientHostnameVerification allowReverseDnsLookup crl ocsp handshakeDetectionTimeoutMillis context.supplier.class"
+)
+
+WITHOUT_EFFECT: tuple[Setting, ...] = (
+    # Running on without what these ask for would let in whom the operator wants kept out.
+    *_switches(
+        Status.REFUSED,
+        "Clients must authenticate.",
+        "sessionRequireClientSASLAuth enforce.auth.enabled",
+    ),
+    *_switches(
+        Status.REFUSED,
+        "Servers must authenticate, or their links must be encrypted.",
+        "sslQuorum quorum.auth.learnerRequireSasl quorum.auth.serverRequireSasl",
+    ),
+    *_switches(Status.PLANNED, _PEER_LINKS, "quorum.auth.enableSasl portUnification sslQuorumReloadCertFiles"),
+    *_rows(
+        Status.PLANNED,
+        _PEER_LINKS,
+        "quorum.auth.learner.saslLoginContext quorum.auth.server.saslLoginContext",
+    ),
+    *_rows(
+        Status.PLANNED,
+        "Port for clients with TLS.",
+        "secureClientPort secureClientPortAddress",
+    ),
+    *_rows(Status.PLANNED, "TLS of the client port.", " ".join(f"ssl.{suffix}" for suffix in _TLS_SUFFIXES.split())),
+    *_rows(
+        Status.PLANNED, "TLS of the peer ports.", " ".join(f"ssl.quorum.{suffix}" for suffix in _TLS_SUFFIXES.split())
+    ),
+    *_rows(Status.PLANNED, "TLS.", "ssl.sslProvider ssl.authProvider fips-mode"),
+    *_switches(Status.PLANNED, "TLS.", "client.portUnification client.certReload"),
+    *_rows(
+        Status.PLANNED,
+        "SASL.",
+        "enforce.auth.schemes sasl.serverconfig java.security.auth.login.config superUser "
+        "SASLAuthenticationProvider.superPassword X509AuthenticationProvider.superUser ensembleAuthName",
+    ),
+    *_rows(Status.PLANNED, "A SASL name that is super.", "superUser.", is_prefix=True),
+    *_switches(Status.PLANNED, "SASL.", "allowSaslFailedClients letAnySaslUserDoX"),
+    *_switches(Status.PLANNED, "Admin server.", "IPAuthenticationProvider.usexforwardedfor"),
+    *_switches(Status.PLANNED, "Admin server.", "admin.portUnification admin.forceHttps admin.needClientAuth"),
+    *_switches(Status.PLANNED, "Audit log.", "audit.enable"),
+    *_rows(Status.PLANNED, "Metrics over HTTP.", "metricsProvider.", is_prefix=True),
+    *_switches(Status.PLANNED, "Pause detector.", "jvm.pause.monitor"),
+    *_rows(
+        Status.PLANNED,
+        "Pause detector.",
+        "jvm.pause.info-threshold.ms jvm.pause.warn-threshold.ms jvm.pause.sleep.time.ms",
+    ),
+    *_rows(Status.PLANNED, "Proposals kept for observers on a follower.", "observerMaster.sizeLimit"),
+    *_rows(Status.IGNORED, _KERBEROS, "quorum.auth.kerberos.servicePrincipal security.auth_to_local"),
+    *_rows(Status.IGNORED, _KERBEROS, "kerberos.", is_prefix=True),
+    *_rows(Status.IGNORED, "Ensembles of two with an oracle.", "oraclePath"),
+    *_rows(Status.IGNORED, "TTL znodes of a test release.", "emulate353TTLNodes"),
+    *_rows(Status.IGNORED, "Class that writes the audit log.", "audit.impl.class"),
+    *_rows(Status.IGNORED, "HTTP version of the admin server.", "admin.httpVersion"),
+    *_rows(
+        Status.IGNORED,
+        "Order of processors in the Java server.",
+        "follower.skipLearnerRequestToNextProcessor forward_learner_requests_to_commit_processor_disabled "
+        "leader.ackLoggingFrequency",
+    ),
+    *_rows(Status.IGNORED, "Switches of Apache's own tests.", "test. testingonly.", is_prefix=True),
+    *_rows(Status.IGNORED, "Switches of the Netty server.", "netty.", is_prefix=True),
+    *_rows(Status.IGNORED, "Statistics of paths and messages.", "pathStats. messageTracker.", is_prefix=True),
+    *_rows(Status.JVM, "Class that serves client connections.", "serverCnxnFactory"),
+    *_rows(Status.JVM, _JAVA_ONLY, "quorum.cnxn.threads.size maxWriteQueuePollTime intBufferStartingSizeBytes"),
+    *_rows(Status.JVM, _JAVA_ONLY, "nio. commitProcessor. watcherClean", is_prefix=True),
+    *_rows(Status.JVM, _JAVA_ONLY, "watchManagerName maxInProcessingDeadWatchers bitHashCacheSize"),
+    *_rows(Status.JVM, _JAVA_ONLY, "leader.closeSocketAsync learner.closeSocketAsync learner.asyncSending"),
+    *_rows(Status.JVM, "Logging of the Java server.", "log4j. logback. log. console.", is_prefix=True),
+    *_rows(Status.JVM, "Logging of the Java server.", "datadir root.logger"),
+)
