@@ -1,0 +1,71 @@
+"""One client connection, as service sees it: its session, its queue, what waits to be sent."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from pyzk.service.outbox import Counters
+from pyzk.tree.acl import Identity
+
+
+@dataclass(slots=True)
+class InFlight:
+    """A request whose txn is under way; its reply comes when the txn is applied. Seconds, monotonic."""
+
+    xid: int
+    opcode: int
+    received_at: float
+
+
+@dataclass(slots=True)
+class Behind:
+    """A read that waits behind a write: its frame without the length, and who the client was when it came."""
+
+    frame: bytes
+    identities: tuple[Identity, ...]
+
+
+@dataclass(slots=True)
+class Refused:
+    """A write that was refused at the door; its reply waits for its turn."""
+
+    xid: int
+    err: int
+
+
+Entry = InFlight | Behind | Refused
+
+
+@dataclass(slots=True)
+class Connection:
+    """State of one connection.
+
+    Attributes:
+        identities: who the client has shown itself to be; its address to begin with.
+        out: encoded frames to send, in order.
+        queue: requests of the session not answered yet, in order; reads stand here only behind writes.
+        chunks: received bytes that make no whole frame yet; nothing is tried before `needed_bytes` are there.
+        answers_read_only: whether the connect request had the readOnly byte, so that the response has it too.
+    """
+
+    id: int
+    address: str
+    identities: tuple[Identity, ...]
+    session_id: int = 0
+    timeout_ms: int = 0
+    handshaking: bool = False
+    established: bool = False
+    answers_read_only: bool = False
+    closing: bool = False
+    connected_wall_ms: int = 0
+    last_heard_at: float = 0.0
+    last_xid: int = -1
+    last_opcode: int | None = None
+    last_zxid: int = -1
+    last_response_at: float = 0.0
+    last_latency_ms: int = 0
+    buffered_bytes: int = 0
+    needed_bytes: int = 0
+    out: list[bytes] = field(default_factory=list)
+    queue: deque[Entry] = field(default_factory=deque)
+    chunks: list[bytes] = field(default_factory=list)
+    stats: Counters = field(default_factory=Counters)

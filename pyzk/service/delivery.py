@@ -1,0 +1,167 @@
+"""Committed txns: apply, tell the watchers, answer whoever waits; in this order, for each txn in turn.
+
+Source: docs/protocol/data-model.md sections 5.2, 5.4 and 8, docs/protocol/client-protocol.md sections 3 and 6.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyzk.codec.jute import INT32, pack_buffer
+from pyzk.codec.opcodes import EventType, OpCode, Perms
+from pyzk.codec.requests import MULTI_END, MultiHeader
+from pyzk.codec.txns import MultiTxn
+from pyzk.service import handshake, intake
+from pyzk.service.connection import Behind, InFlight
+from pyzk.service.wire import event, reply
+from pyzk.tree.apply import Applied, Change, apply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyzk.codec.records import ACL
+    from pyzk.codec.txns import Txn
+    from pyzk.service.connection import Connection
+    from pyzk.service.proposer import Proposal
+    from pyzk.service.service import Service
+    from pyzk.service.watches import Event
+
+
+def deliver(service: Service, proposal: Proposal, now: float) -> None:
+    """Apply one txn; events first, then the reply."""
+    txn = proposal.txn
+    applied = apply(service.tree, txn, proposal.node_digests)
+    if service.watches.any:
+        for change in applied.changes:
+            _fire(service, change, txn.header.zxid)
+    after = AFTER.get(txn.header.type)
+    if after is not None:
+        after(service, proposal, now)
+    elif proposal.origin:
+        _answer(service, proposal, applied, now)
+
+
+def _fire(service: Service, change: Change, zxid: int) -> None:
+    kind, path, parent, acl, parent_acl = change
+    for event_type, event_path, connections in _events(service, kind, path, parent):
+        guard = parent_acl if event_type is EventType.NODE_CHILDREN_CHANGED else acl
+        encoded = event(event_type, event_path, zxid)
+        for connection in connections:
+            state = service.connections[connection]
+            if guard is None or _may_see(service, state, guard):
+                service.send(state, encoded)
+
+
+def _events(service: Service, kind: EventType, path: bytes, parent: bytes | None) -> list[Event]:
+    if parent is None:
+        return service.watches.fire_changed(path)
+    if kind is EventType.NODE_CREATED:
+        return service.watches.fire_created(path, parent)
+    return service.watches.fire_deleted(path, parent)
+
+
+def _may_see(service: Service, state: Connection, acl: list[ACL]) -> bool:
+    return service.access.permits(acl, Perms.READ, state.identities)
+
+
+def _answer(service: Service, proposal: Proposal, applied: Applied, now: float) -> None:
+    """The reply of the request at the head of its connection's queue, and the reads that waited behind it."""
+    state = service.connections.get(proposal.origin)
+    if state is None or state.closing:
+        return
+    entry = state.queue.popleft()
+    assert isinstance(entry, InFlight), "only writes are matched with txns"
+    service.outstanding -= 1
+    body = b"" if applied.err else REPLY_BODIES[entry.opcode](applied, proposal.txn)
+    zxid = proposal.txn.header.zxid
+    service.send(state, reply(entry.xid, zxid, applied.err, body))
+    latency_ms = int((now - entry.received_at) * 1000)
+    service.counters.answered(latency_ms)
+    state.stats.answered(latency_ms)
+    state.last_zxid, state.last_response_at, state.last_latency_ms = zxid, now, latency_ms
+    if state.queue:
+        _answer_waiting(service, state)
+
+
+def _answer_waiting(service: Service, state: Connection) -> None:
+    """Reads and refusals up to the next write of the session."""
+    queue = state.queue
+    while queue:
+        entry = queue[0]
+        if isinstance(entry, InFlight):
+            return
+        queue.popleft()
+        if isinstance(entry, Behind):
+            encoded = intake.read(service, state, entry.frame, entry.identities)
+        else:
+            encoded = reply(entry.xid, service.tree.last_zxid, entry.err)
+        service.send(state, encoded)
+
+
+def _session_created(service: Service, proposal: Proposal, now: float) -> None:
+    session_id = proposal.txn.header.client_id
+    service.tracker.add(session_id, service.tree.sessions[session_id], now)
+    state = service.connections.get(proposal.origin)
+    if state is not None and not state.closing:
+        handshake.establish(service, state)
+        intake.resume(service, state, now)
+
+
+def _session_closed(service: Service, proposal: Proposal, now: float) -> None:
+    session_id = proposal.txn.header.client_id
+    service.tracker.remove(session_id)
+    if proposal.origin:
+        _answer(service, proposal, Applied(), now)
+    state = service.connections.get(service.owners.get(session_id, 0))
+    if state is not None:
+        service.close(state, "the session is closed" if proposal.origin else "the session has expired")
+
+
+AFTER: dict[int, Callable[[Service, Proposal, float], None]] = {
+    OpCode.CREATE_SESSION: _session_created,
+    OpCode.CLOSE_SESSION: _session_closed,
+}
+
+
+def _path_body(applied: Applied, txn: Txn) -> bytes:  # noqa: ARG001
+    return pack_buffer(applied.path)
+
+
+def _path_stat_body(applied: Applied, txn: Txn) -> bytes:  # noqa: ARG001
+    return pack_buffer(applied.path) + applied.stat
+
+
+def _stat_body(applied: Applied, txn: Txn) -> bytes:  # noqa: ARG001
+    return applied.stat
+
+
+def _empty_body(applied: Applied, txn: Txn) -> bytes:  # noqa: ARG001
+    return b""
+
+
+def _multi_body(applied: Applied, txn: Txn) -> bytes:
+    assert isinstance(txn.record, MultiTxn)
+    failed = any(sub.type == OpCode.ERROR for sub in txn.record.txns)
+    parts = []
+    for sub, result in zip(txn.record.txns, applied.results, strict=True):
+        if failed:
+            parts.append(MultiHeader(OpCode.ERROR, done=False, err=result.err).encode() + INT32.pack(result.err))
+        else:
+            # Container and TTL creates are answered as create2.
+            kind = OpCode.CREATE2 if sub.type in (OpCode.CREATE_CONTAINER, OpCode.CREATE_TTL) else sub.type
+            parts.append(MultiHeader(kind, done=False, err=0).encode() + REPLY_BODIES[sub.type](result, txn))
+    return b"".join(parts) + MULTI_END.encode()
+
+
+REPLY_BODIES: dict[int, Callable[[Applied, Txn], bytes]] = {
+    OpCode.CREATE: _path_body,
+    OpCode.CREATE2: _path_stat_body,
+    OpCode.CREATE_CONTAINER: _path_stat_body,
+    OpCode.CREATE_TTL: _path_stat_body,
+    OpCode.DELETE: _empty_body,
+    OpCode.SET_DATA: _stat_body,
+    OpCode.SET_ACL: _stat_body,
+    OpCode.CHECK: _empty_body,
+    OpCode.MULTI: _multi_body,
+    OpCode.CLOSE_SESSION: _empty_body,
+}

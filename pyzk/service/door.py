@@ -1,0 +1,77 @@
+"""The door: requests that must not become a txn of their kind, because Apache's servers cannot live with it.
+
+The server that reads such a request from its client answers it in the session's order, without a zxid; nothing reaches
+the log. Source: docs/protocol/apache-defects.md, rows 1 to 5; docs/differences.md.
+"""
+
+from collections.abc import Callable
+
+from pyzk.codec.jute import Reader, Record
+from pyzk.codec.opcodes import TTL_MODES, OpCode
+from pyzk.codec.requests import REQUESTS, CreateRequest, CreateTTLRequest, MultiRequest, SetDataRequest
+from pyzk.errors import BadArgumentsError, DecodeError, MarshallingError
+from pyzk.tree.quota import Quota, path_of_limits, path_of_stats
+
+
+def read_request(opcode: int, body: Reader) -> Record:
+    """Decode the body of a write and let it pass, or not.
+
+    Raises:
+        MarshallingError: it cannot be decoded.
+        BadArgumentsError: as a txn it would stop a server of Apache.
+    """
+    try:
+        record = REQUESTS[opcode].decode(body)
+    except DecodeError as error:
+        raise MarshallingError(str(error)) from error
+    check = CHECKS.get(opcode)
+    if check is not None:
+        check(record)
+    return record
+
+
+def _check_create(record: Record) -> None:
+    assert isinstance(record, CreateRequest | CreateTTLRequest)
+    if record.path is None:
+        return
+    if path_of_limits(record.path) == b"":
+        raise BadArgumentsError("a quota on the root")
+    if path_of_stats(record.path) is not None:
+        _check_stats(record.data)
+
+
+def _check_create_ttl(record: Record) -> None:
+    assert isinstance(record, CreateTTLRequest)
+    if 0 <= record.flags <= 4 and record.flags not in TTL_MODES and record.ttl_ms < 0:
+        raise BadArgumentsError("createTTL without a TTL")
+    _check_create(record)
+
+
+def _check_set_data(record: Record) -> None:
+    assert isinstance(record, SetDataRequest)
+    if record.path is not None and path_of_stats(record.path) is not None:
+        _check_stats(record.data)
+
+
+def _check_stats(data: bytes | None) -> None:
+    if data and Quota.parse(data) is None:
+        raise BadArgumentsError("quota stats that cannot be parsed")
+
+
+def _check_multi(record: Record) -> None:
+    assert isinstance(record, MultiRequest)
+    for _, op in record.ops:
+        if isinstance(op, CreateRequest | CreateTTLRequest):
+            _check_create(op)
+        elif isinstance(op, SetDataRequest):
+            _check_set_data(op)
+
+
+CHECKS: dict[int, Callable[[Record], None]] = {
+    OpCode.CREATE: _check_create,
+    OpCode.CREATE2: _check_create,
+    OpCode.CREATE_CONTAINER: _check_create,
+    OpCode.CREATE_TTL: _check_create_ttl,
+    OpCode.SET_DATA: _check_set_data,
+    OpCode.MULTI: _check_multi,
+}

@@ -1,0 +1,199 @@
+"""From the bytes of a connection to requests: frames, the session's queue, and who handles an opcode.
+
+The hot path: everything that arrived in one wake-up is served in one loop, and a read costs no object but its reply.
+Source: docs/protocol/client-protocol.md sections 1, 3 and 4.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from pyzk.codec.jute import INT32, Reader
+from pyzk.codec.opcodes import WRITE_OPCODES, XID_PING, OpCode
+from pyzk.errors import DecodeError, MarshallingError, RequestError, SystemRequestError, UnimplementedError
+from pyzk.service import handshake
+from pyzk.service.authentication import IMMEDIATE
+from pyzk.service.connection import Behind, InFlight, Refused
+from pyzk.service.door import read_request
+from pyzk.service.fast import FAST
+from pyzk.service.reads import READS
+from pyzk.service.wire import reply
+from pyzk.tree.prepare import Request
+from pyzk.tree.query import MixedMultiError
+
+if TYPE_CHECKING:
+    from pyzk.service.connection import Connection
+    from pyzk.service.service import Service
+    from pyzk.tree.acl import Identity
+
+FRAME_HEAD = Struct(">iii")
+"""Frame length, xid, opcode."""
+HEADER_SIZE = 8
+"""Shortest frame: a request header alone."""
+
+
+def receive(service: Service, state: Connection, data: bytes, now: float) -> None:
+    """Bytes have arrived: complete what was there before, and serve all whole frames."""
+    if state.chunks:
+        state.chunks.append(data)
+        state.buffered_bytes += len(data)
+        if state.handshaking or state.buffered_bytes < state.needed_bytes:
+            return
+        data = b"".join(state.chunks)
+        keep(state, b"")
+    elif state.handshaking:
+        keep(state, data)
+        return
+    if state.established:
+        serve(service, state, data, now)
+    else:
+        _connect(service, state, data, now)
+
+
+def keep(state: Connection, rest: bytes, needed_bytes: int = 0) -> None:
+    """Keep bytes that cannot be served yet."""
+    state.chunks = [rest] if rest else []
+    state.buffered_bytes, state.needed_bytes = len(rest), needed_bytes
+
+
+def _connect(service: Service, state: Connection, data: bytes, now: float) -> None:
+    """The first frame of a connection."""
+    length: int = INT32.unpack_from(data)[0] if len(data) >= 4 else 0
+    if len(data) < 4 + length or len(data) < 4:
+        _keep_partial(service, state, data, 1)
+        return
+    if not 0 < length <= service.settings.frame_bytes_max:
+        service.close(state, _bad_length(service, length))
+        return
+    keep(state, data[4 + length :])
+    handshake.begin(service, state, data[4 : 4 + length], now)
+    if state.established:
+        resume(service, state, now)
+
+
+def resume(service: Service, state: Connection, now: float) -> None:
+    """The session is there: serve what was pipelined behind the connect request."""
+    data = b"".join(state.chunks)
+    keep(state, b"")
+    if data:
+        serve(service, state, data, now)
+
+
+def serve(service: Service, state: Connection, data: bytes, now: float) -> None:
+    """Serve all whole frames of `data` and keep the rest."""
+    if not service.tracker.touch(state.session_id, state.timeout_ms, now):
+        return  # closing or unknown: requests are dropped silently, as in Apache
+    position, end, count = 0, len(data), 0
+    longest = service.settings.frame_bytes_max
+    out, queue = state.out, state.queue
+    answered = len(out)
+    xid, opcode = state.last_xid, state.last_opcode
+    while end - position >= 12:
+        length, next_xid, next_opcode = FRAME_HEAD.unpack_from(data, position)
+        stop = position + 4 + length
+        if stop > end or not HEADER_SIZE <= length <= longest or state.closing:
+            break
+        xid, opcode = next_xid, next_opcode
+        handler = None if queue else FAST.get(opcode)
+        encoded = handler(service, state, xid, data, position + 12, stop) if handler else None
+        if encoded is None:
+            _dispatch(service, state, xid, opcode, data[position + 4 : stop], now)
+        else:
+            out.append(encoded)
+        position = stop
+        count += 1
+    state.last_xid, state.last_opcode = xid, opcode
+    _account(service, state, count, len(out) - answered, now)
+    if position < end and not state.closing:
+        _keep_partial(service, state, data[position:], HEADER_SIZE)
+
+
+def _keep_partial(service: Service, state: Connection, rest: bytes, shortest: int) -> None:
+    """Keep the beginning of a frame, unless its length says already that it cannot be one."""
+    if len(rest) < 4:
+        keep(state, rest, 4)
+        return
+    length: int = INT32.unpack_from(rest)[0]
+    if shortest <= length <= service.settings.frame_bytes_max:
+        keep(state, rest, 4 + length)
+    else:
+        service.close(state, _bad_length(service, length))
+
+
+def _bad_length(service: Service, length: int) -> str:
+    return f"frame length {length} is not between 1 and jute.maxbuffer ({service.settings.frame_bytes_max})"
+
+
+def _account(service: Service, state: Connection, count: int, answered: int, now: float) -> None:
+    service.counters.received += count
+    state.stats.received += count
+    if answered:
+        service.outbox.dirty[state.id] = None
+        service.counters.answered(0, answered)
+        state.stats.answered(0, answered)
+        state.last_zxid, state.last_response_at, state.last_latency_ms = service.tree.last_zxid, now, 0
+    if state.queue and service.outstanding > service.settings.outstanding_max and state.id not in service.paused:
+        service.paused[state.id] = None
+        service.outbox.pausing.append(state.id)
+
+
+def _dispatch(service: Service, state: Connection, xid: int, opcode: int, frame: bytes, now: float) -> None:
+    """One request: answer it, queue it, or submit it. `frame` begins with the request header."""
+    if opcode in READS:
+        if state.queue:
+            state.queue.append(Behind(frame, state.identities))
+        else:
+            state.out.append(read(service, state, frame, state.identities))
+    elif opcode in WRITE_OPCODES:
+        _submit(service, state, xid, opcode, frame, now)
+    elif opcode in IMMEDIATE:
+        IMMEDIATE[opcode](service, state, xid, _body(service, frame))
+    else:
+        # Differs from Apache: createSession, deleteContainer and a lone check end here too (docs/differences.md).
+        service.send(state, reply(xid, -1, UnimplementedError.code))
+        service.close(state, f"opcode {opcode} is not served")
+
+
+def _body(service: Service, frame: bytes) -> Reader:
+    return Reader(frame, HEADER_SIZE, string_max=service.settings.string_bytes_max)
+
+
+def read(service: Service, state: Connection, frame: bytes, identities: tuple[Identity, ...]) -> bytes:
+    """The encoded reply of a read. `frame` begins with the request header."""
+    xid: int
+    opcode: int
+    _, xid, opcode = FRAME_HEAD.unpack_from(b"\0\0\0\0" + frame[:8])
+    err, body = 0, b""
+    try:
+        body = READS[opcode](service, state, _body(service, frame), identities)
+    except MixedMultiError as error:
+        err, body = error.code, error.body
+    except RequestError as error:
+        err = error.code
+    except DecodeError:
+        err = MarshallingError.code
+    return reply(XID_PING if opcode == OpCode.PING else xid, service.tree.last_zxid, err, body)
+
+
+def _submit(service: Service, state: Connection, xid: int, opcode: int, frame: bytes, now: float) -> None:
+    try:
+        if service.writes_refused:
+            raise SystemRequestError("no space left for the log")
+        record = read_request(opcode, _body(service, frame))
+    except RequestError as error:
+        _refuse(service, state, xid, error.code)
+        return
+    state.queue.append(InFlight(xid, opcode, now))
+    service.outstanding += 1
+    if opcode == OpCode.CLOSE_SESSION:
+        service.close_session(state.session_id, xid, state.id)
+    else:
+        service.submit(Request(state.session_id, xid, opcode, record, state.identities), state.id)
+
+
+def _refuse(service: Service, state: Connection, xid: int, err: int) -> None:
+    if state.queue:
+        state.queue.append(Refused(xid, err))
+    else:
+        state.out.append(reply(xid, service.tree.last_zxid, err))

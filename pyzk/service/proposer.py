@@ -1,0 +1,90 @@
+"""The leader's half of service: a write request becomes a proposal, in the one order that all servers will see.
+
+Every zxid that is taken ends in exactly one txn: the request's, or an error txn. The overlay holds what is proposed
+and not yet applied. Source: docs/protocol/data-model.md section 4, docs/protocol/client-protocol.md section 3.
+"""
+
+from dataclasses import dataclass
+
+from pyzk.codec.opcodes import OpCode
+from pyzk.codec.txns import DIGEST_VERSION, CloseSessionTxn, ErrorTxn, Txn, TxnDigest, TxnHeader
+from pyzk.errors import BadArgumentsError, RequestError
+from pyzk.tree.overlay import Overlay
+from pyzk.tree.prepare import Request, Rules, prepare
+from pyzk.tree.tree import Tree
+
+TXN_BYTES_MAX = 2 * 0xFFFFF
+"""What a peer accepts in one packet: jute.maxbuffer plus extrasize."""
+
+
+@dataclass(slots=True)
+class Proposal:
+    """A txn on its way.
+
+    Attributes:
+        payload: the encoded txn: the log's entry and the PROPOSAL's bytes.
+        paths: what the overlay holds for it.
+        node_digests: for apply, so that nothing is reckoned twice.
+        origin: the connection that waits for the reply, 0 for none.
+    """
+
+    txn: Txn
+    payload: bytes
+    paths: list[bytes]
+    node_digests: list[int]
+    origin: int
+
+
+class Proposer:
+    """Turns requests into proposals.
+
+    Args:
+        tree: the committed state.
+        rules: settings of prepare.
+        digest_enabled: whether txns carry the digest of the tree.
+        txn_bytes_max: longest payload that peers accept.
+    """
+
+    __slots__ = ("digest_enabled", "overlay", "rules", "txn_bytes_max", "zxid")
+
+    def __init__(
+        self, tree: Tree, rules: Rules, *, digest_enabled: bool = True, txn_bytes_max: int = TXN_BYTES_MAX
+    ) -> None:
+        self.overlay = Overlay(tree)
+        self.rules = rules
+        self.digest_enabled = digest_enabled
+        self.txn_bytes_max = txn_bytes_max
+        self.zxid = tree.last_zxid
+
+    def propose(self, request: Request, origin: int, wall_ms: int) -> Proposal:
+        """The proposal for a request; a request that fails becomes an error txn."""
+        overlay = self.overlay
+        self.zxid += 1
+        overlay.begin(self.zxid, wall_ms)
+        try:
+            record = prepare(overlay, self.rules, request)
+        except RequestError as error:
+            return self._failed(request, origin, wall_ms, error.code)
+        header = TxnHeader(request.session_id, request.cxid, self.zxid, wall_ms, request.opcode)
+        digest = TxnDigest(DIGEST_VERSION, overlay.digest) if self.digest_enabled else None
+        txn = Txn(header, record, digest)
+        payload = txn.encode()
+        if len(payload) > self.txn_bytes_max:
+            if not isinstance(record, CloseSessionTxn):
+                return self._failed(request, origin, wall_ms, BadArgumentsError.code)
+            # Too many ephemerals for one packet: without the list every server deletes those that it has itself.
+            record.paths = None
+            payload = txn.encode()
+        draft = overlay.draft
+        return Proposal(txn, payload, draft.paths, draft.node_digests, origin)
+
+    def _failed(self, request: Request, origin: int, wall_ms: int, code: int) -> Proposal:
+        self.overlay.roll_back()
+        header = TxnHeader(request.session_id, request.cxid, self.zxid, wall_ms, OpCode.ERROR)
+        txn = Txn(header, ErrorTxn(code))
+        return Proposal(txn, txn.encode(), [], [], origin)
+
+    def drop_outstanding(self) -> None:
+        """Forget all that is proposed and not applied: it could not be written."""
+        self.overlay = Overlay(self.overlay.tree)
+        self.zxid = self.overlay.tree.last_zxid

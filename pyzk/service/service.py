@@ -1,0 +1,158 @@
+"""The service of one server: connections with their sessions, and what passes between them and the tree.
+
+`receive` takes what arrived on a connection, answers the reads and notes the writes in the outbox; `deliver` applies
+committed txns, fires watches and answers whoever waits. Events go through the same outgoing list as replies, so an
+event is always ahead of the reply that shows its change. This module keeps the state together; frames are taken apart
+in `intake`, sessions are opened in `handshake`, txns are delivered in `delivery`, and what a single opcode does stands
+in `fast`, `reads`, `watching` and `authentication`. Source: docs/protocol/client-protocol.md, data-model.md 7 and 8.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from pyzk.codec.opcodes import OpCode
+from pyzk.codec.requests import CreateSessionRequest, EmptyRequest, PathRequest
+from pyzk.service import delivery, intake
+from pyzk.service.connection import Connection, InFlight
+from pyzk.service.outbox import Closing, Counters, Outbox, Settings, Submission
+from pyzk.service.proposer import Proposal
+from pyzk.service.sessions import SessionTracker
+from pyzk.service.watches import Watches
+from pyzk.tree.acl import AccessControl
+from pyzk.tree.prepare import Request
+from pyzk.tree.tree import Tree
+
+
+class Service:
+    """Sessions, watches and connections of one server.
+
+    Attributes:
+        owners: the connection of each session that has one here.
+        outstanding: writes submitted and not answered yet.
+        writes_refused: true while the disk is full: writes are answered at the door.
+    """
+
+    def __init__(
+        self, tree: Tree, access: AccessControl, settings: Settings, new_session_id: Callable[[], int]
+    ) -> None:
+        self.tree = tree
+        self.access = access
+        self.settings = settings
+        self.new_session_id = new_session_id
+        self.tracker = SessionTracker(settings.tick_ms)
+        self.watches = Watches()
+        self.connections: dict[int, Connection] = {}
+        self.owners: dict[int, int] = {}
+        self.paused: dict[int, None] = {}
+        self.outbox = Outbox()
+        self.counters = Counters()
+        self.outstanding = 0
+        self.writes_refused = False
+
+    def start(self, now: float) -> None:
+        """After loading: give every session its full timeout, and close those that own ephemerals but are unknown."""
+        for session_id, timeout_ms in self.tree.sessions.items():
+            self.tracker.add(session_id, timeout_ms, now)
+        for session_id in self.tree.ephemerals:
+            if session_id not in self.tree.sessions:
+                self.close_session(session_id)
+
+    # Connections.
+
+    def connect(self, connection: int, address: str, now: float, wall_ms: int) -> None:
+        """A client has connected from `address` (text, without port)."""
+        state = Connection(connection, address, ((b"ip", address.encode()),))
+        state.connected_wall_ms, state.last_heard_at = wall_ms, now
+        self.connections[connection] = state
+
+    def receive(self, connection: int, data: bytes, now: float) -> None:
+        """Bytes have arrived on a connection."""
+        state = self.connections.get(connection)
+        if state is not None and not state.closing:
+            state.last_heard_at = now
+            intake.receive(self, state, data, now)
+
+    def disconnect(self, connection: int) -> None:
+        """A connection is gone; its session lives on until it expires."""
+        state = self.connections.pop(connection, None)
+        if state is None:
+            return
+        self.watches.drop(connection)
+        self.paused.pop(connection, None)
+        if self.owners.get(state.session_id) == connection:
+            del self.owners[state.session_id]
+        self.outstanding -= sum(isinstance(entry, InFlight) for entry in state.queue)
+
+    def close(self, state: Connection, reason: str) -> None:
+        """End a connection after what is in its outgoing list; nothing more is read from it."""
+        if not state.closing:
+            state.closing = True
+            state.chunks.clear()
+            self.outbox.closing.append(Closing(state.id, reason))
+
+    def send(self, state: Connection, encoded: bytes) -> None:
+        """Put a frame into the outgoing list of a connection."""
+        state.out.append(encoded)
+        self.outbox.dirty[state.id] = None
+
+    def take(self, connection: int) -> bytes:
+        """All that is to be sent on a connection, at once."""
+        state = self.connections.get(connection)
+        if state is None or not state.out:
+            return b""
+        out, state.out = state.out, []
+        self.counters.sent += len(out)
+        state.stats.sent += len(out)
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    # Writes.
+
+    def submit(self, request: Request, origin: int) -> None:
+        """Hand a write to the proposer; `origin` is the connection that waits, 0 for none."""
+        self.outbox.submitted.append(Submission(request, origin))
+
+    def create_session(self, session_id: int, timeout_ms: int, origin: int) -> None:
+        """Ask for a new session."""
+        record = CreateSessionRequest(timeout_ms)
+        self.submit(Request(session_id, 0, OpCode.CREATE_SESSION, record), origin)
+
+    def close_session(self, session_id: int, cxid: int = 0, origin: int = 0) -> None:
+        """Ask for the end of a session; from now on it is closing."""
+        self.tracker.set_closing(session_id)
+        self.submit(Request(session_id, cxid, OpCode.CLOSE_SESSION, EmptyRequest()), origin)
+
+    def delete_container(self, path: bytes) -> None:
+        """Ask for the deletion of an empty container or of a znode whose TTL is over; failure does not matter."""
+        self.submit(Request(0, 0, OpCode.DELETE_CONTAINER, PathRequest(path)), 0)
+
+    def deliver(self, proposals: Iterable[Proposal], now: float) -> None:
+        """Committed txns, in order: apply each, fire watches, answer."""
+        for proposal in proposals:
+            delivery.deliver(self, proposal, now)
+        self._resume_paused()
+
+    def _resume_paused(self) -> None:
+        if self.paused and self.outstanding < self.settings.outstanding_max:
+            self.outbox.resuming.extend(self.paused)
+            self.paused.clear()
+
+    def drop_outstanding(self, proposals: Sequence[Proposal]) -> None:
+        """These could not be written: nobody knows what becomes of them, so whoever waits is disconnected."""
+        for proposal in proposals:
+            state = self.connections.get(proposal.origin)
+            if state is not None:
+                self.close(state, "the log could not be written")
+            if proposal.txn.header.type == OpCode.CLOSE_SESSION:
+                self._reopen(proposal.txn.header.client_id)
+
+    def _reopen(self, session_id: int) -> None:
+        timeout_ms = self.tree.sessions.get(session_id)
+        deadline = self.tracker.deadline()
+        if timeout_ms is not None:
+            self.tracker.add(session_id, timeout_ms, 0.0 if deadline is None else deadline)
+
+    # Time.
+
+    def tick(self, now: float) -> None:
+        """Close the sessions that have expired."""
+        for session_id in self.tracker.expired(now):
+            self.close_session(session_id)
