@@ -34,7 +34,10 @@ class State(Enum):
 
 @dataclass(slots=True)
 class Notification:
-    """A watch that fired. `path` is the client's (without chroot); `zxid` is -1 for a catch-up after a reconnect."""
+    """A watch that fired. `path` is the client's (without chroot); `zxid` is -1 for a catch-up after a reconnect.
+
+    Type NONE is about the session: it has ended, or it has come back and persistent watches may have missed something.
+    """
 
     type: EventType
     path: bytes

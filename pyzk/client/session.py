@@ -35,7 +35,7 @@ from pyzk.client.effects import (
     StateChanged,
 )
 from pyzk.client.hosts import Address, Rotation
-from pyzk.client.watches import Progress, WatchTable, watch_left
+from pyzk.client.watches import Progress, WatchKind, WatchTable, watch_left
 from pyzk.codec.framing import FrameBuffer, frame
 from pyzk.codec.jute import Reader, Record
 from pyzk.codec.opcodes import XID_AUTH, XID_NOTIFICATION, XID_SET_WATCHES, EventType, OpCode
@@ -254,6 +254,8 @@ class Session:
         self._probe_at, self._probe_wait_s = now + PROBE_FIRST_S, PROBE_FIRST_S
         self._restore(now)
         self._enter(State.CONNECTED_READ_ONLY if response.read_only else State.CONNECTED)
+        # What they missed is not reported by the server: they must look for themselves.
+        self._tell_session_news(self.watches.watchers(WatchKind.PERSISTENT, WatchKind.RECURSIVE))
         while self._backlog:
             self._send(self._backlog.popleft(), now)
 
@@ -302,6 +304,7 @@ class Session:
         self._identities.clear()
         self._fail(self._backlog, error)
         self._backlog.clear()
+        self._tell_session_news(self.watches.watchers())
         self.watches.clear()
 
     def _enter(self, state: State) -> None:
@@ -309,7 +312,8 @@ class Session:
         self._effects.append(StateChanged(state))
 
     def _fail(self, calls: Iterable[Call], error: PyzkError) -> None:
-        self._effects.extend(Failed(call.token, error) for call in calls if not call.own)
+        # One exception each: they are raised in different places, and each collects a traceback of its own.
+        self._effects.extend(Failed(call.token, type(error)(*error.args)) for call in calls if not call.own)
 
     # Keeping it alive
 
@@ -436,6 +440,10 @@ class Session:
         kind = EventType(event.type)
         watchers = self.watches.fire(kind, event.path)
         self._effects.append(Notified(Notification(kind, self.chroot.strip(event.path), header.zxid), watchers))
+
+    def _tell_session_news(self, watchers: tuple[Hashable, ...]) -> None:
+        if watchers:
+            self._effects.append(Notified(Notification(EventType.NONE, b"", -1), watchers))
 
     def _take(self) -> list[Effect]:
         effects, self._effects = self._effects, []

@@ -126,10 +126,13 @@ class WatchTable:
                 told |= table.get(ancestor, {})
         return told
 
-    def watchers(self) -> tuple[Hashable, ...]:
-        """Everybody, each once."""
-        every = [watchers for table in self._tables.values() for watchers in table.values()]
-        return tuple({watcher: None for watchers in every for watcher in watchers})
+    def watchers(self, *kinds: WatchKind) -> tuple[Hashable, ...]:
+        """Everybody with a watch of these kinds (of any, when none is given), each once."""
+        told: dict[Hashable, None] = {}
+        for kind in kinds or WatchKind:
+            for watchers in self._tables[kind].values():
+                told |= watchers
+        return tuple(told)
 
     def clear(self) -> None:
         """Forget all: the session has ended."""
