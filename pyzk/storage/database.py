@@ -120,7 +120,8 @@ def _replay(
             check.compare(txn)
         recent.append((zxid, payload))
         restored.replayed += 1
-    restored.last_zxid = max(restored.last_zxid, history.after)
+    if restored.replayed:
+        restored.last_zxid = history.after
     restored.notes += history.notes
     history.repair()
 

@@ -14,7 +14,8 @@ VECTORS = Path(__file__).parents[1] / "vectors" / "storage"
 
 
 def make_txn(zxid, path=None, data=b"x", digest=None):
-    record = CreateTxn(path or b"/n%x" % zxid, data, open_acl(), ephemeral=False, parent_cversion=-1)
+    """A create directly below the root, the `zxid`th one there."""
+    record = CreateTxn(path or b"/n%x" % zxid, data, open_acl(), ephemeral=False, parent_cversion=zxid & 0xFFFFFFFF)
     return Txn(TxnHeader(7, zxid & 0xFFFF, zxid, 1_700_000_000_000 + zxid, 1), record, digest)
 
 

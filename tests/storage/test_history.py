@@ -60,7 +60,7 @@ def damaged_tails():
         "last 20 bytes zero": lambda disk: edit(disk, END - 20, bytes(20)),
         "cut inside the last record": lambda disk: shorten(disk, END - 30),
         "cut inside its length": lambda disk: shorten(disk, LAST + 10),
-        "cut inside its checksum": lambda disk: shorten(disk, LAST + 3),
+        "cut inside its checksum": lambda disk: shorten(disk, LAST + 6),
         # Differs from Apache, which does not start: a torn write may lose any sector of the batch.
         "wrong checksum of the last record": lambda disk: edit(disk, LAST + 2, b"\xff\xff"),
         "zeros in the middle of the last record": lambda disk: edit(disk, LAST + 40, bytes(20)),
