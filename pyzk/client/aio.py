@@ -20,13 +20,13 @@ from typing import NamedTuple, Self, TypeVar, cast
 
 from pyzk import errors
 from pyzk.client import operations
+from pyzk.client.aio_shell import Shell
+from pyzk.client.aio_watch import Watch, Watcher, WatchEvent
 from pyzk.client.effects import Notification, State
 from pyzk.client.hosts import parse_hosts
 from pyzk.client.operations import VERSION_ANY, Operation, Result, result_of, to_bytes, to_text
 from pyzk.client.session import TIMEOUT_MS_DEFAULT, Session
-from pyzk.client.shell import Shell
 from pyzk.client.transaction import Transaction
-from pyzk.client.watch import Watch, Watcher, WatchEvent
 from pyzk.client.watches import WatchKind
 from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import AddWatchMode, CreateMode, OpCode, WatcherType

@@ -201,7 +201,7 @@ class Session:
                 if self._phase is _Phase.HANDSHAKE:
                     self._welcome(body, now)
                 elif self._phase in {_Phase.ESTABLISHED, _Phase.CLOSING}:
-                    self._frame(body)
+                    self._frame(body, now)
         except DecodeError as error:
             self._drop(f"not understood: {error}", now)
         return self._take()
@@ -372,7 +372,7 @@ class Session:
 
     # Replies
 
-    def _frame(self, body: bytes) -> None:
+    def _frame(self, body: bytes, now: float) -> None:
         reader = Reader(body, string_max=self.frame_bytes_max)
         header = ReplyHeader.decode(reader)
         if header.xid == XID_NOTIFICATION:
@@ -380,7 +380,7 @@ class Session:
             return
         call = self._outstanding.match(header)
         if call.identity is not None:
-            self._authenticated(call.identity, header)
+            self._authenticated(call.identity, header, now)
         elif call.own:
             self._own_answered(call, header)
         else:
@@ -393,13 +393,15 @@ class Session:
         elif call.xid == XID_SET_WATCHES:
             self.progress.restored(header.zxid)
 
-    def _authenticated(self, identity: Identity, header: ReplyHeader) -> None:
+    def _authenticated(self, identity: Identity, header: ReplyHeader, now: float) -> None:
         if header.err and identity.accepted:
             # It was good once: going on without it would make later requests fail one by one with NOAUTH.
             self._end(State.AUTH_FAILED, errors.AuthFailedError("the credentials are refused by now"))
         elif header.err:
             self._identities.remove(identity)
             self._effects.append(Failed(identity.token, request_error(header.err, "add_auth")))
+            # The server hangs up after a refusal: what is sent into that connection would be lost.
+            self._drop("the credentials were refused", now)
         elif not identity.accepted:
             identity.accepted = True
             self._effects.append(Answered(identity.token, header, REPLIES[OpCode.AUTH]()))
