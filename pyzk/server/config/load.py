@@ -212,7 +212,7 @@ def _read(path: str) -> bytes:
         return Path(path).read_bytes()
     except FileNotFoundError as error:
         raise refused("configuration file", path, f"{path} file is missing", "name a file that exists") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise refused("configuration file", path, f"Error processing {path}", f"it cannot be read: {error}") from error
 
 

@@ -1,0 +1,83 @@
+"""The server's log: JSON lines when nobody watches, lines for people in a terminal."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from pyzk.server import log
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def events(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_an_event_is_one_json_object_a_line() -> None:
+    stream = io.StringIO()
+    log.configure(stream=stream)
+    structlog.get_logger().info("session_created", session="0x1", timeout_ms=4000)
+    (event,) = events(stream)
+    assert event.pop("timestamp")
+    assert event == {"event": "session_created", "level": "info", "session": "0x1", "timeout_ms": 4000}
+
+
+def test_events_below_the_level_are_dropped() -> None:
+    stream = io.StringIO()
+    log.configure("warning", stream)
+    structlog.get_logger().info("quiet")
+    logging.getLogger("asyncio").info("quiet too")
+    structlog.get_logger().warning("loud")
+    assert [event["event"] for event in events(stream)] == ["loud"]
+
+
+def test_raw_paths_are_shown_as_text() -> None:
+    stream = io.StringIO()
+    log.configure(stream=stream)
+    structlog.get_logger().info("node_created", path=b"/a/\xc3\xa4\xff")
+    assert events(stream)[0]["path"] == "/a/\u00e4\\xff"
+
+
+def test_what_libraries_log_has_the_same_form() -> None:
+    stream = io.StringIO()
+    log.configure(stream=stream)
+    logging.getLogger("asyncio").error("socket %s broke", 7)
+    (event,) = events(stream)
+    assert (event["event"], event["level"], event["logger"]) == ("socket 7 broke", "error", "asyncio")
+
+
+def test_an_exception_comes_with_its_traceback() -> None:
+    stream = io.StringIO()
+    log.configure(stream=stream)
+    try:
+        raise OSError(28, "No space left on device")
+    except OSError:
+        structlog.get_logger().exception("write_failed")
+    assert "No space left on device" in str(events(stream)[0]["exception"])
+
+
+def test_a_terminal_gets_lines_for_people() -> None:
+    stream = Terminal()
+    log.configure(stream=stream)
+    structlog.get_logger().info("serving", port=2181)
+    line = stream.getvalue()
+    assert "serving" in line
+    assert "2181" in line
+    assert not line.startswith("{")
