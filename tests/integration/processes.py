@@ -18,7 +18,7 @@ START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 15.0
 # Below the kernel's range for outgoing connections: a client that retries a port of that range while its server is
 # down may connect to itself.
-PORTS = range(24000, 25000)
+PORTS = range(24200, 25000)
 
 
 class NotServingError(Exception):

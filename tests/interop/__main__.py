@@ -1,0 +1,81 @@
+"""`scripts/interop NAME`: one foreign suite, its table, and an exit code that tells.
+
+Each suite is a module with `run(options) -> list[Result]`; a missing tool is a skip with its reason.
+"""
+
+import argparse
+import importlib
+import sys
+import time
+
+from tests.interop.apache import UnavailableError
+from tests.interop.results import SKIPPED, Result, failed, table
+
+SUITES = {
+    "kazoo": ("tests.interop.kazoo_suite", "kazoo 2.11's own test suite (10 minutes)"),
+    "c-client": ("tests.interop.c_client", "Debian's libzookeeper-mt, through ctypes"),
+    "java-client": ("tests.interop.java_client", "the Java client of Apache 3.9.5"),
+    "zkcli": ("tests.interop.zkcli", "zkCli.sh of Debian's package, scripted"),
+    "node": ("tests.interop.node_client", "npm's node-zookeeper-client"),
+    "kill9": ("tests.interop.kill9", "kill -9 under write load, --rounds times"),
+}
+# Short enough for .ci/run; what is longer runs before an issue is called resolved.
+CI = ("c-client", "node", "zkcli", "java-client")
+
+
+def main() -> int:
+    options, rest = parser().parse_known_args()
+    if options.name == "list":
+        print("\n".join(f"{name:14} {what}" for name, (_, what) in SUITES.items()))
+        print("differential   random programs against pyzk and an Apache server (its own options: --help)")
+        print(f"ci             {', '.join(CI)}, and a short differential")
+        return 0
+    if options.name == "differential":
+        return differential(rest)
+    if options.name == "ci":
+        return continuous_integration(options)
+    return run([options.name], options)
+
+
+def parser() -> argparse.ArgumentParser:
+    arguments = argparse.ArgumentParser(prog="scripts/interop", description=__doc__, add_help=False)
+    arguments.add_argument("name", choices=[*SUITES, "differential", "ci", "list"])
+    arguments.add_argument("--apache", action="store_true", help="run against Apache's server: the baseline")
+    arguments.add_argument("--record", action="store_true", help="with --apache: store what it answered")
+    arguments.add_argument("--only", help="only cases that match this word")
+    arguments.add_argument("--rounds", type=int, default=100, help="kill9: how many times")
+    arguments.add_argument("--seed", type=int, help="kill9: repeat one run")
+    return arguments
+
+
+def run(names: list[str], options: argparse.Namespace) -> int:
+    results: list[Result] = []
+    for name in names:
+        began = time.monotonic()
+        results += run_suite(name, options)
+        print(f"{name}: {time.monotonic() - began:.1f} s", flush=True)
+    print(table(results))
+    return int(failed(results))
+
+
+def run_suite(name: str, options: argparse.Namespace) -> list[Result]:
+    try:
+        found: list[Result] = importlib.import_module(SUITES[name][0]).run(options)
+    except UnavailableError as missing:
+        return [Result(name, "all", SKIPPED, str(missing))]
+    return found
+
+
+def differential(rest: list[str]) -> int:
+    sys.argv[1:] = rest
+    entry = importlib.import_module("tests.interop.differential").main
+    return int(entry() or 0)
+
+
+def continuous_integration(options: argparse.Namespace) -> int:
+    clients = run(list(CI), options)
+    return clients or differential(["--programs", "100"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

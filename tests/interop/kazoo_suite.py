@@ -1,0 +1,128 @@
+"""kazoo's own test suite, from its sdist, unmodified.
+
+The suite starts its servers as `java ... QuorumPeerMain zoo.cfg`; a `java` of ours earlier on PATH (java_shim/) starts
+pyzk on that zoo.cfg instead. What must pass is what passes against Apache 3.8.0 standalone (kazoo_baseline.txt, written
+by `scripts/interop kazoo --apache --record`), but for its TLS and SASL classes.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import venv
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from tests.interop.apache import DEBIAN_JAR, UnavailableError, cache_folder, class_path, need
+from tests.interop.results import FAILED, PASSED, SKIPPED, Result
+
+HERE = Path(__file__).parent
+BASELINE = HERE / "kazoo_baseline.txt"
+# The suite makes its certificates with calls that newer releases of pyOpenSSL have dropped.
+REQUIREMENTS = ("kazoo[test,gevent,eventlet,sasl]==2.11.0", "pyopenssl==24.2.1", "pytest<9", "setuptools")
+PORT_OFFSET = 24100
+SUITE_TIMEOUT_S = 1800
+# One test per class: (part of the test's name, why pyzk does not have to pass it yet).
+WAITING = (
+    ("test_sasl.", "SASL waits for the security work"),
+    ("TestSSLClient.", "TLS waits for the security work"),
+)
+# Debian's zookeeper.jar names only some of the Netty jars that its Netty server needs.
+NETTY = ("buffer", "codec", "common", "handler", "resolver", "transport")
+
+
+def run(options: argparse.Namespace) -> list[Result]:
+    report = run_suite(options.only, apache=options.apache)
+    outcomes = read_report(report)
+    if options.record:
+        write_baseline(outcomes)
+    baseline = set(BASELINE.read_text().split())
+    return [judge(name, outcome, detail, baseline) for name, (outcome, detail) in sorted(outcomes.items())]
+
+
+def judge(name: str, outcome: str, detail: str, baseline: set[str]) -> Result:
+    """A failure counts where Apache's server passes."""
+    group = name.split(".")[2]
+    waiting = next((reason for part, reason in WAITING if part in name), "")
+    if outcome == FAILED and waiting:
+        return Result(group, name, SKIPPED, waiting)
+    if outcome == FAILED and name not in baseline:
+        return Result(group, name, SKIPPED, "fails against Apache 3.8.0 standalone too")
+    return Result(group, name, outcome, detail)
+
+
+def install() -> Path:
+    """A virtual environment with kazoo built from its sdist; the path of its Python."""
+    folder = cache_folder("kazoo-2.11.0")
+    python = folder / "venv" / "bin" / "python"
+    complete = folder / "complete"
+    if not complete.exists():
+        venv.create(folder / "venv", with_pip=True)
+        command = [str(python), "-m", "pip", "install", "-q", "--no-binary", "kazoo", *REQUIREMENTS]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+        if done.returncode != 0:
+            raise UnavailableError(f"pip cannot install kazoo's suite: {done.stderr[-500:]}")
+        complete.touch()
+    return python
+
+
+def run_suite(only: str | None, *, apache: bool) -> Path:
+    """Run the suite in a folder of its own; the path of its JUnit report."""
+    python = install()
+    folder = Path(tempfile.mkdtemp(prefix="kazoo-suite-"))
+    report = folder / "report.xml"
+    packages = next(python.parent.parent.glob("lib/python*/site-packages"))
+    command = [str(python), "-m", "pytest", f"--rootdir={packages}", "--pyargs", "kazoo.tests", "-v"]
+    command += ["-p", "no:warnings", "-p", "no:cacheprovider", "--timeout", "150", f"--junitxml={report}"]
+    command += ["-k", only] if only else []
+    log = folder / "suite.log"
+    print(f"kazoo's suite runs; log: {log}", flush=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=folder, env=environment(apache=apache), stdout=output, stderr=output)
+        try:
+            process.wait(SUITE_TIMEOUT_S)
+        finally:
+            # SIGINT, not SIGKILL: the suite's exit handler stops the servers it started.
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                process.wait()
+    return report
+
+
+def environment(*, apache: bool) -> dict[str, str]:
+    suite = {
+        "ZOOKEEPER_VERSION": "3.8.0",
+        "ZOOKEEPER_CLUSTER_SIZE": "1",
+        "ZOOKEEPER_PORT_OFFSET": str(PORT_OFFSET),
+    }
+    if apache:
+        need("java")
+        jars = [class_path("3.8"), *(str(DEBIAN_JAR.with_name(f"netty-{name}.jar")) for name in NETTY)]
+        suite["ZOOKEEPER_CLASSPATH"] = os.pathsep.join(jars)
+    else:
+        suite["ZOOKEEPER_CLASSPATH"] = "unused"
+        suite["PYZK_SERVER"] = str(Path(sys.executable).parent / "pyzk-server")
+        suite["PATH"] = os.pathsep.join([str(HERE / "java_shim"), os.environ["PATH"]])
+    return {**os.environ, **suite}
+
+
+def read_report(report: Path) -> dict[str, tuple[str, str]]:
+    """Outcome and message of each test, by dotted name, from a JUnit report."""
+    outcomes: dict[str, tuple[str, str]] = {}
+    for case in ET.parse(report).getroot().iter("testcase"):
+        name = f"{case.get('classname')}.{case.get('name')}"
+        outcome, detail = PASSED, ""
+        for tag, kind in (("skipped", SKIPPED), ("error", FAILED), ("failure", FAILED)):
+            element = case.find(tag)
+            if element is not None:
+                outcome, detail = kind, element.get("message") or ""
+        if outcomes.get(name, ("", ""))[0] != FAILED:
+            outcomes[name] = (outcome, detail)
+    return outcomes
+
+
+def write_baseline(outcomes: dict[str, tuple[str, str]]) -> None:
+    passed = sorted(name for name, (outcome, _) in outcomes.items() if outcome == PASSED)
+    BASELINE.write_text("\n".join(passed) + "\n")
