@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Self
 
-from pyzk.codec.jute import BOOL, BUFFER, INT, LONG, STRING, Reader, Record, vector_of
+from pyzk.codec.jute import BOOL, BUFFER, INT, INT32, LONG, Field, Reader, Record, pack_buffer, vector_of
 from pyzk.codec.opcodes import OpCode
-from pyzk.codec.records import ACL, ACLS, STRINGS
+from pyzk.codec.records import ACL, ACLS
 from pyzk.errors import DecodeError
 
 TXN_HEADER = Struct(">qiqqi")
@@ -19,6 +19,25 @@ DIGEST_VERSION = 2
 
 TXN_STRING_MAX = 0x7FFFFFFF
 """Strings in a txn are limited by the record that holds them, not by jute.maxbuffer."""
+
+
+def _read_path(reader: Reader) -> bytes:
+    """An absolute path. Txns hold no other; that it is so is what apply relies on."""
+    path = reader.buffer()
+    if path is None or path[:1] != b"/":
+        raise DecodeError(f"a txn changes {path!r}, which is no path")
+    return path
+
+
+def _read_sub_data(reader: Reader) -> bytes:
+    data = reader.buffer()
+    if data is None:
+        raise DecodeError("an op of a multi is null")
+    return data
+
+
+PATH = Field(_read_path, pack_buffer)
+PATHS = vector_of(PATH)
 
 
 @dataclass(slots=True)
@@ -54,7 +73,7 @@ class TxnDigest(Record):
 class CreateTxn(Record):
     """A new znode. `parent_cversion` -1 (old logs lack the field) means the parent's own plus one."""
 
-    FIELDS = (STRING, BUFFER, ACLS, BOOL, INT)
+    FIELDS = (PATH, BUFFER, ACLS, BOOL, INT)
     path: bytes
     data: bytes | None
     acl: list[ACL] | None
@@ -74,7 +93,7 @@ class CreateTxn(Record):
 class CreateContainerTxn(Record):
     """A new container znode."""
 
-    FIELDS = (STRING, BUFFER, ACLS, INT)
+    FIELDS = (PATH, BUFFER, ACLS, INT)
     path: bytes
     data: bytes | None
     acl: list[ACL] | None
@@ -85,7 +104,7 @@ class CreateContainerTxn(Record):
 class CreateTTLTxn(Record):
     """A new znode with a time to live."""
 
-    FIELDS = (STRING, BUFFER, ACLS, INT, LONG)
+    FIELDS = (PATH, BUFFER, ACLS, INT, LONG)
     path: bytes
     data: bytes | None
     acl: list[ACL] | None
@@ -97,7 +116,7 @@ class CreateTTLTxn(Record):
 class DeleteTxn(Record):
     """delete and deleteContainer."""
 
-    FIELDS = (STRING,)
+    FIELDS = (PATH,)
     path: bytes
 
 
@@ -105,7 +124,7 @@ class DeleteTxn(Record):
 class SetDataTxn(Record):
     """setData and reconfig; `version` is the new one."""
 
-    FIELDS = (STRING, BUFFER, INT)
+    FIELDS = (PATH, BUFFER, INT)
     path: bytes
     data: bytes | None
     version: int
@@ -115,7 +134,7 @@ class SetDataTxn(Record):
 class SetACLTxn(Record):
     """setACL; `version` is the new aversion."""
 
-    FIELDS = (STRING, ACLS, INT)
+    FIELDS = (PATH, ACLS, INT)
     path: bytes
     acl: list[ACL] | None
     version: int
@@ -125,7 +144,7 @@ class SetACLTxn(Record):
 class CheckVersionTxn(Record):
     """check, only inside a multi; `version` is the znode's plus one."""
 
-    FIELDS = (STRING, INT)
+    FIELDS = (PATH, INT)
     path: bytes
     version: int
 
@@ -140,19 +159,27 @@ class CreateSessionTxn(Record):
 
 @dataclass(slots=True)
 class CloseSessionTxn(Record):
-    """The end of a session; `paths` are its ephemeral znodes, None when the log does not list them."""
+    """The end of a session; `paths` are its ephemeral znodes, None when the txn does not list them."""
 
-    FIELDS = (STRINGS,)
+    FIELDS = (PATHS,)
     paths: list[bytes] | None
 
     @classmethod
     def decode(cls, reader: Reader) -> Self:
-        """Take the list; nothing at all (logs from before 3.6) is None. Raises DecodeError."""
-        return cls(STRINGS.read(reader) if reader.remaining else None)
+        """Take the list; None if it is not there. Raises DecodeError.
+
+        Logs from before 3.6 end here. With `closeSessionTxn.enabled=false` Java lets the digest follow at once, which
+        would read as a list of two paths.
+        """
+        absent = not reader.remaining or (
+            reader.remaining == TXN_DIGEST.size
+            and INT32.unpack_from(reader.source, reader.position)[0] == DIGEST_VERSION
+        )
+        return cls(None if absent else PATHS.read(reader))
 
     def encode(self) -> bytes:
         """The list, or nothing for None."""
-        return b"" if self.paths is None else STRINGS.write(self.paths)
+        return b"" if self.paths is None else PATHS.write(self.paths)
 
 
 @dataclass(slots=True)
@@ -167,7 +194,7 @@ class ErrorTxn(Record):
 class SubTxn(Record):
     """One op of a multi: its type and encoded record."""
 
-    FIELDS = (INT, BUFFER)
+    FIELDS = (INT, Field(_read_sub_data, pack_buffer))
     type: int
     data: bytes
 
@@ -178,6 +205,11 @@ class MultiTxn(Record):
 
     FIELDS = (vector_of(SubTxn.field()),)
     txns: list[SubTxn]
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Self:
+        """Take the ops; null reads as none. Raises DecodeError."""
+        return cls(cls.FIELDS[0].read(reader) or [])
 
 
 TXNS: dict[int, type[Record]] = {
@@ -196,6 +228,13 @@ TXNS: dict[int, type[Record]] = {
     OpCode.CHECK: CheckVersionTxn,
     OpCode.MULTI: MultiTxn,
 }
+
+SUB_TXNS: dict[int, type[Record]] = {
+    opcode: kind
+    for opcode, kind in TXNS.items()
+    if opcode not in {OpCode.CREATE_SESSION, OpCode.CLOSE_SESSION, OpCode.RECONFIG, OpCode.SET_ACL, OpCode.MULTI}
+}
+"""What a multi may hold."""
 
 
 @dataclass(slots=True)
@@ -217,11 +256,14 @@ class Txn(Record):
         return cls(header, record, TxnDigest.decode(reader) if reader.remaining >= TXN_DIGEST.size else None)
 
     def encode(self) -> bytes:
-        """The bytes of a log record's payload and of a PROPOSAL's."""
+        """The bytes of a log record's payload and of a PROPOSAL's.
+
+        A closeSession without its list ends with the header: Java would take a digest for the list.
+        """
         header = self.header
         head = TXN_HEADER.pack(header.client_id, header.cxid, header.zxid, header.time_ms, header.type)
-        tail = b"" if self.digest is None else self.digest.encode()
-        return head + self.record.encode() + tail
+        body = self.record.encode()
+        return head + body if self.digest is None or not body else head + body + self.digest.encode()
 
 
 def decode_txn(data: bytes) -> Txn:
@@ -231,7 +273,7 @@ def decode_txn(data: bytes) -> Txn:
 
 def decode_sub_txn(sub: SubTxn) -> Record:
     """The record of one op of a multi. Raises DecodeError."""
-    kind = TXNS.get(sub.type)
+    kind = SUB_TXNS.get(sub.type)
     if kind is None:
-        raise DecodeError(f"a multi holds the unknown type {sub.type}")
+        raise DecodeError(f"a multi holds type {sub.type}")
     return kind.decode(Reader(sub.data, string_max=TXN_STRING_MAX))
