@@ -15,8 +15,6 @@ from pyzk.errors import DecodeError, FrameError
 
 CLIENT = Path(__file__).parent.parent / "vectors" / "client.jsonl"
 LINES = [json.loads(line) for line in CLIENT.read_text().splitlines()]
-    json.loads(line) for line in (Path(__file__).parent.parent / "vectors" / "client.jsonl").read_text().splitlines()
-]
 
 UNDECODABLE = {"create_truncated", "create_truncated_via_follower", "getData_truncated", "multi_bad_type"}
 RAW_PATH = {"deleteContainer_raw"}
