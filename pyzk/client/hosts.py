@@ -57,11 +57,11 @@ class Rotation:
     Shuffled and with jitter, so that the clients of a failed server do not all arrive at its neighbour at once.
     """
 
-    def __init__(self, addresses: list[Address], random: Random) -> None:
+    def __init__(self, addresses: list[Address], rng: Random) -> None:
         if not addresses:
             raise ValueError("a session needs at least one server")
-        self._addresses = random.sample(addresses, len(addresses))
-        self._random = random
+        self._addresses = rng.sample(addresses, len(addresses))
+        self._rng = rng
         self._position = 0
         self._failures = 0
 
@@ -91,4 +91,4 @@ class Rotation:
     def wait_s(self) -> float:
         """How long to wait before the next attempt, seconds."""
         rounds = min(self._failures // len(self._addresses), 16)
-        return self._random.uniform(0, min(RETRY_MAX_S, RETRY_FIRST_S * 2**rounds))
+        return self._rng.uniform(0, min(RETRY_MAX_S, RETRY_FIRST_S * 2**rounds))

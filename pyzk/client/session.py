@@ -74,7 +74,7 @@ class Session:
 
     Args:
         addresses: the servers.
-        random: for the order of servers and the waits between attempts.
+        rng: for the order of servers and the waits between attempts.
         timeout_ms: session timeout to ask for; `timeout_ms` becomes what the server granted.
         chroot: raw path without a slash at its end, or empty.
         read_only: whether a server without a quorum will do.
@@ -85,7 +85,7 @@ class Session:
     def __init__(
         self,
         addresses: list[Address],
-        random: Random,
+        rng: Random,
         *,
         timeout_ms: int = TIMEOUT_MS_DEFAULT,
         chroot: bytes = b"",
@@ -105,7 +105,7 @@ class Session:
         self.frame_bytes_max = frame_bytes_max
         self.backlog_max = backlog_max
         self._requested_timeout_ms = timeout_ms
-        self._rotation = Rotation(addresses, random)
+        self._rotation = Rotation(addresses, rng)
         self._phase = _Phase.IDLE
         self._alarm_at: float | None = None
         self._last_send = self._last_receive = 0.0
