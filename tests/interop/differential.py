@@ -10,13 +10,14 @@ cut down to the steps that matter and printed. What is documented as different i
 """
 
 import argparse
+import re
 import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.integration.processes import PyzkServer, ServerProcess
@@ -46,6 +47,7 @@ class Pair:
     right: World
     names: tuple[str, str]
     programs_run: int = 0
+    compared: Counter[str] = field(default_factory=Counter)
 
     def run(self, program: Program) -> tuple[Transcript, Transcript]:
         """What both servers answer to a program."""
@@ -54,7 +56,19 @@ class Pair:
 
     def compare(self, program: Program) -> Difference | None:
         """Run a program on both; where they part first."""
-        return first_difference(program, *self.run(program))
+        left, right = self.run(program)
+        self.compared.update(kind_of(line) for lines in left for line in lines)
+        return first_difference(program, left, right)
+
+
+def kind_of(line: str) -> str:
+    """What a line of a transcript is about: events by name, replies by opcode and error."""
+    found = _EVENT.search(line) or _REPLY.match(line)
+    return " ".join(found.groups()) if found else line.partition(" ")[0]
+
+
+_EVENT = re.compile(r"(event \w+)")
+_REPLY = re.compile(r"(opcode -?\d+|\w+) xid \S+ zxid \S+ (err \S+)")
 
 
 def first_difference(program: Program, left: Transcript, right: Transcript) -> Difference | None:
@@ -157,6 +171,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="number of the first program")
     parser.add_argument("--only", type=int, help="run one program and print what both servers answered")
     parser.add_argument("--absolute", action="store_true", help="compare zxids and counters without masking")
+    parser.add_argument("--statistics", action="store_true", help="print how often each reply and event was compared")
     parser.add_argument("--port", type=int, default=25100, help="first of two ports")
     return parser.parse_args(argv)
 
@@ -171,7 +186,8 @@ def main(argv: list[str]) -> int:
             names = (options.left, options.right)
             servers = [make_server(name, base / str(n), options.port + n) for n, name in enumerate(names)]
             ports = [stack.enter_context(server).port for server in servers]
-            left, right = [stack.enter_context(World(port, absolute=options.absolute)) for port in ports]
+            masks = {"absolute": options.absolute, "event_zxids": "3.8" not in names}
+            left, right = [stack.enter_context(World(port, **masks)) for port in ports]
             return compare(Pair(left, right, names), options)
     except UnavailableError as missing:
         print(f"skipped: {missing}")
@@ -192,6 +208,9 @@ def compare(pair: Pair, options: argparse.Namespace) -> int:
     print(f"{failed} differ; {known.total()} differ as documented")
     for reason, times in known.most_common():
         print(f"  {times:5} {reason}")
+    if options.statistics:
+        for kind, times in sorted(pair.compared.items()):
+            print(f"  {times:7} {kind}")
     return 1 if failed else 0
 
 

@@ -28,12 +28,14 @@ class Masks:
         root: the root of the program's own znodes.
         base_zxid: the server's last zxid before the program began.
         absolute: show old zxids and the counters of the initial znodes too (servers with the same history only).
+        event_zxids: show the zxid in the header of events, which 3.8 does not send.
     """
 
-    def __init__(self, root: bytes, base_zxid: int, *, absolute: bool = False) -> None:
-        self._root = root
+    def __init__(self, root: bytes, base_zxid: int, *, absolute: bool = False, event_zxids: bool = True) -> None:
+        self.root = root
         self._base = base_zxid
         self._absolute = absolute
+        self._event_zxids = event_zxids
         self._sessions: dict[int, str] = {}
         self._times: dict[int, int] = {}
 
@@ -80,7 +82,8 @@ class Masks:
         event = WatcherEvent.decode(reader)
         kind = _EVENTS.get(event.type, event.type)
         rest = f" and {reader.remaining} more bytes" if reader.remaining else ""
-        state = f"zxid {self.zxid(header.zxid)} err {header.err} state {event.state}"
+        zxid = self.zxid(header.zxid) if self._event_zxids else "masked"
+        state = f"zxid {zxid} err {header.err} state {event.state}"
         return f"event {kind} {self._bytes(event.path)} {state}{rest}"
 
     def connect(self, frame: bytes) -> tuple[str, ConnectResponse | None]:
@@ -132,7 +135,7 @@ class Masks:
     def _bytes(self, value: bytes | None) -> str:
         if value is None:
             return "null"
-        return ascii(value.replace(self._root, ROOT).decode("utf-8", "backslashreplace"))
+        return ascii(value.replace(self.root, ROOT).decode("utf-8", "backslashreplace"))
 
     def _stat(self, stat: Stat) -> str:
         counts = f"v={stat.version} cv={stat.cversion} av={stat.aversion} children={stat.num_children}"

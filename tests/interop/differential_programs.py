@@ -6,10 +6,11 @@ parsed, a quota on the root, createTTL with another mode and a negative ttl.
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable
 
 from pyzk.codec.jute import INT32, NULL, Record
-from pyzk.codec.opcodes import XID_AUTH, XID_SET_WATCHES, CreateMode, OpCode
+from pyzk.codec.opcodes import SEQUENTIAL_MODES, TTL_MODES, XID_AUTH, XID_SET_WATCHES, OpCode
 from pyzk.codec.records import ACL, open_acl
 from pyzk.codec.requests import (
     AuthRequest,
@@ -43,7 +44,7 @@ from tests.interop.differential_steps import (
 
 QUOTA = b"/zookeeper/quota" + ROOT
 USERS = [b"ann:secret", b"bob:secret"]
-NAMES = [b"a", b"b", b"a/a", b"a/b", b"a/a/a", b"s-", b"a/s-", b"s-0000000000", b"s-0000000001", b"a/s-0000000000"]
+NAMES = [b"a", b"b", b"c", b"n-"]
 ODD_NAMES = [b"/", b"a/", b"/a", b"a//b", b".", b"..", b"./a", b"a/../b", b"\0x", b"x\x01", b"a\x7f", b" ", b"..."]
 ODD_LETTERS = ["é", "日本", "\ud7ff", "\ue000", "\uf8ff", "\uf900", "\uffef", "\ufffd", "😀", "\x9f", "\xa0"]
 ODD_PATHS = [b"", b"a", b"a/b", b"/", b"//", b"/zookeeper", b"/zookeeper/quota", b"/zookeeper/config", b"/.", None]
@@ -54,7 +55,7 @@ ODD_IDS: list[tuple[bytes | None, bytes | None]] = [
     (b"digest", None), (b"ip", b"1.2.3"), (b"ip", b"::1"), (b"ip", b"1.2.3.4/33"), (b"ip", None), (b"auth", None),
     (b"nope", b"x"), (b"nope", None), (None, b"x"), (None, None), (b"super", b""), (b"sasl", b"x"), (b"", b""),
 ]  # fmt: skip
-VERSIONS = [-1, -1, -1, -1, 0, 0, 0, 1, 1, 2, 3, -2, 99, 2**31 - 1, -(2**31)]
+VERSIONS = [*[-1] * 12, 0, 0, 0, 1, 1, 2, 3, -2, 99, 2**31 - 1, -(2**31)]
 FLAGS = [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, -1]
 QUOTA_LIMITS = [
     b"count=5,bytes=-1", b"count=-1,bytes=50", b"count=-1,bytes=-1=;countHardLimit=4", b"",
@@ -64,20 +65,41 @@ SESSION_TIMEOUTS_MS = [30000, 30000, 10000, 40000, 10001, 2**31 - 1]
 
 
 class Dice(random.Random):
-    """Random choices of one program. `odd` is the chance that an argument is one that no sane client sends."""
+    """Random choices of one program, and a guess of which znodes exist by now, so that most requests find one.
 
-    odd = 0.03
+    `odd` is the chance that an argument is one that no sane client sends, `open` that an ACL allows everything.
+    """
+
+    def __init__(self, seed: str) -> None:
+        super().__init__(seed)
+        self.odd = 0.03
+        self.open = 0.9
+        self.alive: list[bytes] = [ROOT]
+        self._created: Counter[bytes] = Counter()
 
     def chance(self, probability: float) -> bool:
         return self.random() < probability
+
+    def guess_created(self, path: bytes, *, sequential: bool) -> None:
+        parent = path.rpartition(b"/")[0]
+        if parent in self.alive:
+            self.alive.append(path + b"%010d" % self._created[parent] if sequential else path)
+            self._created[parent] += 1
+
+    def guess_deleted(self, path: bytes | None) -> None:
+        self.alive = [other for other in self.alive if other != path or other == ROOT]
 
 
 def some_path(dice: Dice) -> bytes | None:
     if dice.chance(dice.odd):
         return odd_path(dice)
-    if dice.chance(0.08):
-        return ROOT
-    return ROOT + b"/" + dice.choice(NAMES if dice.chance(0.3) else NAMES[:5])
+    return new_path(dice) if dice.chance(0.15) else dice.choice(dice.alive)
+
+
+def new_path(dice: Dice) -> bytes | None:
+    if dice.chance(dice.odd):
+        return odd_path(dice)
+    return dice.choice(dice.alive[:8]) + b"/" + dice.choice(NAMES)
 
 
 def odd_path(dice: Dice) -> bytes | None:
@@ -94,7 +116,7 @@ def some_data(dice: Dice) -> bytes | None:
 
 
 def some_acl(dice: Dice) -> list[ACL] | None:
-    if dice.chance(0.5):
+    if dice.chance(dice.open):
         return open_acl()
     if dice.chance(dice.odd):
         return dice.choice([None, []])
@@ -115,23 +137,28 @@ def request(opcode: OpCode, record: Record) -> Request:
 
 def create(dice: Dice) -> Request:
     opcode = dice.choice([OpCode.CREATE, OpCode.CREATE, OpCode.CREATE2, OpCode.CREATE_CONTAINER])
-    return request(opcode, CreateRequest(some_path(dice), some_data(dice), some_acl(dice), some_flags(dice)))
+    flags = dice.choice(FLAGS) if dice.chance(0.4) else dice.choice([0, 0, 0, 1, 2])
+    return request(opcode, CreateRequest(_created_path(dice, flags), some_data(dice), some_acl(dice), flags))
 
 
-def some_flags(dice: Dice) -> int:
-    return dice.choice(FLAGS) if dice.chance(0.4) else dice.choice([0, 0, 0, 1, 2])
+def _created_path(dice: Dice, flags: int) -> bytes | None:
+    path = some_path(dice) if dice.chance(0.1) else new_path(dice)
+    if path and path.startswith(ROOT):
+        dice.guess_created(path, sequential=flags in SEQUENTIAL_MODES)
+    return path
 
 
 def create_ttl(dice: Dice) -> Request:
     flags = dice.choice([5, 5, 6, dice.choice(FLAGS)])
-    is_ttl_mode = flags in {CreateMode.PERSISTENT_WITH_TTL, CreateMode.PERSISTENT_SEQUENTIAL_WITH_TTL}
-    ttl_ms = dice.choice([3600000, 3600000, 2**40 - 1, *([-1, 2**40] if is_ttl_mode else []), 0])
-    record = CreateTTLRequest(some_path(dice), some_data(dice), some_acl(dice), flags, ttl_ms)
+    ttls_ms = [3600000, 3600000, 2**40 - 1, 0, *([-1, 2**40] if flags in TTL_MODES else [])]
+    record = CreateTTLRequest(_created_path(dice, flags), some_data(dice), some_acl(dice), flags, dice.choice(ttls_ms))
     return request(OpCode.CREATE_TTL, record)
 
 
 def delete(dice: Dice) -> Request:
-    return request(OpCode.DELETE, PathVersionRequest(some_path(dice), dice.choice(VERSIONS)))
+    path = dice.choice(dice.alive[-4:]) if dice.chance(0.6) else some_path(dice)
+    dice.guess_deleted(path)
+    return request(OpCode.DELETE, PathVersionRequest(path, dice.choice(VERSIONS)))
 
 
 def set_data(dice: Dice) -> Request:
@@ -200,8 +227,7 @@ def set_watches(dice: Dice) -> Request:
 def _some_paths(dice: Dice) -> list[bytes | None] | None:
     if dice.chance(dice.odd):
         return None
-    paths = [ROOT, ROOT + b"/a", ROOT + b"/b", ROOT + b"/a/a", ROOT + b"/gone"]
-    return [some_path(dice) if dice.chance(0.1) else dice.choice(paths) for _ in range(dice.choice([0, 0, 1, 2, 3]))]
+    return [new_path(dice) if dice.chance(0.3) else some_path(dice) for _ in range(dice.choice([0, 0, 1, 2, 3]))]
 
 
 def authenticate(dice: Dice) -> Request:
@@ -327,11 +353,13 @@ def make_program(seed: int, number: int) -> Program:
     dice = Dice(f"{seed} {number}")
     dice.odd = dice.choice([0.0, 0.03, 0.03, 0.2])
     themes = dice.sample(sorted(THEMES), dice.choice([1, 2, 2, 3]))
+    dice.open = 0.5 if "access" in themes else 0.95
     connections = dice.randint(1, CONNECTIONS)
     steps: list[AnyStep] = [some_connect(dice, connection) for connection in range(connections)]
     steps.append(Send(0, (request(OpCode.CREATE, CreateRequest(ROOT, b"", open_acl(), 0)),)))
     if "quotas" in themes:
         steps += [Send(0, (made,)) for made in _quota_steps()]
+    steps += [Send(0, (create(dice),)) for _ in range(dice.choice([0, 2, 5]))]
     # Quotas are checked against what is committed, so what pipelined writes see of them is a matter of luck in Apache.
     pipelined = "quotas" not in themes and dice.chance(0.5)
     for _ in range(dice.randint(5, 40)):
@@ -349,7 +377,8 @@ def _some_steps(dice: Dice, theme: str, connection: int, *, pipelined: bool) -> 
     if dice.chance(0.08 if theme != "catch-up" else 0.25):
         return _session_steps(dice, connection)
     if theme == "nonsense" and dice.chance(0.05):
-        return [Raw(connection, dice.choice([b"\xff" * 4, INT32.pack(2**20), INT32.pack(3) + b"abc", bytes(4)]))]
+        data = dice.choice([b"\xff" * 4, INT32.pack(2**20), INT32.pack(3) + b"abc", bytes(4)])
+        return [Raw(connection, data), Resume(connection, 30000)]
     makers = THEMES[theme]
     count = dice.randint(2, 6) if pipelined and dice.chance(0.2) else 1
     made = dice.choices(list(makers), list(makers.values()), k=count)
@@ -357,7 +386,8 @@ def _some_steps(dice: Dice, theme: str, connection: int, *, pipelined: bool) -> 
         # Answered ahead of what is in the pipeline, at a moment that nobody can foretell.
         made = [maker for maker in made if maker not in {authenticate, unknown}]
     requests = tuple([maker(dice) for maker in made])
-    return [Send(connection, requests)] if requests else []
+    steps: list[AnyStep] = [Send(connection, requests)] if requests else []
+    return [*steps, Resume(connection, 30000)] if made == [unknown] else steps
 
 
 def some_connect(dice: Dice, connection: int) -> Connect:

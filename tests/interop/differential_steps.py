@@ -4,6 +4,7 @@ A program names its znodes below a placeholder root of fixed width, and zxids by
 in the encoded bytes when the program runs, so that one server serves many programs, each below a root of its own.
 """
 
+import re
 from dataclasses import dataclass
 
 from pyzk.codec.jute import Reader
@@ -24,6 +25,9 @@ FUTURE_ZXID = 0x7F5A5849447F7F7E
 def root_of(number: int) -> bytes:
     """The root of program `number`, as wide as the placeholder."""
     return b"/p%07d" % number
+
+
+_LONG = re.compile(r"(?<=data=)b'[^']{60,}'|(?<=data=)b\"[^\"]{60,}\"")
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ class Request:
             record = kind.decode(reader)
         except DecodeError:
             return f"malformed {self.body.hex()}"
-        return f"{record}" + (f" and {reader.remaining} more bytes" if reader.remaining else "")
+        text = _LONG.sub(lambda match: f"{match[0][:40]}... of {len(match[0])} characters", str(record))
+        return text + (f" and {reader.remaining} more bytes" if reader.remaining else "")
 
 
 def name_of(opcode: int) -> str:

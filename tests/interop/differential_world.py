@@ -114,12 +114,12 @@ class World:
 
     Args:
         port: where it listens on loopback.
-        absolute: do not mask what depends on earlier programs; for servers with the same history.
+        masks: options of Masks.
     """
 
-    def __init__(self, port: int, *, absolute: bool = False) -> None:
+    def __init__(self, port: int, **masks: bool) -> None:
         self._port = port
-        self._absolute = absolute
+        self._masks = masks
         self._admin = self._connect_admin()
 
     def __enter__(self) -> Self:
@@ -139,8 +139,8 @@ class World:
     def run(self, program: Program, run_number: int) -> Transcript:
         """Run a program below the root of `run_number`, and clean up. The last two entries are the final trees."""
         self._admin.ask(PING)
-        base = self._admin.last_zxid
-        run = Run(self._port, root_of(run_number), base, absolute=self._absolute)
+        root, base = root_of(run_number), self._admin.last_zxid
+        run = Run(self._port, base, Masks(root, base, **self._masks))
         transcript = [run.step(step) for step in program.steps]
         transcript.append(self._tree(run))
         transcript.append(run.finish())
@@ -184,9 +184,9 @@ class World:
 class Run:
     """The course of one program on one server."""
 
-    def __init__(self, port: int, root: bytes, base_zxid: int, *, absolute: bool) -> None:
-        self.root = root
-        self.masks = Masks(root, base_zxid, absolute=absolute)
+    def __init__(self, port: int, base_zxid: int, masks: Masks) -> None:
+        self.root = masks.root
+        self.masks = masks
         self._port = port
         self._base = base_zxid
         self._slots: dict[int, Slot] = {}
