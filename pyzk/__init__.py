@@ -1,3 +1,6 @@
 """A ZooKeeper server in Python. ARCHITECTURE.md has the tour in reading order."""
 
 __version__ = "0.1.0"
+
+VERSION_WORD = f"3.9.5-pyzk.{__version__}, built on 2026-11-22 00:00 UTC"
+"""What tells clients and monitoring tools the version: Apache's whose behaviour we have, then ours."""

@@ -5,6 +5,7 @@ everything else StorageError.
 """
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,21 @@ def translated(path: str) -> Iterator[None]:
     except OSError as error:
         kind = DiskFullError if error.errno in NO_SPACE else StorageError
         raise kind(f"{path}: {error.strerror}") from error
+
+
+def lock_directory(directory: str) -> int:
+    """Lock a directory against other servers; returns the descriptor that holds the lock until it is closed.
+
+    Raises StorageError when another process has it. Nothing is written, so Apache's servers do not notice the lock.
+    """
+    with translated(directory):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise StorageError(f"{directory} is in use by another server") from error
+    return descriptor
 
 
 class RealFile:

@@ -31,14 +31,14 @@ def _auth(service: Service, state: Connection, xid: int, body: Reader) -> None:
     try:
         request = AuthRequest.decode(body)
     except DecodeError as error:
-        service.close(state, f"auth packet: {error}")
+        service.close(state, f"auth packet: {error}", notable=True)
         return
     prove = PROVERS.get(request.scheme or b"", _prove_nothing)
     try:
         identities = prove(service, state, request.auth)
     except AuthFailedError as error:
         service.send(state, reply(xid, 0, error.code))
-        service.close(state, f"authentication failed: {error}")
+        service.close(state, f"authentication failed: {error}", notable=True)
         return
     state.identities = tuple(dict.fromkeys([*state.identities, *identities]))
     service.send(state, reply(xid, 0, 0))
@@ -71,7 +71,7 @@ def _sasl(service: Service, state: Connection, xid: int, body: Reader) -> None:
     try:
         token = SaslRequest.decode(body).token
     except DecodeError as error:
-        service.close(state, f"sasl packet: {error}")
+        service.close(state, f"sasl packet: {error}", notable=True)
         return
     if token is None:
         service.close(state, "sasl packet without a token")

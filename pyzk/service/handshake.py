@@ -22,7 +22,7 @@ def begin(service: Service, state: Connection, body: bytes, now: float) -> None:
     try:
         request = ConnectRequest.from_bytes(body)
     except DecodeError as error:
-        service.close(state, f"connect request: {error}")
+        service.close(state, f"connect request: {error}", notable=True)
         return
     if request.last_zxid_seen > service.tree.last_zxid:
         service.close(

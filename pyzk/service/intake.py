@@ -64,7 +64,7 @@ def _connect(service: Service, state: Connection, data: bytes, now: float) -> No
         _keep_partial(service, state, data, 1)
         return
     if not 0 < length <= service.settings.frame_bytes_max:
-        service.close(state, _bad_length(service, length))
+        service.close(state, _bad_length(service, length), notable=True)
         return
     keep(state, data[4 + length :])
     handshake.begin(service, state, data[4 : 4 + length], now)
@@ -118,7 +118,7 @@ def _keep_partial(service: Service, state: Connection, rest: bytes, shortest: in
     if shortest <= length <= service.settings.frame_bytes_max:
         keep(state, rest, 4 + length)
     else:
-        service.close(state, _bad_length(service, length))
+        service.close(state, _bad_length(service, length), notable=True)
 
 
 def _bad_length(service: Service, length: int) -> str:
@@ -152,7 +152,7 @@ def _dispatch(service: Service, state: Connection, xid: int, opcode: int, frame:
     else:
         # Differs from Apache: createSession, deleteContainer and a lone check end here too (docs/differences.md).
         service.send(state, reply(xid, -1, UnimplementedError.code))
-        service.close(state, f"opcode {opcode} is not served")
+        service.close(state, f"opcode {opcode} is not served", notable=True)
 
 
 def _body(service: Service, frame: bytes) -> Reader:

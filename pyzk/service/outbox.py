@@ -57,10 +57,11 @@ class Submission:
 
 @dataclass(slots=True)
 class Closing:
-    """A connection to close once its outgoing list is sent."""
+    """A connection to close once its outgoing list is sent; `notable` if an operator may want to know why."""
 
     connection: int
     reason: str
+    notable: bool = False
 
 
 @dataclass(slots=True)

@@ -82,12 +82,12 @@ class Service:
             del self.owners[state.session_id]
         self.outstanding -= sum(isinstance(entry, InFlight) for entry in state.queue)
 
-    def close(self, state: Connection, reason: str) -> None:
+    def close(self, state: Connection, reason: str, *, notable: bool = False) -> None:
         """End a connection after what is in its outgoing list; nothing more is read from it."""
         if not state.closing:
             state.closing = True
             state.chunks.clear()
-            self.outbox.closing.append(Closing(state.id, reason))
+            self.outbox.closing.append(Closing(state.id, reason, notable))
 
     def send(self, state: Connection, encoded: bytes) -> None:
         """Put a frame into the outgoing list of a connection."""

@@ -1,0 +1,200 @@
+"""The client port: sockets in, bytes to service, bytes back; four-letter words before the handshake.
+
+A client that does not read what it is sent is not read from any more; one that lets more than
+`client_out_buffer_bytes_max` gather is disconnected. Source: docs/protocol/client-protocol.md sections 1 and 9.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import cast
+
+import structlog
+
+from pyzk.server.clock import monotonic_seconds, wall_ms
+from pyzk.server.peer import Peer
+
+log = structlog.get_logger()
+
+Words = Callable[[bytes, int], bytes | None]
+"""Answer of a four-letter word, given the word and the number of the connection; None if it is no word."""
+
+
+class ClientLimits:
+    """Who may connect.
+
+    Args:
+        per_address_max: connections of one address (maxClientCnxns), 0 for no limit.
+        total_max: connections in all (maxCnxns), 0 for no limit.
+        out_buffer_bytes_max: bytes that may wait for a slow client.
+    """
+
+    def __init__(self, per_address_max: int, total_max: int, out_buffer_bytes_max: int) -> None:
+        self.per_address_max = per_address_max
+        self.total_max = total_max
+        self.out_buffer_bytes_max = out_buffer_bytes_max
+        self.by_address: Counter[str] = Counter()
+        self.total = 0
+        self.rejected = 0
+
+    def admit(self, address: str) -> str | None:
+        """Count a new connection; or why it is not let in."""
+        if 0 < self.per_address_max <= self.by_address[address]:
+            self.rejected += 1
+            return f"Too many connections from {address} - max is {self.per_address_max} (maxClientCnxns)"
+        if 0 < self.total_max <= self.total:
+            self.rejected += 1
+            return f"Too many connections - max is {self.total_max} (maxCnxns)"
+        self.by_address[address] += 1
+        self.total += 1
+        return None
+
+    def leave(self, address: str) -> None:
+        """An admitted connection is gone."""
+        self.total -= 1
+        self.by_address[address] -= 1
+        if not self.by_address[address]:
+            del self.by_address[address]
+
+
+class ClientConnection(asyncio.Protocol):
+    """One socket; see `pyzk.server.peer.ClientPort`."""
+
+    __slots__ = (
+        "_address",
+        "_admitted",
+        "_first",
+        "_identified",
+        "_limits",
+        "_next_id",
+        "_peer",
+        "_slow",
+        "_throttled",
+        "_transport",
+        "_words",
+        "id",
+    )
+
+    def __init__(self, peer: Peer, limits: ClientLimits, words: Words, next_id: Callable[[], int]) -> None:
+        self._peer = peer
+        self._limits = limits
+        self._words = words
+        self._next_id = next_id
+        self._address = "?"
+        self._first = b""
+        self._admitted = self._identified = self._slow = self._throttled = False
+        self._transport: asyncio.Transport
+        self.id = 0
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
+        peername = transport.get_extra_info("peername")
+        self._address = str(peername[0]) if peername else "?"
+        refusal = self._limits.admit(self._address)
+        if refusal is not None:
+            log.warning("connection_refused", reason=refusal)
+            transport.abort()
+            return
+        self._admitted = True
+        self.id = self._next_id()
+        self._peer.clients[self.id] = self
+        self._peer.service.connect(self.id, self._address, monotonic_seconds(), wall_ms())
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have arrived."""
+        if not self._identified:
+            data = self._identify(data)
+            if not data:
+                return
+        service = self._peer.service
+        service.receive(self.id, data, monotonic_seconds())
+        outbox = service.outbox
+        encoded = service.take(self.id)
+        if encoded:
+            outbox.dirty.pop(self.id, None)
+            self.write(encoded)
+        if outbox.submitted or outbox.dirty or outbox.closing or outbox.pausing or outbox.resuming:
+            self._peer.wake()
+
+    def _identify(self, data: bytes) -> bytes:
+        """The first four bytes are a word or a length; what is for service, once that is clear."""
+        first = self._first + data
+        if not self._admitted or len(first) < 4:
+            self._first = first
+            return b""
+        self._identified, self._first = True, b""
+        answer = self._words(first[:4], self.id)
+        if answer is None:
+            return first
+        self._transport.write(answer)
+        self._transport.close()
+        return b""
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """The socket is gone."""
+        if self._admitted:
+            self._admitted = False
+            self._limits.leave(self._address)
+            self._peer.clients.pop(self.id, None)
+            self._peer.service.disconnect(self.id)
+
+    def pause_writing(self) -> None:
+        """The client does not keep up with what it is sent: take no more requests from it."""
+        self._slow = True
+        self._read_or_not()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._slow = False
+        self._read_or_not()
+
+    # ClientPort
+
+    def write(self, encoded: bytes) -> None:
+        """Send bytes, unless too many are waiting already: then the client is given up."""
+        transport = self._transport
+        if self._slow and transport.get_write_buffer_size() > self._limits.out_buffer_bytes_max:
+            log.warning(
+                "slow_client_disconnected",
+                address=self._address,
+                waiting_bytes=transport.get_write_buffer_size(),
+                setting="clientOutBufferBytesMax",
+            )
+            transport.abort()
+            return
+        transport.write(encoded)
+
+    def pause(self) -> None:
+        """Service can take no more for now."""
+        self._throttled = True
+        self._read_or_not()
+
+    def resume(self) -> None:
+        """Service can take more."""
+        self._throttled = False
+        self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        transport = self._transport
+        if transport.is_closing():
+            return
+        if (self._slow or self._throttled) == transport.is_reading():
+            if transport.is_reading():
+                transport.pause_reading()
+            else:
+                transport.resume_reading()
+
+    def finish(self, reason: str, *, notable: bool) -> None:
+        """Close after what was written."""
+        tell = log.warning if notable else log.debug
+        tell("connection_closed", address=self._address, reason=reason)
+        self._transport.close()
+
+
+async def listen(create: Callable[[], ClientConnection], host: str | None, port: int, backlog: int) -> asyncio.Server:
+    """Open the client port. Raises OSError if it cannot be had."""
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(create, host, port, backlog=backlog if backlog > 0 else 512)

@@ -1,0 +1,94 @@
+"""`pyzk-server`: reads the configuration, runs a server until it is told to stop, and says clearly why it cannot.
+
+Exit codes are Apache's: docs/protocol/configuration.md section 9.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import structlog
+
+from pyzk import VERSION_WORD
+from pyzk.errors import ConfigError, PyzkError, StorageError
+from pyzk.server import log as logging_setup
+from pyzk.server.config import Config, find_config, load_config
+from pyzk.server.standalone import Server
+
+log = structlog.get_logger()
+
+EXIT_OK = 0
+EXIT_UNEXPECTED = 1
+EXIT_CONFIG = 2
+EXIT_DATA_DIRECTORY = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    options = _parser().parse_args(arguments)
+    logging_setup.configure(options.log_level)
+    try:
+        config = _configuration(options)
+        return _run(config)
+    except ConfigError as error:
+        return _refuse(f"{error}\nInvalid config, exiting abnormally", EXIT_CONFIG)
+    except StorageError as error:
+        return _refuse(f"{error}\nUnable to access datadir, exiting abnormally", EXIT_DATA_DIRECTORY)
+    except (PyzkError, OSError) as error:
+        return _refuse(str(error), EXIT_UNEXPECTED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pyzk-server", description="A ZooKeeper server. Without any configuration: standalone, on loopback."
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="zoo.cfg (default: $ZOOCFGDIR/zoo.cfg, /conf/zoo.cfg, ./conf/zoo.cfg, none)"
+    )
+    parser.add_argument(
+        "--no-config", action="store_true", help="look for no file: standalone on 127.0.0.1:2181, data in ./data"
+    )
+    parser.add_argument("--log-level", choices=sorted(logging_setup.LEVELS), default="info")
+    parser.add_argument("--version", action="version", version=VERSION_WORD)
+    return parser
+
+
+def _configuration(options: argparse.Namespace) -> Config:
+    path = None if options.no_config else options.config or find_config(os.environ)
+    config, warnings = load_config(path, os.environ)
+    for warning in warnings:
+        log.warning("config_warning", warning=warning)
+    if config.is_distributed:
+        raise ConfigError("server.N", path, "ensembles are not served by this version: leave one server.N, or none")
+    return config
+
+
+def _run(config: Config) -> int:
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return asyncio.run(_serve(config))
+    return uvloop.run(_serve(config))
+
+
+async def _serve(config: Config) -> int:
+    server = Server(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stopped.set)
+    await server.start()
+    await server.stopped.wait()
+    await server.stop()
+    return EXIT_OK if server.failure is None else EXIT_UNEXPECTED
+
+
+def _refuse(message: str, code: int) -> int:
+    sys.stderr.write(f"{message}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""Drives service and zab of one server: gathers what a turn of the loop brought, and performs effects in order.
+
+Requests of all connections that came in one turn become one batch of proposals, one write and one fsync; their
+replies leave together, one write a connection. With a full disk, writes are refused and reads go on.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from pyzk.errors import DiskFullError, StorageError
+from pyzk.server.clock import monotonic_seconds, wall_ms
+from pyzk.server.logwriter import RECORD_OVERHEAD_BYTES, GroupCommit
+from pyzk.service.outbox import Submission
+from pyzk.service.proposer import Proposal, Proposer
+from pyzk.service.service import Service
+from pyzk.zab.broadcast import Broadcast
+from pyzk.zab.effects import Append, Deliver, Effect
+from pyzk.zab.events import Done, Entry, Propose
+
+log = structlog.get_logger()
+
+PROPOSALS_PER_TURN_MAX = 2000
+"""Requests prepared in one turn of the loop; the rest waits for the next, so that reads come in between."""
+
+
+class ClientPort(Protocol):
+    """What the peer asks of a client's connection."""
+
+    def write(self, encoded: bytes) -> None:
+        """Send bytes."""
+
+    def pause(self) -> None:
+        """Read no more for now."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+    def finish(self, reason: str, *, notable: bool) -> None:
+        """Close after what was written; `notable` reasons are for the operator's eyes."""
+
+
+class Peer:
+    """One server's service, proposer and agreement on an event loop.
+
+    Attributes:
+        clients: open connections by number.
+        on_fatal: called with what makes it impossible to go on.
+        on_proposed: called with (txns, bytes) for what goes to the log.
+    """
+
+    def __init__(self, service: Service, proposer: Proposer, broadcast: Broadcast) -> None:
+        self.service = service
+        self.proposer = proposer
+        self.broadcast = broadcast
+        self.clients: dict[int, ClientPort] = {}
+        self.log: GroupCommit
+        self.on_fatal: Callable[[BaseException], None] = _raise
+        self.on_proposed: Callable[[int, int], None] = _ignore
+        self._outstanding: deque[Proposal] = deque()
+        self._woken = False
+        self._loop = asyncio.get_event_loop()
+
+    def wake(self) -> None:
+        """Settle what has gathered at the end of this turn of the loop."""
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon(self._settle)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no txn is under way."""
+        return not self._outstanding and not self.service.outbox.submitted
+
+    def _settle(self) -> None:
+        self._woken = False
+        outbox = self.service.outbox
+        if outbox.submitted:
+            waiting = outbox.submitted
+            outbox.submitted = waiting[PROPOSALS_PER_TURN_MAX:]
+            self._propose(waiting[:PROPOSALS_PER_TURN_MAX])
+        self.flush()
+        if outbox.submitted:
+            self.wake()
+
+    def _propose(self, submissions: list[Submission]) -> None:
+        now_ms = wall_ms()
+        propose = self.proposer.propose
+        proposals = [propose(submission.request, submission.origin, now_ms) for submission in submissions]
+        self._outstanding.extend(proposals)
+        entries = [(proposal.txn.header.zxid, proposal.payload) for proposal in proposals]
+        for part in split(entries, self.log.batch_bytes_max):
+            self._perform(self.broadcast.receive(Propose(part)))
+        self.on_proposed(len(entries), sum([len(payload) for _, payload in entries]))
+
+    def _perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Append):
+                self.log.submit(effect.entries, effect.token)
+            elif isinstance(effect, Deliver):
+                self._deliver(effect.zxid)
+
+    def _deliver(self, zxid: int) -> None:
+        outstanding = self._outstanding
+        committed: list[Proposal] = []
+        while outstanding and outstanding[0].txn.header.zxid <= zxid:
+            committed.append(outstanding.popleft())
+        self.service.deliver(committed, monotonic_seconds())
+        overlay = self.proposer.overlay
+        for proposal in committed:
+            if proposal.paths:
+                overlay.settle(proposal.txn.header.zxid, proposal.paths)
+
+    def logged(self, tokens: list[int]) -> None:
+        """The batches with these tokens are durable."""
+        self._perform(self.broadcast.receive(Done(tokens[-1])))
+        self.flush()
+        if self.service.outbox.submitted:
+            self.wake()
+
+    def log_failed(self, error: StorageError, tokens: list[int]) -> None:  # noqa: ARG002 - all that is outstanding goes
+        """A batch could not be written: with a full disk, go on without writes; with anything else, end."""
+        if not isinstance(error, DiskFullError):
+            self.on_fatal(error)
+            return
+        log.error("disk_full", error=str(error), dropped=len(self._outstanding))
+        self.service.writes_refused = True
+        dropped = list(self._outstanding)
+        self._outstanding.clear()
+        self.broadcast.drop_outstanding()
+        self.proposer.drop_outstanding()
+        self.service.drop_outstanding(dropped)
+        self.service.outbox.submitted.clear()
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what has gathered for each connection, in one write; then close and pause those that must be."""
+        outbox, clients, take = self.service.outbox, self.clients, self.service.take
+        if outbox.dirty:
+            dirty, outbox.dirty = outbox.dirty, {}
+            for connection in dirty:
+                client = clients.get(connection)
+                encoded = take(connection)
+                if client is not None and encoded:
+                    client.write(encoded)
+        if outbox.pausing or outbox.resuming:
+            self._pause_and_resume()
+        while outbox.closing:
+            closing = outbox.closing.pop()
+            client = clients.get(closing.connection)
+            if client is not None:
+                client.finish(closing.reason, notable=closing.notable)
+
+    def _pause_and_resume(self) -> None:
+        outbox = self.service.outbox
+        for connection in outbox.pausing:
+            if connection in self.clients:
+                self.clients[connection].pause()
+        for connection in outbox.resuming:
+            if connection in self.clients:
+                self.clients[connection].resume()
+        outbox.pausing, outbox.resuming = [], []
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def _ignore(count: int, size_bytes: int) -> None:
+    """Nobody counts."""
+
+
+def split(entries: list[Entry], bytes_max: int) -> list[list[Entry]]:
+    """Parts that fit into one batch of the log each, in order."""
+    parts: list[list[Entry]] = []
+    size = bytes_max
+    for entry in entries:
+        record_bytes = len(entry[1]) + RECORD_OVERHEAD_BYTES
+        if size + record_bytes > bytes_max:
+            parts.append([])
+            size = 0
+        parts[-1].append(entry)
+        size += record_bytes
+    return parts

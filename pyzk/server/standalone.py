@@ -1,0 +1,204 @@
+"""A standalone server: wires the parts together, starts and stops them, and does nothing itself."""
+
+import asyncio
+import gc
+import random
+from itertools import count
+
+import structlog
+
+from pyzk.server import housekeeping
+from pyzk.server.admin.words import FourLetterWords
+from pyzk.server.clients import ClientConnection, ClientLimits, listen
+from pyzk.server.clock import monotonic_seconds, wall_ms
+from pyzk.server.config import Config
+from pyzk.server.files import FileDisk
+from pyzk.server.logwriter import InlineWriter, Outcomes
+from pyzk.server.peer import Peer
+from pyzk.service.outbox import Settings
+from pyzk.service.proposer import Proposer
+from pyzk.service.service import Service
+from pyzk.service.sessions import SessionIds
+from pyzk.storage.database import Restored, RestoreOptions, restore
+from pyzk.storage.names import Places
+from pyzk.storage.txnlog import Roll, TxnLog
+from pyzk.tree.acl import AccessControl
+from pyzk.tree.prepare import Rules
+from pyzk.tree.tree import Tree
+from pyzk.zab.broadcast import Broadcast
+from pyzk.zab.quorum import Majority
+
+log = structlog.get_logger()
+
+STANDALONE_ID = 1
+"""Server id inside session ids when there is no ensemble."""
+DRAIN_SECONDS_MAX = 5.0
+"""How long a shutdown waits for writes under way."""
+
+
+class Server:
+    """One running standalone server.
+
+    Attributes:
+        port: the client port that is open, 0 if there is none.
+        failure: what brought the server down, if something did.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.port = 0
+        self.failure: BaseException | None = None
+        self.stopped = asyncio.Event()
+        self._disk = FileDisk()
+        self._places = Places.of(config.data_dir, config.data_log_dir)
+        self._chores = housekeeping.Chores(self.fail)
+        self._listener: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Load the data and open the client port. Raises PyzkError or OSError with the reason if that cannot be."""
+        restored = self._restore()
+        self.peer = self._make_peer(restored.tree)
+        txn_log = _make_log(self.config, self._disk, self._places)
+        self.peer.log = InlineWriter(txn_log, Outcomes(self.peer.logged, self.peer.log_failed))
+        self.peer.on_fatal = self.fail
+        self._start_chores(restored)
+        self.peer.service.start(monotonic_seconds())
+        self.peer.wake()
+        self.limits = ClientLimits(
+            self.config.max_client_connections_per_address,
+            self.config.max_connections,
+            self.config.client_out_buffer_bytes_max,
+        )
+        _settle_garbage()
+        if self.config.client_port is not None:
+            await self._open_port(self.config.client_port)
+
+    def _restore(self) -> Restored:
+        config = self.config
+        options = RestoreOptions(
+            trust_empty=config.snapshot_trust_empty,
+            autocreate=config.db_autocreate,
+            batch_bytes_max=config.log_batch_bytes_max,
+            compression=config.snapshot_compression,
+        )
+        restored = restore(self._disk, self._places, options)
+        for note in restored.notes:
+            log.warning("restore_note", note=note)
+        log.info(
+            "data_loaded",
+            snapshot=restored.snapshot,
+            replayed=restored.replayed,
+            zxid=hex(restored.last_zxid),
+            znodes=restored.tree.node_count,
+        )
+        return restored
+
+    def _make_peer(self, tree: Tree) -> Peer:
+        config = self.config
+        access = AccessControl(skip=config.skip_acl)
+        rules = Rules(
+            access,
+            extended_types_enabled=config.extended_types_enabled,
+            enforce_quota=config.enforce_quota,
+            reconfig_enabled=config.reconfig_enabled,
+            close_session_lists_paths=config.close_session_txn_enabled,
+        )
+        session_ids = SessionIds(wall_ms(), STANDALONE_ID)
+        service = Service(tree, access, _service_settings(config), session_ids.next)
+        proposer = Proposer(
+            tree,
+            rules,
+            digest_enabled=config.digest_enabled,
+            txn_bytes_max=config.jute_max_buffer + config.jute_extra_size,
+        )
+        return Peer(service, proposer, Broadcast(STANDALONE_ID, Majority(frozenset({STANDALONE_ID}))))
+
+    def _start_chores(self, restored: Restored) -> None:
+        config, peer, start = self.config, self.peer, self._chores.start
+        roll = Roll(
+            random.Random(),
+            config.snap_count,
+            config.snap_size_limit_kib * 1024,
+            config.txn_log_size_limit_kib * 1024,
+        )
+        snapshots = housekeeping.Snapshots(peer, self._disk, self._places, config, roll, peer.log.roll)
+        peer.on_proposed = snapshots.proposed
+        if restored.replayed > config.snap_count // 2:
+            snapshots.want()
+        start(snapshots.run())
+        start(housekeeping.keep_sessions(peer, config.tick_time_ms))
+        start(housekeeping.close_sessionless(peer, config.sessionless_timeout_ms))
+        start(housekeeping.watch_disk(peer, self._disk, self._places.logs, config.tick_time_ms))
+        if config.container_check_interval_ms > 0:
+            start(housekeeping.delete_containers(peer, config))
+        if config.purge_interval_hours > 0:
+            start(housekeeping.purge(self._disk, self._places, config))
+
+    async def _open_port(self, port: int) -> None:
+        numbers = count(1)
+
+        def next_id() -> int:
+            return next(numbers)
+
+        words = FourLetterWords(self).answer
+
+        def create() -> ClientConnection:
+            return ClientConnection(self.peer, self.limits, words, next_id)
+
+        self._listener = await listen(create, self.config.client_port_address, port, self.config.listen_backlog)
+        self.port = self._listener.sockets[0].getsockname()[1]
+        log.info("serving", port=self.port, address=self.config.client_port_address or "*")
+
+    def fail(self, error: BaseException) -> None:
+        """Something has happened after which going on would risk data: end the process."""
+        if self.failure is None:
+            self.failure = error
+            log.critical("server_failed", error=f"{type(error).__name__}: {error}", exc_info=error)
+        self.stopped.set()
+
+    async def stop(self) -> None:
+        """Close the port, let the writes under way end, and close the log."""
+        if self._listener is not None:
+            self._listener.close()
+        await self._chores.stop()
+        if self.failure is None:
+            try:
+                await asyncio.wait_for(self.peer.log.close(), DRAIN_SECONDS_MAX)
+            except TimeoutError:
+                log.warning("writes_under_way_abandoned", seconds=DRAIN_SECONDS_MAX)
+        for client in list(self.peer.clients.values()):
+            client.finish("the server stops", notable=False)
+        log.info("stopped")
+
+
+def _service_settings(config: Config) -> Settings:
+    return Settings(
+        tick_ms=config.tick_time_ms,
+        session_timeout_min_ms=config.min_session_timeout_ms,
+        session_timeout_max_ms=config.max_session_timeout_ms,
+        frame_bytes_max=config.jute_max_buffer,
+        string_bytes_max=config.jute_max_buffer + max(config.jute_extra_size, 1024),
+        outstanding_max=config.global_outstanding_limit,
+        super_digest=config.super_digest.encode() if config.super_digest else None,
+        digest_algorithm=config.digest_alg,
+        digest_auth_enabled=config.digest_auth_enabled,
+    )
+
+
+def _make_log(config: Config, disk: FileDisk, places: Places) -> TxnLog:
+    if not config.force_sync:
+        log.warning("force_sync_is_off", setting="forceSync", danger="acknowledged writes can be lost in a power cut")
+    return TxnLog(
+        disk,
+        places.logs,
+        preallocate_bytes=config.pre_alloc_size_kib * 1024,
+        batch_bytes_max=config.log_batch_bytes_max,
+        sync=config.force_sync,
+    )
+
+
+def _settle_garbage() -> None:
+    """A full collection would stop a large tree for long: take what is loaded out of it, and collect rarely."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
