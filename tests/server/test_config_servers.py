@@ -113,7 +113,7 @@ def test_server_0_is_a_server() -> None:
     st.sampled_from(["participant", "observer"]),
     st.booleans(),
 )
-def test_canonical_text_is_read_back(host: str, ports: list[int], role: str, has_client: bool) -> None:  # noqa: FBT001
+def test_canonical_text_is_read_back(host: str, ports: list[int], role: str, has_client: bool) -> None:
     client = (host, ports[2]) if has_client else None
     server = ServerSpec(7, (PeerAddress(host, ports[0], ports[1]),), role, client)
     assert parse(server.canonical(), key="server.7") == server
@@ -165,7 +165,7 @@ def test_a_voter_without_a_group_is_refused() -> None:
         (5, True, None),
     ],
 )
-def test_the_number_of_voters_is_commented(voters: int, standalone: bool, warning: str | None) -> None:  # noqa: FBT001
+def test_the_number_of_voters_is_commented(voters: int, standalone: bool, warning: str | None) -> None:
     membership = members(*(f"server.{number}=h{number}:1:2" for number in range(voters)))
     assert check_membership(membership, standalone_enabled=standalone) == ([warning] if warning else [])
 

@@ -1,0 +1,53 @@
+"""The commands that people and CI share."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = [path for path in (*(ROOT / "scripts").iterdir(), ROOT / ".ci" / "run") if path.is_file()]
+each_command = pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.name)
+
+
+@each_command
+def test_commands_can_be_started(path: Path) -> None:
+    assert os.access(path, os.X_OK)
+    assert path.read_text(encoding="utf-8").startswith("#!")
+
+
+@each_command
+def test_shell_commands_stop_at_the_first_error(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    if text.startswith("#!/usr/bin/env bash"):
+        subprocess.run(["bash", "-n", str(path)], check=True)
+        assert "\nset -euo pipefail\n" in text
+
+
+@each_command
+def test_commands_are_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 100
+
+
+def test_commands_named_in_the_documentation_exist() -> None:
+    for page in ROOT.glob("*.md"):
+        for name in re.findall(r"\bscripts/([a-z0-9-]+)\b(?!\.)", page.read_text(encoding="utf-8")):
+            assert (ROOT / "scripts" / name).exists(), f"{page.name}: scripts/{name}"
+
+
+def test_an_old_python_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    """The check comes before anything is made, so running it here changes nothing."""
+    old = tmp_path / "python"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    run = subprocess.run(
+        [ROOT / "scripts" / "install"],
+        env={**os.environ, "PYTHON": str(old)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "set PYTHON" in run.stderr
