@@ -9,7 +9,6 @@ from typing import Self
 from pyzk.codec.jute import BOOL, BUFFER, INT, LONG, STRING, Reader, Record
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.records import ACL, ACLS, STRINGS
-from pyzk.errors import DecodeError
 
 
 @dataclass(slots=True)
@@ -177,13 +176,18 @@ class MultiRequest(Record):
 
     @classmethod
     def decode(cls, reader: Reader) -> Self:
-        """Take ops up to the end mark. Raises DecodeError, also for an opcode that no multi can hold."""
+        """Take ops up to the end mark, or to an opcode that no multi can hold, which comes with an EmptyRequest.
+
+        Such a request is refused by whoever serves it: a multi as a failed txn, not as undecodable bytes.
+        Raises DecodeError.
+        """
         ops: list[tuple[int, Record]] = []
         header = MultiHeader.decode(reader)
         while not header.done:
             kind = MULTI_REQUESTS.get(header.type)
             if kind is None:
-                raise DecodeError(f"opcode {header.type} inside a multi")
+                ops.append((header.type, EmptyRequest()))
+                break
             ops.append((header.type, kind.decode(reader)))
             header = MultiHeader.decode(reader)
         return cls(ops)

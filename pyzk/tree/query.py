@@ -11,7 +11,7 @@ from pyzk.codec.jute import INT32, pack_buffer
 from pyzk.codec.opcodes import OpCode, Perms
 from pyzk.codec.records import ACLS, STRINGS
 from pyzk.codec.replies import ErrorReply
-from pyzk.codec.requests import MULTI_END, MultiHeader, MultiRequest, PathWatchRequest
+from pyzk.codec.requests import MULTI_END, MULTI_REQUESTS, MultiHeader, MultiRequest, PathWatchRequest
 from pyzk.errors import BadArgumentsError, MarshallingError, NoAuthError, NoNodeError, RequestError
 from pyzk.tree.acl import AccessControl, Identity
 from pyzk.tree.node import Branch, Node, body_of, stat_of
@@ -113,11 +113,14 @@ def multi_read(tree: Tree, access: AccessControl, request: MultiRequest, identit
     """Results of getData and getChildren ops, each for itself; their watch flags are ignored.
 
     Raises:
-        MixedMultiError: another op; the results so far are in its `body`.
+        MarshallingError: an op that no multi can hold.
+        MixedMultiError: a write; the results so far are in its `body`.
     """
     parts: list[bytes] = []
     for opcode, op in request.ops:
         read = MULTI_READS.get(opcode)
+        if opcode not in MULTI_REQUESTS:
+            raise MarshallingError(f"opcode {opcode} inside a multiRead")
         if read is None:
             raise MixedMultiError(b"".join(parts) + MULTI_END.encode())
         assert isinstance(op, PathWatchRequest)
