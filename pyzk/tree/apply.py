@@ -225,17 +225,17 @@ def _set_data(tree: Tree, header: TxnHeader, record: Record, digests: Digests) -
         return Applied(NoNodeError.code)
     if tree.walks:
         tree.preserve(path)
-    if tree.quotas:
-        usage.changed(tree, path, 0, (0 if data is None else len(data)) - data_length_of(node))
-        node = tree.nodes[path]  # a stats znode may have been its own quota's
+    length = data_length_of(node)
     if isinstance(node, bytes):
         stat = _set_leaf_data(tree, header, record, node, digests)
     else:
-        tree.data_bytes += len(data or b"") - len(node.data or b"")
+        tree.data_bytes += len(data or b"") - length
         node.data, node.mzxid, node.mtime, node.version = data, header.zxid, header.time_ms, record.version
         node.data_crc = data_crc(path, data)
         _digest_branch(tree, path, node, digests)
         stat = node.stat()
+    if tree.quotas:
+        usage.changed(tree, path, 0, len(data or b"") - length)
     change = (EventType.NODE_DATA_CHANGED, path, None, tree.acl_of(tree.nodes[path]), None)
     return Applied(0, path, stat, [change])
 

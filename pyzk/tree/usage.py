@@ -13,15 +13,14 @@ QUOTA_PREFIX = QUOTA_ROOT + b"/"
 
 def created(tree: Tree, path: bytes, length: int) -> None:
     """A znode with `length` bytes of data was created."""
-    if not path.startswith(QUOTA_PREFIX):
-        changed(tree, path, 1, length)
-        return
-    covered = path_of_limits(path)
-    if covered:
-        tree.quotas.add(covered)
-    covered = path_of_stats(path)
-    if covered:
-        recompute(tree, covered)
+    if path.startswith(QUOTA_PREFIX):
+        covered = path_of_limits(path)
+        if covered:
+            tree.quotas.add(covered)
+        covered = path_of_stats(path)
+        if covered:
+            recompute(tree, covered)
+    changed(tree, path, 1, length)
 
 
 def deleted(tree: Tree, path: bytes, length: int) -> None:
@@ -30,8 +29,7 @@ def deleted(tree: Tree, path: bytes, length: int) -> None:
         covered = path_of_limits(path)
         if covered:
             tree.quotas.remove(covered)
-    else:
-        changed(tree, path, -1, -length)
+    changed(tree, path, -1, -length)
 
 
 def changed(tree: Tree, path: bytes, count: int, size_bytes: int) -> None:
