@@ -14,6 +14,7 @@ from pyzk.errors import DecodeError
 from pyzk.tree import usage
 from pyzk.tree.digest import TREE_DIGEST_MASK, data_crc, node_digest
 from pyzk.tree.node import LEAF_TAIL, LEAF_TAIL_SIZE, Node, pack_leaf
+from pyzk.tree.paths import parent_of
 from pyzk.tree.tree import Tree
 
 CHUNK_BYTES = 32 * 1024
@@ -126,6 +127,8 @@ def load(reader: Reader) -> Tree:
         tree.acls.restore(index, acl)
     while _load_node(tree, reader):
         pass
+    if b"/" not in tree.nodes:
+        raise DecodeError("the snapshot has no root")
     return tree
 
 
@@ -146,9 +149,7 @@ def _load_node(tree: Tree, reader: Reader) -> bool:
     acl, czxid, mzxid, ctime, mtime, version, cversion, aversion, owner, pzxid = STORED.unpack_from(
         reader.source, start
     )
-    path = path or b"/"
-    if path != b"/" and path[: path.rfind(b"/")] not in tree.nodes and path.rfind(b"/") != 0:
-        raise DecodeError(f"znode {path!r} stands before its parent")
+    path = _require_place(tree, path or b"/")
     try:
         tree.acls.use(acl)
     except KeyError as error:
@@ -160,6 +161,15 @@ def _load_node(tree: Tree, reader: Reader) -> bool:
     tree.add(path, leaf, owner)
     tree.digest = tree.digest + digest & TREE_DIGEST_MASK
     return True
+
+
+def _require_place(tree: Tree, path: bytes) -> bytes:
+    """The path, if it is a new one whose parent is there. Raises DecodeError."""
+    if path in tree.nodes:
+        raise DecodeError(f"znode {path!r} stands there twice")
+    if path != b"/" and (path[:1] != b"/" or parent_of(path) not in tree.nodes):
+        raise DecodeError(f"znode {path!r} stands before its parent")
+    return path
 
 
 def finish_load(tree: Tree) -> None:
