@@ -359,7 +359,7 @@ def _multi_op(opcode: int, op: Record) -> tuple[int, Record]:
     """What an op of a multi stands for. Raises MarshallingError for those that fail the whole request."""
     if opcode not in MULTI_OPCODES:
         raise MarshallingError(f"opcode {opcode} inside a multi")
-    if opcode in (OpCode.SET_DATA, OpCode.CHECK) and op.path is None:  # type: ignore[attr-defined]
+    if op.path is None:  # type: ignore[attr-defined]
         raise MarshallingError("null path inside a multi")
     if isinstance(op, CreateRequest):
         return _multi_create(opcode, op)
