@@ -96,7 +96,7 @@ class ClientConnection(asyncio.Protocol):
         refusal = self._limits.admit(self._address)
         if refusal is not None:
             log.warning("connection_refused", reason=refusal)
-            transport.abort()
+            self._transport.abort()
             return
         self._admitted = True
         self.id = self._next_id()
