@@ -8,7 +8,6 @@ from pyzk.client.effects import (
     Disconnect,
     Failed,
     Notified,
-    Probe,
     RawAnswered,
     Send,
     StateChanged,
@@ -40,25 +39,26 @@ class Harness:
 
     def perform(self, effects):
         for effect in effects:
-            match effect:
-                case Send(data):
-                    self.to_server += data
-                case Connect(address):
-                    self.wanted = address
-                case Disconnect():
-                    self._forget_connection()
-                case Answered(token, _, reply):
-                    self.settle(token, reply)
-                case RawAnswered(token, header, body):
-                    self.settle(token, (header, body))
-                case Failed(token, error):
-                    self.settle(token, error)
-                case Notified(notification, watchers):
-                    self.events.append((notification, watchers))
-                case StateChanged() | Probe():
-                    pass
-            if not isinstance(effect, Send):
+            if isinstance(effect, Send):
+                self.to_server += effect.data
+            else:
                 self.log.append(effect)
+                self._note(effect)
+
+    def _note(self, effect):
+        match effect:
+            case Connect(address):
+                self.wanted = address
+            case Disconnect():
+                self._forget_connection()
+            case Answered(token, _, reply):
+                self.settle(token, reply)
+            case RawAnswered(token, header, body):
+                self.settle(token, (header, body))
+            case Failed(token, error):
+                self.settle(token, error)
+            case Notified(notification, watchers):
+                self.events.append((notification, watchers))
 
     def settle(self, token, result):
         assert token not in self.results, "every token comes back once"

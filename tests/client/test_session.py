@@ -230,7 +230,9 @@ def test_refusal_made_ahead_of_the_queue_finds_its_request():
     assert harness.session.state is State.CONNECTED
 
 
-@pytest.mark.parametrize("data", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff" * 8, frame(b"short"), b"\x7f\xff\xff\xff"])
+@pytest.mark.parametrize(
+    "data", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff" * 8, frame(b"short"), b"\x7f\xff\xff\xff"]
+)
 def test_bytes_that_are_no_reply_end_the_connection(data):
     harness = connected()
     harness.perform(harness.session.receive(data, 0.0))
