@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyzk import VERSION_WORD
+from pyzk.server.admin.environment import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,10 @@ def _ruok(server: Server) -> str:  # noqa: ARG001
 
 def _isro(server: Server) -> str:  # noqa: ARG001
     return "rw"
+
+
+def _envi(server: Server) -> str:  # noqa: ARG001
+    return "Environment:\n" + "".join(f"{key}={value}\n" for key, value in environment().items())
 
 
 def _srvr(server: Server) -> str:
@@ -46,7 +51,7 @@ def statistics(server: Server) -> str:
     )
 
 
-WORDS: dict[bytes, Word] = {b"ruok": _ruok, b"isro": _isro, b"srvr": _srvr}
+WORDS: dict[bytes, Word] = {b"ruok": _ruok, b"isro": _isro, b"srvr": _srvr, b"envi": _envi}
 
 
 class FourLetterWords:
