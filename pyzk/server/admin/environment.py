@@ -22,7 +22,8 @@ def environment() -> dict[str, str]:
     free_mb, total_mb = _memory_mb()
     return {
         "zookeeper.version": VERSION_WORD,
-        "host.name": socket.getfqdn(),
+        # Differs from Apache: the name as it is set. Asking DNS for the full one could stop the loop for seconds.
+        "host.name": socket.gethostname(),
         **{f"java.{key}": NOT_JAVA for key in JAVA_KEYS},
         "java.io.tmpdir": tempfile.gettempdir(),
         "java.compiler": NOT_JAVA,
