@@ -8,9 +8,13 @@ from collections.abc import Callable
 
 from pyzk.codec.jute import Reader, Record
 from pyzk.codec.opcodes import TTL_MODES, OpCode
-from pyzk.codec.requests import REQUESTS, CreateRequest, CreateTTLRequest, MultiRequest, SetDataRequest
+from pyzk.codec.requests import REQUESTS, CreateRequest, CreateTTLRequest, EmptyRequest, MultiRequest, SetDataRequest
 from pyzk.errors import BadArgumentsError, DecodeError, MarshallingError
+from pyzk.tree.prepare import MULTI_CREATE_MODES
 from pyzk.tree.quota import Quota, path_of_limits, path_of_stats
+
+UNREADABLE_MULTI = MultiRequest([(OpCode.ERROR, EmptyRequest())])
+"""Stands for a multi that cannot be decoded: prepare refuses it under a zxid of its own, as Apache does (only here)."""
 
 
 def read_request(opcode: int, body: Reader) -> Record:
@@ -23,6 +27,8 @@ def read_request(opcode: int, body: Reader) -> Record:
     try:
         record = REQUESTS[opcode].decode(body)
     except DecodeError as error:
+        if opcode == OpCode.MULTI:
+            return UNREADABLE_MULTI
         raise MarshallingError(str(error)) from error
     check = CHECKS.get(opcode)
     if check is not None:
@@ -61,6 +67,8 @@ def _check_stats(data: bytes | None) -> None:
 def _check_multi(record: Record) -> None:
     assert isinstance(record, MultiRequest)
     for _, op in record.ops:
+        if isinstance(op, CreateRequest) and op.acl is None and op.flags in MULTI_CREATE_MODES:
+            raise MarshallingError("a create without an ACL list inside a multi")
         if isinstance(op, CreateRequest | CreateTTLRequest):
             _check_create(op)
         elif isinstance(op, SetDataRequest):

@@ -20,7 +20,7 @@ from pyzk.service.fast import FAST
 from pyzk.service.reads import READS
 from pyzk.service.wire import reply
 from pyzk.tree.prepare import Request
-from pyzk.tree.query import MixedMultiError
+from pyzk.tree.query import UnfinishedMultiError
 
 if TYPE_CHECKING:
     from pyzk.service.connection import Connection
@@ -167,7 +167,7 @@ def read(service: Service, state: Connection, frame: bytes, identities: tuple[Id
     err, body = 0, b""
     try:
         body = READS[opcode](service, state, _body(service, frame), identities)
-    except MixedMultiError as error:
+    except UnfinishedMultiError as error:
         err, body = error.code, error.body
     except RequestError as error:
         err = error.code

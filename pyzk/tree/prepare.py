@@ -362,16 +362,16 @@ def _multi_op(opcode: int, op: Record) -> tuple[int, Record]:
     if op.path is None:  # type: ignore[attr-defined]
         raise MarshallingError("null path inside a multi")
     if isinstance(op, CreateRequest):
+        if op.flags not in MULTI_CREATE_MODES:
+            raise MarshallingError(f"create flags {op.flags} inside a multi")
         return _multi_create(opcode, op)
     if isinstance(op, CreateTTLRequest) and op.flags not in TTL_MODES:
-        plain = CreateRequest(op.path, op.data, op.acl, op.flags)
-        return _multi_create(OpCode.CREATE, plain)
+        # Without a TTL it is a plain create. Flags that do not exist fail the op only, unlike those of a create.
+        return _multi_create(OpCode.CREATE, CreateRequest(op.path, op.data, op.acl, op.flags))
     return opcode, op
 
 
 def _multi_create(opcode: int, op: CreateRequest) -> tuple[int, Record]:
-    if op.flags not in MULTI_CREATE_MODES:
-        raise MarshallingError(f"create flags {op.flags} inside a multi")
     return (OpCode.CREATE_CONTAINER if op.flags == CreateMode.CONTAINER else opcode), op
 
 

@@ -113,17 +113,17 @@ def multi_read(tree: Tree, access: AccessControl, request: MultiRequest, identit
     """Results of getData and getChildren ops, each for itself; their watch flags are ignored.
 
     Raises:
-        MarshallingError: an op that no multi can hold.
-        MixedMultiError: a write; the results so far are in its `body`.
+        MarshallingError: an op that no multi can hold, or reads and writes together.
+        UnfinishedMultiError: a write, or a null path; the results so far are in its `body`.
     """
+    opcodes = {opcode for opcode, _ in request.ops}
+    if not opcodes <= MULTI_REQUESTS.keys() or (opcodes & MULTI_READS.keys() and not opcodes <= MULTI_READS.keys()):
+        raise MarshallingError("a multiRead with an op it cannot hold, or reads and writes together")
     parts: list[bytes] = []
     for opcode, op in request.ops:
         read = MULTI_READS.get(opcode)
-        if opcode not in MULTI_REQUESTS:
-            raise MarshallingError(f"opcode {opcode} inside a multiRead")
-        if read is None:
-            raise MixedMultiError(b"".join(parts) + MULTI_END.encode())
-        assert isinstance(op, PathWatchRequest)
+        if read is None or not isinstance(op, PathWatchRequest) or op.path is None:
+            raise UnfinishedMultiError(b"".join(parts) + MULTI_END.encode())
         try:
             body = read(tree, access, op.path, identities)
         except RequestError as error:
@@ -133,11 +133,11 @@ def multi_read(tree: Tree, access: AccessControl, request: MultiRequest, identit
     return b"".join(parts) + MULTI_END.encode()
 
 
-class MixedMultiError(MarshallingError):
-    """A write inside a multiRead: the one error whose reply has a body, the results before it."""
+class UnfinishedMultiError(MarshallingError):
+    """A multiRead that cannot go on: the one error whose reply has a body, the results before it."""
 
     def __init__(self, body: bytes) -> None:
-        super().__init__("a multiRead holds getData and getChildren only")
+        super().__init__("a multiRead holds getData and getChildren only, each with a path")
         self.body = body
 
 

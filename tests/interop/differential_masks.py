@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from pyzk.codec.jute import Reader, Record
-from pyzk.codec.opcodes import EventType
+from pyzk.codec.opcodes import EventType, OpCode
 from pyzk.codec.records import ACL, ConnectResponse, ReplyHeader, Stat, WatcherEvent
 from pyzk.codec.replies import REPLIES, MultiReply
 from pyzk.errors import DecodeError
@@ -66,7 +66,8 @@ class Masks:
         kind = REPLIES.get(opcode)
         if not body and (err or kind is None or not kind.FIELDS):
             return ""
-        if err or kind is None:
+        # A multiRead that cannot go on is the one failure that may have a body.
+        if kind is None or (err and opcode != OpCode.MULTI_READ):
             return f" body {body.hex()}"
         try:
             record = kind.from_bytes(body)

@@ -10,13 +10,22 @@ from collections import Counter
 from collections.abc import Callable
 
 from pyzk.codec.jute import INT32, NULL, Record
-from pyzk.codec.opcodes import SEQUENTIAL_MODES, TTL_MODES, XID_AUTH, XID_SET_WATCHES, OpCode
+from pyzk.codec.opcodes import (
+    EPHEMERAL_MODES,
+    SEQUENTIAL_MODES,
+    TTL_MODES,
+    XID_AUTH,
+    XID_SET_WATCHES,
+    CreateMode,
+    OpCode,
+)
 from pyzk.codec.records import ACL, open_acl
 from pyzk.codec.requests import (
     AuthRequest,
     CreateRequest,
     CreateTTLRequest,
     EmptyRequest,
+    MultiRequest,
     PathRequest,
     PathTypeRequest,
     PathVersionRequest,
@@ -50,11 +59,11 @@ ODD_LETTERS = ["é", "日本", "\ud7ff", "\ue000", "\uf8ff", "\uf900", "\uffef",
 ODD_PATHS = [b"", b"a", b"a/b", b"/", b"//", b"/zookeeper", b"/zookeeper/quota", b"/zookeeper/config", b"/.", None]
 ACL_IDS = [(b"world", b"anyone"), (b"auth", b""), (b"ip", b"127.0.0.1"), (b"ip", b"127.0.0.0/8"), (b"ip", b"10.0.0.1")]
 DIGEST_IDS = [(b"digest", digest_id(user)) for user in USERS]
-ODD_IDS: list[tuple[bytes | None, bytes | None]] = [
-    (b"world", b"x"), (b"world", None), (b"digest", b"x"), (b"digest", b"a:b:"), (b"digest", b"a:b:c"),
-    (b"digest", None), (b"ip", b"1.2.3"), (b"ip", b"::1"), (b"ip", b"1.2.3.4/33"), (b"ip", None), (b"auth", None),
-    (b"nope", b"x"), (b"nope", None), (None, b"x"), (None, None), (b"super", b""), (b"sasl", b"x"), (b"", b""),
+ODD_IDS = [
+    (b"world", b"x"), (b"digest", b"x"), (b"digest", b"a:b:"), (b"digest", b"a:b:c"), (b"ip", b"1.2.3"),
+    (b"ip", b"::1"), (b"ip", b"1.2.3.4/33"), (b"nope", b"x"), (b"super", b""), (b"sasl", b"x"), (b"", b""),
 ]  # fmt: skip
+NULL_IDS = [*[(scheme, None) for scheme in (b"world", b"digest", b"ip", b"auth", b"nope", None)], (None, b"x")]
 VERSIONS = [*[-1] * 12, 0, 0, 0, 1, 1, 2, 3, -2, 99, 2**31 - 1, -(2**31)]
 FLAGS = [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, -1]
 QUOTA_LIMITS = [
@@ -110,6 +119,12 @@ def odd_path(dice: Dice) -> bytes | None:
     return ROOT + b"/" + dice.choice(ODD_NAMES)
 
 
+def echoed_path(dice: Dice) -> bytes:
+    """A path that comes back as it is: Java writes characters beyond the BMP in an encoding of its own."""
+    path = new_path(dice) if dice.chance(0.3) else some_path(dice)
+    return ROOT if path is None or max(path, default=0) >= 0xF0 else path
+
+
 def some_data(dice: Dice) -> bytes | None:
     length = dice.choice([0, 1, 3, 10, 10, 30, 100, 3000])
     return None if dice.chance(0.08) else dice.randbytes(length)
@@ -120,11 +135,18 @@ def some_acl(dice: Dice) -> list[ACL] | None:
         return open_acl()
     if dice.chance(dice.odd):
         return dice.choice([None, []])
-    return [_some_entry(dice) for _ in range(dice.choice([1, 1, 2, 3]))]
+    if dice.chance(dice.odd):
+        # Alone: whether Apache gets as far as the missing scheme depends on the entries before it.
+        return [_entry(dice, dice.choice(NULL_IDS))]
+    ids = [
+        dice.choice(ODD_IDS if dice.chance(dice.odd) else ACL_IDS + DIGEST_IDS)
+        for _ in range(dice.choice([1, 1, 2, 3]))
+    ]
+    return [_entry(dice, identity) for identity in ids]
 
 
-def _some_entry(dice: Dice) -> ACL:
-    scheme, acl_id = dice.choice(ODD_IDS) if dice.chance(dice.odd) else dice.choice(ACL_IDS + DIGEST_IDS)
+def _entry(dice: Dice, identity: tuple[bytes | None, bytes | None]) -> ACL:
+    scheme, acl_id = identity
     return ACL(dice.choice([31, 31, 31, 1, 3, 7, 15, 16, 25, 30, 0, 64]), scheme, acl_id)
 
 
@@ -138,6 +160,9 @@ def request(opcode: OpCode, record: Record) -> Request:
 def create(dice: Dice) -> Request:
     opcode = dice.choice([OpCode.CREATE, OpCode.CREATE, OpCode.CREATE2, OpCode.CREATE_CONTAINER])
     flags = dice.choice(FLAGS) if dice.chance(0.4) else dice.choice([0, 0, 0, 1, 2])
+    if opcode == OpCode.CREATE_CONTAINER and flags in EPHEMERAL_MODES:
+        # Until it is committed, Apache takes such a container for an ephemeral: pipelining and multi would tell.
+        flags = CreateMode.CONTAINER
     return request(opcode, CreateRequest(_created_path(dice, flags), some_data(dice), some_acl(dice), flags))
 
 
@@ -193,7 +218,7 @@ def read_watching(dice: Dice) -> Request:
 
 def ask_path(dice: Dice) -> Request:
     opcode = dice.choice([OpCode.GET_ACL, OpCode.GET_ACL, OpCode.SYNC, OpCode.GET_ALL_CHILDREN_NUMBER])
-    return request(opcode, PathRequest(some_path(dice)))
+    return request(opcode, PathRequest(echoed_path(dice) if opcode == OpCode.SYNC else some_path(dice)))
 
 
 def get_ephemerals(dice: Dice) -> Request:
@@ -218,16 +243,15 @@ def ask_watches(dice: Dice) -> Request:
 
 def set_watches(dice: Dice) -> Request:
     zxid = dice.choice([LAST_ZXID, LAST_ZXID, LAST_ZXID, 0, FUTURE_ZXID])
-    lists = [_some_paths(dice) for _ in range(5)]
+    # A list that is null fails the request; what Apache has done by then for the lists before it is not compared.
+    lists = [_some_paths(dice) for _ in range(5)] if not dice.chance(dice.odd / 4) else [None] * 5
     if dice.chance(0.5):
         return Request(OpCode.SET_WATCHES, SetWatchesRequest(zxid, *lists[:3]).encode(), XID_SET_WATCHES)
     return Request(OpCode.SET_WATCHES2, SetWatches2Request(zxid, *lists).encode(), XID_SET_WATCHES)
 
 
 def _some_paths(dice: Dice) -> list[bytes | None] | None:
-    if dice.chance(dice.odd):
-        return None
-    return [new_path(dice) if dice.chance(0.3) else some_path(dice) for _ in range(dice.choice([0, 0, 1, 2, 3]))]
+    return [echoed_path(dice) for _ in range(dice.choice([0, 0, 1, 2, 3]))]
 
 
 def authenticate(dice: Dice) -> Request:
@@ -301,8 +325,18 @@ def _quota(dice: Dice, kind: bytes) -> bytes:
 # Requests that are wrong as such.
 
 
-def truncated(dice: Dice) -> Request:
+def _whole(dice: Dice) -> Request:
+    """A request to be spoilt. None where Apache stumbles over a missing ACL before it comes to the spoilt part."""
     whole = dice.choice(DECODED)(dice)
+    if whole.opcode == OpCode.MULTI:
+        ops = MultiRequest.from_bytes(whole.body).ops
+        if any(isinstance(op, CreateRequest) and op.acl is None for _, op in ops):
+            return _whole(dice)
+    return whole
+
+
+def truncated(dice: Dice) -> Request:
+    whole = _whole(dice)
     return Request(whole.opcode, whole.body[: dice.randrange(len(whole.body) or 1)], whole.xid)
 
 
@@ -313,7 +347,7 @@ def overlong(dice: Dice) -> Request:
 
 def damaged(dice: Dice) -> Request:
     """A length that cannot be."""
-    whole = dice.choice(DECODED)(dice)
+    whole = _whole(dice)
     length = dice.choice([-2, -(2**31), 2**31 - 1, 0x2000000])
     return Request(whole.opcode, INT32.pack(length) + whole.body[4:], whole.xid)
 
