@@ -76,7 +76,8 @@ class ProcessWriter(GroupCommit, asyncio.Protocol):
         size = sum(map(len, parts))
         self.transport.write(b"".join([REQUEST.pack(size, roll), *parts]))
 
-    def _stop(self) -> None:
+    async def _stop(self) -> None:
         if self.transport is not None:
             self.transport.close()
-        self.child.wait()
+        # The socket is closed in the next turn of the loop, and that is what the child waits for.
+        await self._loop.run_in_executor(None, self.child.wait)

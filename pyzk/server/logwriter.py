@@ -80,14 +80,14 @@ class GroupCommit(ABC):
         if self.queue or self.in_flight:
             self._idle = self._loop.create_future()
             await self._idle
-        self._stop()
+        await self._stop()
 
     @abstractmethod
     def _write(self, batch: Batch, *, roll: bool) -> None:
         """Begin to write; `_finished` must be called from the loop, once."""
 
     @abstractmethod
-    def _stop(self) -> None:
+    async def _stop(self) -> None:
         """Release the log; nothing is in flight."""
 
     def _schedule(self) -> None:
@@ -134,7 +134,7 @@ class InlineWriter(GroupCommit):
     def _write(self, batch: Batch, *, roll: bool) -> None:
         self._finished(self.log.attempt(batch, roll=roll))
 
-    def _stop(self) -> None:
+    async def _stop(self) -> None:
         self.log.close()
 
 
@@ -151,7 +151,7 @@ class ThreadWriter(GroupCommit):
     def _write(self, batch: Batch, *, roll: bool) -> None:
         self.work.put((batch, roll))
 
-    def _stop(self) -> None:
+    async def _stop(self) -> None:
         self.work.put(None)
         self.thread.join()
         self.log.close()

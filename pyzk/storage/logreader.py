@@ -12,6 +12,7 @@ from pyzk.storage.disk import Disk
 from pyzk.storage.txnlog import LOG_HEADER, RECORD_HEAD
 
 PIECE_BYTES = 1 << 20
+ZEROS = bytes(PIECE_BYTES)
 TXN_HEADER_BYTES = 32
 ZXID = Struct(">12xq")
 """Picks the zxid out of a TxnHeader."""
@@ -94,10 +95,9 @@ class LogReader:
     def _data_end(self) -> int:
         """Offset behind the last byte that is not zero; `position` when all the rest is zeros."""
         position, end = self.position, self.position
-        zeros = bytes(PIECE_BYTES)
         while position < self.size:
             piece = self.disk.read(self.path, position, PIECE_BYTES)
-            if piece != zeros[: len(piece)]:
+            if piece != ZEROS[: len(piece)]:
                 end = position + len(piece.rstrip(b"\0"))
             position += len(piece)
         return end

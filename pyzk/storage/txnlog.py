@@ -93,6 +93,16 @@ class TxnLog:
         else:
             self._extend(self.file, data)
 
+    def attempt(self, batch: Batch, *, roll: bool) -> StorageError | None:
+        """Append, to a new file if `roll`; the error is the result, for callers between whom and us it must travel."""
+        try:
+            if roll:
+                self.roll()
+            self.append(batch)
+        except StorageError as error:
+            return error
+        return None
+
     def roll(self) -> None:
         """Close the file; the next batch begins a new one."""
         if self.file is not None:

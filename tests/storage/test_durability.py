@@ -17,7 +17,7 @@ from pyzk.storage.retention import purge
 from pyzk.storage.snapshot import SnapshotFile, save
 from pyzk.storage.txnlog import TxnLog
 
-SEEDS = 2000
+SEEDS = 500
 BOOTS = 5
 BATCH_BYTES_MAX = 8 << 10
 
