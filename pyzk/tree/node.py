@@ -22,6 +22,8 @@ LEAF_TAIL = Struct(">qqqqiiiqiiqqqIi")
 LEAF_TAIL_SIZE = LEAF_TAIL.size
 PRIVATE_SIZE = 24
 """Bytes at the end of a leaf that no client sees."""
+ACL_OFFSET = 16
+"""The ACL index begins so many bytes before the end of a leaf."""
 WIRE_STAT = Struct(">qqqqiiiqiiq")
 
 OPEN = -1
