@@ -16,6 +16,7 @@ from typing import Self
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 15.0
+LOG_TAIL_LINES, LOG_LINE_CHARACTERS_MAX = 10, 1000
 # Below the kernel's range for outgoing connections: a client that retries a port of that range while its server is
 # down may connect to itself.
 PORTS = range(24200, 25000)
@@ -106,10 +107,13 @@ class ServerProcess:
         assert self.process is None
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        eventually(self._serves_or_ended, f"an answer from {self.command()[0]} on port {self.port}\n{self.log_tail()}")
+        try:
+            eventually(self._serves_or_ended, f"an answer on port {self.port}")
+        except NotServingError as error:
+            self.kill()
+            raise NotServingError(f"{error}\n{self.log_tail()}") from None
         if self.process.poll() is not None:
-            code = self.process.returncode
-            self.process = None
+            code, self.process = self.process.returncode, None
             raise NotServingError(f"ended with {code} before it served:\n{self.log_tail()}")
         return self
 
@@ -137,10 +141,10 @@ class ServerProcess:
         self.stop()
         return self.start()
 
-    def log_tail(self, lines: int = 30) -> str:
-        if not self.log_path.exists():
-            return ""
-        return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
+    def log_tail(self) -> str:
+        """The last lines of the server's log, cut to what a person reads."""
+        lines = self.log_path.read_text(errors="replace").splitlines() if self.log_path.exists() else []
+        return "\n".join(line[-LOG_LINE_CHARACTERS_MAX:] for line in lines[-LOG_TAIL_LINES:])
 
     def __enter__(self) -> Self:
         return self.start()
