@@ -116,7 +116,7 @@ class ClientConnection(asyncio.Protocol):
         if encoded:
             outbox.dirty.pop(self.id, None)
             self.write(encoded)
-        if outbox.submitted or outbox.dirty or outbox.closing or outbox.pausing or outbox.resuming:
+        if outbox.submitted or outbox.dirty or outbox.closing or outbox.reading:
             self._peer.wake()
 
     def _identify(self, data: bytes) -> bytes:

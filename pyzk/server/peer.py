@@ -132,8 +132,7 @@ class Peer:
         self._outstanding.clear()
         self.broadcast.drop_outstanding()
         self.proposer.drop_outstanding()
-        self.service.drop_outstanding(dropped)
-        self.service.outbox.submitted.clear()
+        self.service.drop_outstanding(dropped, monotonic_seconds())
         self.flush()
 
     def flush(self) -> None:
@@ -146,7 +145,7 @@ class Peer:
                 encoded = take(connection)
                 if client is not None and encoded:
                     client.write(encoded)
-        if outbox.pausing or outbox.resuming:
+        if outbox.reading:
             self._pause_and_resume()
         while outbox.closing:
             closing = outbox.closing.pop()
@@ -156,13 +155,11 @@ class Peer:
 
     def _pause_and_resume(self) -> None:
         outbox = self.service.outbox
-        for connection in outbox.pausing:
-            if connection in self.clients:
-                self.clients[connection].pause()
-        for connection in outbox.resuming:
-            if connection in self.clients:
-                self.clients[connection].resume()
-        outbox.pausing, outbox.resuming = [], []
+        reading, outbox.reading = outbox.reading, {}
+        for connection, reads in reading.items():
+            client = self.clients.get(connection)
+            if client is not None:
+                (client.resume if reads else client.pause)()
 
 
 def _raise(error: BaseException) -> None:

@@ -37,6 +37,7 @@ def _auth(service: Service, state: Connection, xid: int, body: Reader) -> None:
     try:
         identities = prove(service, state, request.auth)
     except AuthFailedError as error:
+        service.counters.authentication_failed += 1
         service.send(state, reply(xid, 0, error.code))
         service.close(state, f"authentication failed: {error}", notable=True)
         return

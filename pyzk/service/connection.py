@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
-from pyzk.service.outbox import Counters
+from pyzk.service.counters import Traffic
 from pyzk.tree.acl import Identity
 
 
@@ -18,10 +18,11 @@ class InFlight:
 
 @dataclass(slots=True)
 class Behind:
-    """A read that waits behind a write: its frame without the length, and who the client was when it came."""
+    """A read that waits behind a write: its frame without the length, who the client was when it came, and when."""
 
     frame: bytes
     identities: tuple[Identity, ...]
+    received_at: float
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class Connection:
         out: encoded frames to send, in order.
         queue: requests of the session not answered yet, in order; reads stand here only behind writes.
         chunks: received bytes that make no whole frame yet; nothing is tried before `needed_bytes` are there.
+        deaf: what still arrives is not served any more: the session is being closed, or the connection.
         answers_read_only: whether the connect request had the readOnly byte, so that the response has it too.
     """
 
@@ -56,6 +58,7 @@ class Connection:
     established: bool = False
     answers_read_only: bool = False
     closing: bool = False
+    deaf: bool = False
     connected_wall_ms: int = 0
     last_heard_at: float = 0.0
     last_xid: int = -1
@@ -68,4 +71,9 @@ class Connection:
     out: list[bytes] = field(default_factory=list)
     queue: deque[Entry] = field(default_factory=deque)
     chunks: list[bytes] = field(default_factory=list)
-    stats: Counters = field(default_factory=Counters)
+    stats: Traffic = field(default_factory=Traffic)
+
+    def answered(self, zxid: int, now: float, latency_ms: int, count: int = 1) -> None:
+        """Note `count` replies."""
+        self.stats.add(latency_ms, count)
+        self.last_zxid, self.last_response_at, self.last_latency_ms = zxid, now, latency_ms

@@ -22,9 +22,19 @@ if TYPE_CHECKING:
     from pyzk.codec.records import ACL
     from pyzk.codec.txns import Txn
     from pyzk.service.connection import Connection
+    from pyzk.service.counters import Counters, Summary
     from pyzk.service.proposer import Proposal
     from pyzk.service.service import Service
     from pyzk.service.watches import Event
+
+
+WATCH_TOTALS = {
+    EventType.NODE_CREATED: "watches_created",
+    EventType.NODE_DELETED: "watches_deleted",
+    EventType.NODE_DATA_CHANGED: "watches_changed",
+    EventType.NODE_CHILDREN_CHANGED: "watches_children",
+}
+"""Which summary counts those who were told of an event."""
 
 
 def deliver(service: Service, proposal: Proposal, now: float) -> None:
@@ -45,11 +55,19 @@ def _fire(service: Service, change: Change, zxid: int) -> None:
     kind, path, parent, acl, parent_acl = change
     for event_type, event_path, connections in _events(service, kind, path, parent):
         guard = parent_acl if event_type is EventType.NODE_CHILDREN_CHANGED else acl
+        told = [service.connections[connection] for connection in connections]
+        if guard is not None:
+            told = [state for state in told if _may_see(service, state, guard)]
         encoded = event(event_type, event_path, zxid)
-        for connection in connections:
-            state = service.connections[connection]
-            if guard is None or _may_see(service, state, guard):
-                service.send(state, encoded)
+        for state in told:
+            service.send(state, encoded)
+        _count(service.counters, event_type, len(told), len(encoded))
+
+
+def _count(counters: Counters, event_type: EventType, told: int, size_bytes: int) -> None:
+    counters.watch_bytes += told * (size_bytes - INT32.size)
+    summary: Summary = getattr(counters, WATCH_TOTALS[event_type])
+    summary.add(told)
 
 
 def _events(service: Service, kind: EventType, path: bytes, parent: bytes | None) -> list[Event]:
@@ -76,14 +94,13 @@ def _answer(service: Service, proposal: Proposal, applied: Applied, now: float) 
     zxid = proposal.txn.header.zxid
     service.send(state, reply(entry.xid, zxid, applied.err, body))
     latency_ms = int((now - entry.received_at) * 1000)
-    service.counters.answered(latency_ms)
-    state.stats.answered(latency_ms)
-    state.last_zxid, state.last_response_at, state.last_latency_ms = zxid, now, latency_ms
+    service.counters.writes.add(latency_ms)
+    state.answered(zxid, now, latency_ms)
     if state.queue:
-        _answer_waiting(service, state)
+        _answer_waiting(service, state, now)
 
 
-def _answer_waiting(service: Service, state: Connection) -> None:
+def _answer_waiting(service: Service, state: Connection, now: float) -> None:
     """Reads and refusals up to the next write of the session."""
     queue = state.queue
     while queue:
@@ -93,6 +110,9 @@ def _answer_waiting(service: Service, state: Connection) -> None:
         queue.popleft()
         if isinstance(entry, Behind):
             encoded = intake.read(service, state, entry.frame, entry.identities)
+            latency_ms = int((now - entry.received_at) * 1000)
+            service.counters.reads.add(latency_ms)
+            state.answered(service.tree.last_zxid, now, latency_ms)
         else:
             encoded = reply(entry.xid, service.tree.last_zxid, entry.err)
         service.send(state, encoded)
@@ -104,6 +124,10 @@ def _session_created(service: Service, proposal: Proposal, now: float) -> None:
     state = service.connections.get(proposal.origin)
     if state is not None and not state.closing:
         handshake.establish(service, state)
+        latency_ms = int((now - state.last_heard_at) * 1000)
+        service.counters.writes.add(latency_ms)
+        state.last_xid, state.last_opcode = 0, OpCode.CREATE_SESSION
+        state.answered(proposal.txn.header.zxid, now, latency_ms)
         intake.resume(service, state, now)
 
 

@@ -24,6 +24,7 @@ def begin(service: Service, state: Connection, body: bytes, now: float) -> None:
     except DecodeError as error:
         service.close(state, f"connect request: {error}", notable=True)
         return
+    service.counters.connection_requests += 1
     if request.last_zxid_seen > service.tree.last_zxid:
         service.close(
             state,
@@ -46,7 +47,7 @@ def _open(service: Service, state: Connection) -> None:
         service.close(state, "no space left for the log: no new sessions")
         return
     state.session_id = service.new_session_id()
-    service.outbox.pausing.append(state.id)
+    service.outbox.reading[state.id] = False
     service.create_session(state.session_id, state.timeout_ms, state.id)
 
 
@@ -76,7 +77,7 @@ def establish(service: Service, state: Connection) -> None:
     service.owners[state.session_id] = state.id
     response = ConnectResponse(0, state.timeout_ms, state.session_id, password(state.session_id))
     service.send(state, _response(state, response))
-    service.outbox.resuming.append(state.id)
+    service.outbox.reading[state.id] = True
 
 
 def _response(state: Connection, response: ConnectResponse) -> bytes:

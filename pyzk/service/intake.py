@@ -67,6 +67,8 @@ def _connect(service: Service, state: Connection, data: bytes, now: float) -> No
         service.close(state, _bad_length(service, length), notable=True)
         return
     keep(state, data[4 + length :])
+    service.counters.received += 1
+    state.stats.received += 1
     handshake.begin(service, state, data[4 : 4 + length], now)
     if state.established:
         resume(service, state, now)
@@ -92,7 +94,7 @@ def serve(service: Service, state: Connection, data: bytes, now: float) -> None:
     while end - position >= 12:
         length, next_xid, next_opcode = FRAME_HEAD.unpack_from(data, position)
         stop = position + 4 + length
-        if stop > end or not HEADER_SIZE <= length <= longest or state.closing:
+        if stop > end or not HEADER_SIZE <= length <= longest or state.deaf:
             break
         xid, opcode = next_xid, next_opcode
         handler = None if queue else FAST.get(opcode)
@@ -103,9 +105,11 @@ def serve(service: Service, state: Connection, data: bytes, now: float) -> None:
             out.append(encoded)
         position = stop
         count += 1
-    state.last_xid, state.last_opcode = xid, opcode
+    state.last_opcode = opcode
+    if xid >= 0:
+        state.last_xid = xid
     _account(service, state, count, len(out) - answered, now)
-    if position < end and not state.closing:
+    if position < end and not state.deaf:
         _keep_partial(service, state, data[position:], HEADER_SIZE)
 
 
@@ -130,19 +134,18 @@ def _account(service: Service, state: Connection, count: int, answered: int, now
     state.stats.received += count
     if answered:
         service.outbox.dirty[state.id] = None
-        service.counters.answered(0, answered)
-        state.stats.answered(0, answered)
-        state.last_zxid, state.last_response_at, state.last_latency_ms = service.tree.last_zxid, now, 0
+        service.counters.reads.add(0, answered)
+        state.answered(service.tree.last_zxid, now, 0, answered)
     if state.queue and service.outstanding > service.settings.outstanding_max and state.id not in service.paused:
         service.paused[state.id] = None
-        service.outbox.pausing.append(state.id)
+        service.outbox.reading[state.id] = False
 
 
 def _dispatch(service: Service, state: Connection, xid: int, opcode: int, frame: bytes, now: float) -> None:
     """One request: answer it, queue it, or submit it. `frame` begins with the request header."""
     if opcode in READS:
         if state.queue:
-            state.queue.append(Behind(frame, state.identities))
+            state.queue.append(Behind(frame, state.identities, now))
         else:
             state.out.append(read(service, state, frame, state.identities))
     elif opcode in WRITE_OPCODES:
@@ -187,6 +190,7 @@ def _submit(service: Service, state: Connection, xid: int, opcode: int, frame: b
     state.queue.append(InFlight(xid, opcode, now))
     service.outstanding += 1
     if opcode == OpCode.CLOSE_SESSION:
+        state.deaf = True
         service.close_session(state.session_id, xid, state.id)
     else:
         service.submit(Request(state.session_id, xid, opcode, record, state.identities), state.id)

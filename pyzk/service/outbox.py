@@ -1,4 +1,4 @@
-"""What service hands to its shell, its settings, and its running totals."""
+"""What service hands to its shell, and its settings."""
 
 from dataclasses import dataclass, field
 
@@ -19,32 +19,6 @@ class Settings:
     super_digest: bytes | None = None
     digest_algorithm: str = "SHA1"
     digest_auth_enabled: bool = True
-
-
-@dataclass(slots=True)
-class Counters:
-    """Running totals for `srvr` and `mntr`. Latencies in ms, from the arrival of a request to its reply."""
-
-    received: int = 0
-    sent: int = 0
-    latency_sum_ms: int = 0
-    latency_count: int = 0
-    latency_min_ms: int = 0
-    latency_max_ms: int = 0
-
-    def answered(self, latency_ms: int, count: int = 1) -> None:
-        """Note `count` replies after `latency_ms` each."""
-        if not self.latency_count or latency_ms < self.latency_min_ms:
-            self.latency_min_ms = latency_ms
-        if latency_ms:
-            self.latency_max_ms = max(self.latency_max_ms, latency_ms)
-            self.latency_sum_ms += latency_ms * count
-        self.latency_count += count
-
-    def reset(self) -> None:
-        """Start again from nothing (words `srst` and `crst`)."""
-        self.received = self.sent = 0
-        self.latency_sum_ms = self.latency_count = self.latency_min_ms = self.latency_max_ms = 0
 
 
 @dataclass(slots=True)
@@ -72,11 +46,10 @@ class Outbox:
         dirty: connections whose outgoing list is not empty.
         submitted: requests for the proposer, in order.
         closing: connections to close.
-        pausing: connections to stop reading from, until they come up in `resuming`.
+        reading: connections to stop reading from (False) or to read from again (True); the last word counts.
     """
 
     dirty: dict[int, None] = field(default_factory=dict)
     submitted: list[Submission] = field(default_factory=list)
     closing: list[Closing] = field(default_factory=list)
-    pausing: list[int] = field(default_factory=list)
-    resuming: list[int] = field(default_factory=list)
+    reading: dict[int, bool] = field(default_factory=dict)

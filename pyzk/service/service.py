@@ -7,19 +7,24 @@ in `intake`, sessions are opened in `handshake`, txns are delivered in `delivery
 in `fast`, `reads`, `watching` and `authentication`. Source: docs/protocol/client-protocol.md, data-model.md 7 and 8.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.requests import CreateSessionRequest, EmptyRequest, PathRequest
 from pyzk.service import delivery, intake
 from pyzk.service.connection import Connection, InFlight
-from pyzk.service.outbox import Closing, Counters, Outbox, Settings, Submission
+from pyzk.service.counters import Counters
+from pyzk.service.outbox import Closing, Outbox, Settings, Submission
 from pyzk.service.proposer import Proposal
 from pyzk.service.sessions import SessionTracker
 from pyzk.service.watches import Watches
 from pyzk.tree.acl import AccessControl
 from pyzk.tree.prepare import Request
 from pyzk.tree.tree import Tree
+
+DIGEST_INTERVAL = 128
+DIGESTS_MAX = 1024
 
 
 class Service:
@@ -29,6 +34,7 @@ class Service:
         owners: the connection of each session that has one here.
         outstanding: writes submitted and not answered yet.
         writes_refused: true while the disk is full: writes are answered at the door.
+        digests: (zxid, digest of the tree) at each DIGEST_INTERVAL-th txn, the last DIGESTS_MAX of them.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class Service:
         self.counters = Counters()
         self.outstanding = 0
         self.writes_refused = False
+        self.digests: deque[tuple[int, int]] = deque(maxlen=DIGESTS_MAX)
 
     def start(self, now: float) -> None:
         """After loading: give every session its full timeout, and close those that own ephemerals but are unknown."""
@@ -69,6 +76,7 @@ class Service:
         state = self.connections.get(connection)
         if state is not None and not state.closing:
             state.last_heard_at = now
+            self.counters.received_bytes += len(data)
             intake.receive(self, state, data, now)
 
     def disconnect(self, connection: int) -> None:
@@ -81,12 +89,14 @@ class Service:
         if self.owners.get(state.session_id) == connection:
             del self.owners[state.session_id]
         self.outstanding -= sum(isinstance(entry, InFlight) for entry in state.queue)
+        self._resume_paused()
 
     def close(self, state: Connection, reason: str, *, notable: bool = False) -> None:
         """End a connection after what is in its outgoing list; nothing more is read from it."""
         if not state.closing:
-            state.closing = True
+            state.closing = state.deaf = True
             state.chunks.clear()
+            self.watches.drop(state.id)
             self.outbox.closing.append(Closing(state.id, reason, notable))
 
     def send(self, state: Connection, encoded: bytes) -> None:
@@ -100,9 +110,11 @@ class Service:
         if state is None or not state.out:
             return b""
         out, state.out = state.out, []
+        encoded = out[0] if len(out) == 1 else b"".join(out)
         self.counters.sent += len(out)
+        self.counters.sent_bytes += len(encoded)
         state.stats.sent += len(out)
-        return out[0] if len(out) == 1 else b"".join(out)
+        return encoded
 
     # Writes.
 
@@ -126,33 +138,41 @@ class Service:
 
     def deliver(self, proposals: Iterable[Proposal], now: float) -> None:
         """Committed txns, in order: apply each, fire watches, answer."""
+        tree = self.tree
         for proposal in proposals:
             delivery.deliver(self, proposal, now)
+            if not tree.last_zxid % DIGEST_INTERVAL:
+                self.digests.append((tree.last_zxid, tree.digest))
         self._resume_paused()
 
     def _resume_paused(self) -> None:
         if self.paused and self.outstanding < self.settings.outstanding_max:
-            self.outbox.resuming.extend(self.paused)
+            self.outbox.reading.update(dict.fromkeys(self.paused, True))
             self.paused.clear()
 
-    def drop_outstanding(self, proposals: Sequence[Proposal]) -> None:
-        """These could not be written: nobody knows what becomes of them, so whoever waits is disconnected."""
+    def drop_outstanding(self, proposals: Sequence[Proposal], now: float) -> None:
+        """The log cannot be written: whoever waits for these, or for what is submitted, is disconnected."""
         for proposal in proposals:
-            state = self.connections.get(proposal.origin)
-            if state is not None:
-                self.close(state, "the log could not be written")
-            if proposal.txn.header.type == OpCode.CLOSE_SESSION:
-                self._reopen(proposal.txn.header.client_id)
+            header = proposal.txn.header
+            self._give_up(proposal.origin, header.client_id if header.type == OpCode.CLOSE_SESSION else 0, now)
+        for submission in self.outbox.submitted:
+            request = submission.request
+            self._give_up(submission.origin, request.session_id if request.opcode == OpCode.CLOSE_SESSION else 0, now)
+        self.outbox.submitted.clear()
 
-    def _reopen(self, session_id: int) -> None:
-        timeout_ms = self.tree.sessions.get(session_id)
-        deadline = self.tracker.deadline()
+    def _give_up(self, origin: int, closing_session: int, now: float) -> None:
+        state = self.connections.get(origin)
+        if state is not None:
+            self.close(state, "the log could not be written")
+        # A session that could not be closed lives on, and expires again.
+        timeout_ms = self.tree.sessions.get(closing_session)
         if timeout_ms is not None:
-            self.tracker.add(session_id, timeout_ms, 0.0 if deadline is None else deadline)
+            self.tracker.add(closing_session, timeout_ms, now)
 
     # Time.
 
     def tick(self, now: float) -> None:
         """Close the sessions that have expired."""
         for session_id in self.tracker.expired(now):
+            self.counters.sessions_expired += 1
             self.close_session(session_id)

@@ -38,9 +38,10 @@ def statistics(server: Server) -> str:
     """The lines that srvr and stat share, from the latency on."""
     service = server.peer.service
     counters = service.counters
-    average = counters.latency_sum_ms / counters.latency_count if counters.latency_count else 0.0
+    latency = counters.latency
+    average = latency.total / latency.count if latency.count else 0.0
     return (
-        f"Latency min/avg/max: {counters.latency_min_ms}/{round(average, 4)}/{counters.latency_max_ms}\n"
+        f"Latency min/avg/max: {latency.least}/{round(average, 4)}/{latency.most}\n"
         f"Received: {counters.received}\n"
         f"Sent: {counters.sent}\n"
         f"Connections: {len(service.connections)}\n"
