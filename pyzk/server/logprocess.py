@@ -9,6 +9,7 @@ import asyncio
 import subprocess
 import sys
 from socket import socketpair
+from typing import cast
 
 from pyzk.errors import StorageError
 from pyzk.server.logchild import ANSWER, ERRORS, LENGTH, REQUEST
@@ -50,8 +51,8 @@ class ProcessWriter(GroupCommit, asyncio.Protocol):
         return writer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self.transport = transport
+        # uvloop's transports do not derive from asyncio's.
+        self.transport = cast("asyncio.WriteTransport", transport)
 
     def data_received(self, data: bytes) -> None:
         self.answer += data
