@@ -7,6 +7,7 @@ Source: docs/protocol/client-protocol.md, "Notation" and section 1.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from struct import Struct
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
@@ -53,7 +54,11 @@ class Reader:
 
     def int32(self) -> int:
         """A signed 32-bit integer."""
-        value: int = INT32.unpack_from(self.source, self.take(4))[0]
+        start = self.position
+        if start + 4 > self.end:
+            raise DecodeError(f"4 bytes needed at offset {start}, {self.end - start} left")
+        self.position = start + 4
+        value: int = INT32.unpack_from(self.source, start)[0]
         return value
 
     def int64(self) -> int:
@@ -67,13 +72,20 @@ class Reader:
 
     def buffer(self) -> bytes | None:
         """A buffer or a string: length and bytes; None for length -1."""
-        length = self.int32()
+        start = self.position + 4
+        if start > self.end:
+            raise DecodeError(f"4 bytes needed at offset {self.position}, {self.end - self.position} left")
+        (length,) = INT32.unpack_from(self.source, self.position)
         if length == -1:
+            self.position = start
             return None
+        stop = start + length
         if length < 0 or length > self.string_max:
-            raise DecodeError(f"unreasonable length {length} at offset {self.position - 4}")
-        start = self.take(length)
-        return self.source[start : start + length]
+            raise DecodeError(f"unreasonable length {length} at offset {self.position}")
+        if stop > self.end:
+            raise DecodeError(f"{length} bytes needed at offset {start}, {self.end - start} left")
+        self.position = stop
+        return self.source[start:stop]
 
     def vector(self, read: Callable[["Reader"], Item]) -> list[Item] | None:
         """A count and that many items; None for count -1, empty for any other count below one."""
@@ -131,6 +143,16 @@ def vector_of(item: Field) -> Field:
     return Field(lambda reader: reader.vector(item.read), write)
 
 
+_GETTERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {}
+"""How the values of a record are had in one step, by class."""
+
+
+def _getter_of(kind: "type[Record]") -> Callable[[Any], tuple[Any, ...]]:
+    names: tuple[str, ...] = kind.__match_args__
+    one_step = attrgetter(*names) if len(names) > 1 else lambda record: tuple([getattr(record, n) for n in names])
+    return _GETTERS.setdefault(kind, one_step)
+
+
 @dataclass(slots=True)
 class Record:
     """Base of all records: fields in wire order, their kinds in `FIELDS`."""
@@ -149,8 +171,9 @@ class Record:
 
     def encode(self) -> bytes:
         """The record's bytes."""
-        names: tuple[str, ...] = type(self).__match_args__
-        return b"".join([field.write(getattr(self, name)) for field, name in zip(self.FIELDS, names, strict=True)])
+        kind = type(self)
+        values = (_GETTERS.get(kind) or _getter_of(kind))(self)
+        return b"".join([field.write(value) for field, value in zip(self.FIELDS, values, strict=True)])
 
     @classmethod
     def field(cls) -> Field:

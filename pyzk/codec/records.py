@@ -6,7 +6,7 @@ Source: docs/protocol/client-protocol.md sections 2, 3, 4 and 7.
 from dataclasses import dataclass
 from typing import Self
 
-from pyzk.codec.jute import BUFFER, INT, LONG, STRING, Reader, Record, pack_boolean, vector_of
+from pyzk.codec.jute import BUFFER, INT, LONG, STRING, Field, Reader, Record, pack_boolean, vector_of
 
 
 @dataclass(slots=True)
@@ -19,13 +19,35 @@ class ACL(Record):
     id: bytes | None
 
 
-ACLS = vector_of(ACL.field())
-STRINGS = vector_of(STRING)
-
-
 def open_acl() -> list[ACL]:
     """A new list that allows everything to everybody (`world:anyone:cdrwa`)."""
     return [ACL(31, b"world", b"anyone")]
+
+
+_ANY_ACLS = vector_of(ACL.field())
+
+OPEN_ACL = open_acl()
+"""The open list that decoding gives out, always the same one, never to be changed: nearly every create carries it, so
+it is worth being recognised without a look inside."""
+OPEN_ACL_BYTES = _ANY_ACLS.write(OPEN_ACL)
+
+
+def _read_acls(reader: Reader) -> list[ACL] | None:
+    start = reader.position
+    stop = start + len(OPEN_ACL_BYTES)
+    if reader.source[start:stop] == OPEN_ACL_BYTES and stop <= reader.end:
+        reader.position = stop
+        return OPEN_ACL
+    acls: list[ACL] | None = _ANY_ACLS.read(reader)
+    return acls
+
+
+def _write_acls(acls: list[ACL] | None) -> bytes:
+    return OPEN_ACL_BYTES if acls is OPEN_ACL else _ANY_ACLS.write(acls)
+
+
+ACLS = Field(_read_acls, _write_acls)
+STRINGS = vector_of(STRING)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Self
 
-from pyzk.codec.jute import BOOL, BUFFER, INT, INT32, LONG, Field, Reader, Record, pack_buffer, vector_of
+from pyzk.codec.jute import BOOL, BUFFER, INT, INT32, LONG, NULL, Field, Reader, Record, pack_buffer, vector_of
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.records import ACL, ACLS
 from pyzk.errors import DecodeError
@@ -129,6 +129,13 @@ class SetDataTxn(Record):
     data: bytes | None
     version: int
 
+    def encode(self) -> bytes:
+        """The record's bytes; spelled out because of how often it is needed."""
+        path, data = self.path, self.data
+        if data is None:
+            return b"%b%b%b%b" % (INT32.pack(len(path)), path, NULL, INT32.pack(self.version))
+        return b"%b%b%b%b%b" % (INT32.pack(len(path)), path, INT32.pack(len(data)), data, INT32.pack(self.version))
+
 
 @dataclass(slots=True)
 class SetACLTxn(Record):
@@ -210,6 +217,25 @@ class MultiTxn(Record):
     def decode(cls, reader: Reader) -> Self:
         """Take the ops; null reads as none. Raises DecodeError."""
         return cls(cls.FIELDS[0].read(reader) or [])
+
+    def records(self) -> list[Record]:
+        """The records of the ops. Raises DecodeError."""
+        return [decode_sub_txn(sub) for sub in self.txns]
+
+
+@dataclass(slots=True)
+class PreparedMultiTxn(MultiTxn):
+    """A multi whose records are at hand, because they have just been prepared."""
+
+    prepared: list[Record]
+
+    def records(self) -> list[Record]:
+        """The records of the ops."""
+        return self.prepared
+
+    def encode(self) -> bytes:
+        """As MultiTxn."""
+        return self.FIELDS[0].write(self.txns)
 
 
 TXNS: dict[int, type[Record]] = {

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from pyzk.codec.opcodes import Perms
-from pyzk.codec.records import ACL, open_acl
+from pyzk.codec.records import ACL, OPEN_ACL, open_acl
 from pyzk.errors import InvalidAclError, MarshallingError
 
 Identity = tuple[bytes, bytes]
@@ -113,6 +113,8 @@ class AccessControl:
             InvalidAclError: an empty list, or an entry that is not valid.
             MarshallingError: an entry without an id, as Apache answers it.
         """
+        if acl is OPEN_ACL:
+            return acl
         if not acl:
             raise InvalidAclError("the ACL list is empty")
         unique = {(entry.perms, entry.scheme, entry.id): entry for entry in acl}
@@ -223,7 +225,7 @@ class AclTable:
         """The index of a list for one more znode; `OPEN` for None."""
         if acl is None:
             return OPEN
-        key = _key(acl)
+        key = OPEN_KEY if acl is OPEN_ACL else _key(acl)
         index = self._index_of.get(key)
         if index is None:
             index = self.last_index = self.last_index + 1
@@ -289,3 +291,6 @@ class AclTable:
 
 def _key(acl: list[ACL]) -> tuple[tuple[int, bytes | None, bytes | None], ...]:
     return tuple([(entry.perms, entry.scheme, entry.id) for entry in acl])
+
+
+OPEN_KEY = _key(OPEN_ACL)

@@ -6,8 +6,8 @@ when it prepared the txn, so that nothing is reckoned twice. Source: docs/protoc
 docs/protocol/storage.md section 5.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from pyzk.codec.jute import INT32, NULL, Record
 from pyzk.codec.opcodes import EventType, OpCode
@@ -25,7 +25,6 @@ from pyzk.codec.txns import (
     SetDataTxn,
     Txn,
     TxnHeader,
-    decode_sub_txn,
 )
 from pyzk.errors import NodeExistsError, NoNodeError, RuntimeInconsistencyError
 from pyzk.tree import usage
@@ -59,8 +58,8 @@ class Applied:
     err: int = 0
     path: bytes = b""
     stat: bytes = b""
-    changes: list[Change] = field(default_factory=list)
-    results: list["Applied"] = field(default_factory=list)
+    changes: Sequence[Change] = ()
+    results: Sequence["Applied"] = ()
 
 
 def apply(tree: Tree, txn: Txn, digests: list[int] | None = None) -> Applied:
@@ -129,7 +128,7 @@ def _plant(
     if tree.quotas or path.startswith(usage.QUOTA_PREFIX):
         usage.created(tree, path, 0 if data is None else len(data))
     change = (EventType.NODE_CREATED, path, parent_path, tree.acl_of(leaf), tree.acl_of(parent))
-    return Applied(0, path, leaf[-LEAF_TAIL_SIZE:-PRIVATE_SIZE], [change])
+    return Applied(0, path, leaf[-LEAF_TAIL_SIZE:-PRIVATE_SIZE], (change,))
 
 
 def _raise_cversion(parent: Branch, parent_cversion: int, zxid: int) -> None:
@@ -206,7 +205,7 @@ def _uproot(tree: Tree, zxid: int, path: bytes, digests: Digests) -> Applied:
     _digest_branch(tree, parent_path, parent, digests)
     if tree.quotas:
         usage.deleted(tree, path, length)
-    return Applied(0, path, b"", [change])
+    return Applied(0, path, b"", (change,))
 
 
 def digest_of(node: bytes | Branch) -> int:
@@ -225,22 +224,25 @@ def _set_data(tree: Tree, header: TxnHeader, record: Record, digests: Digests) -
         return Applied(NoNodeError.code)
     if tree.walks:
         tree.preserve(path)
-    length = data_length_of(node)
+    before = tree.data_bytes
     if isinstance(node, bytes):
-        stat = _set_leaf_data(tree, header, record, node, digests)
+        stat, acl = _set_leaf_data(tree, header, record, node, digests)
     else:
-        tree.data_bytes += len(data or b"") - length
+        tree.data_bytes += len(data or b"") - len(node.data or b"")
         node.data, node.mzxid, node.mtime, node.version = data, header.zxid, header.time_ms, record.version
         node.data_crc = data_crc(path, data)
         _digest_branch(tree, path, node, digests)
-        stat = node.stat()
+        stat, acl = node.stat(), node.acl
     if tree.quotas:
-        usage.changed(tree, path, 0, len(data or b"") - length)
-    change = (EventType.NODE_DATA_CHANGED, path, None, tree.acl_of(tree.nodes[path]), None)
-    return Applied(0, path, stat, [change])
+        usage.changed(tree, path, 0, tree.data_bytes - before)
+    acl_list = None if acl in tree.acls.open else tree.acls.get(acl)
+    return Applied(0, path, stat, ((EventType.NODE_DATA_CHANGED, path, None, acl_list, None),))
 
 
-def _set_leaf_data(tree: Tree, header: TxnHeader, record: SetDataTxn, leaf: bytes, digests: Digests) -> bytes:
+def _set_leaf_data(
+    tree: Tree, header: TxnHeader, record: SetDataTxn, leaf: bytes, digests: Digests
+) -> tuple[bytes, int]:
+    """Change a leaf; its Stat and ACL index."""
     data = record.data
     length = 0 if data is None else len(data)
     tail = LEAF_TAIL.unpack_from(leaf, len(leaf) - LEAF_TAIL_SIZE)
@@ -256,7 +258,7 @@ def _set_leaf_data(tree: Tree, header: TxnHeader, record: SetDataTxn, leaf: byte
     tree.nodes[record.path] = (NULL if data is None else INT32.pack(length) + data) + packed
     tree.digest = tree.digest + digest - old & TREE_DIGEST_MASK
     tree.data_bytes += length - old_length
-    return packed[:-PRIVATE_SIZE]
+    return packed[:-PRIVATE_SIZE], acl
 
 
 def _set_acl(tree: Tree, header: TxnHeader, record: Record, digests: Digests) -> Applied:  # noqa: ARG001
@@ -304,16 +306,17 @@ def _check(tree: Tree, header: TxnHeader, record: Record, digests: Digests) -> A
 
 def _multi(tree: Tree, header: TxnHeader, record: Record, digests: Digests) -> Applied:
     assert isinstance(record, MultiTxn)
-    records = [decode_sub_txn(sub) for sub in record.txns]
+    records = record.records()
     if any(isinstance(sub, ErrorTxn) for sub in records):
         return Applied(results=_failed_results(records))
-    multi = Applied()
+    results: list[Applied] = []
+    changes: list[Change] = []
     for sub, sub_record in zip(record.txns, records, strict=True):
         sub_header = TxnHeader(header.client_id, header.cxid, header.zxid, header.time_ms, sub.type)
         result = APPLY[sub.type](tree, sub_header, sub_record, digests)
-        multi.results.append(result)
-        multi.changes += result.changes
-    return multi
+        results.append(result)
+        changes += result.changes
+    return Applied(changes=changes, results=results)
 
 
 def _failed_results(records: list[Record]) -> list[Applied]:
@@ -337,13 +340,13 @@ def _close_session(tree: Tree, header: TxnHeader, record: Record, digests: Diges
     assert isinstance(record, CloseSessionTxn)
     session_id = header.client_id
     tree.sessions.pop(session_id, None)
-    closed = Applied()
+    changes: list[Change] = []
     for path in record.paths or ():
-        closed.changes += _uproot(tree, header.zxid, path, digests).changes
+        changes += _uproot(tree, header.zxid, path, digests).changes
     # Left-overs: logs from before 3.6 list no paths, and a fuzzy snapshot may hold more than the list.
     for path in list(tree.ephemerals.get(session_id, ())):
-        closed.changes += _uproot(tree, header.zxid, path, None).changes
-    return closed
+        changes += _uproot(tree, header.zxid, path, None).changes
+    return Applied(changes=changes)
 
 
 def _error(tree: Tree, header: TxnHeader, record: Record, digests: Digests) -> Applied:  # noqa: ARG001

@@ -6,21 +6,22 @@ Source: docs/protocol/data-model.md section 4.
 """
 
 from dataclasses import dataclass, field
+from zlib import crc32
 
-from pyzk.tree.digest import TREE_DIGEST_MASK, data_crc, node_digest
+from pyzk.tree.digest import DIGESTED, TREE_DIGEST_MASK, ZOOKEEPER_PREFIX, data_crc
 from pyzk.tree.node import NodeState, data_of, is_session
 from pyzk.tree.tree import Tree
 
 
 @dataclass(slots=True)
 class Draft:
-    """What the txn being prepared writes: paths for `settle`, znode digests for apply, and how to take it back."""
+    """What the txn being prepared writes: paths for `settle`, znode digests for apply, and what was there `before`."""
 
     zxid: int = 0
     time_ms: int = 0
     paths: list[bytes] = field(default_factory=list)
     node_digests: list[int] = field(default_factory=list)
-    undo: list[tuple[bytes, NodeState | None]] = field(default_factory=list)
+    before: list[NodeState | None] = field(default_factory=list)
     tree_digest: int = 0
 
 
@@ -46,12 +47,12 @@ class Overlay:
 
     def begin(self, zxid: int, time_ms: int) -> None:
         """Start a txn; what is written from now on belongs to it."""
-        self.draft = Draft(zxid, time_ms, tree_digest=self.digest)
+        self.draft = Draft(zxid, time_ms, [], [], [], self.digest)
 
     def roll_back(self) -> None:
         """Take back all that was written since `begin`."""
         draft = self.draft
-        for path, previous in reversed(draft.undo):
+        for path, previous in zip(reversed(draft.paths), reversed(draft.before), strict=True):
             if previous is None:
                 del self._states[path]
                 self._ephemerals.pop(path, None)
@@ -107,7 +108,7 @@ class Overlay:
 
     def _put(self, path: bytes, state: NodeState) -> None:
         draft = self.draft
-        draft.undo.append((path, self._states.get(path)))
+        draft.before.append(self._states.get(path))
         draft.paths.append(path)
         state.writer = draft.zxid
         self._states[path] = state
@@ -123,9 +124,9 @@ class Overlay:
 
 
 def _digest(path: bytes, state: NodeState) -> int:
-    return node_digest(
-        path,
-        state.data_crc,
+    if path.startswith(ZOOKEEPER_PREFIX):
+        return 0
+    numbers = DIGESTED.pack(
         state.czxid,
         state.mzxid,
         state.pzxid,
@@ -136,3 +137,4 @@ def _digest(path: bytes, state: NodeState) -> int:
         state.aversion,
         state.owner,
     )
+    return crc32(numbers, state.data_crc)

@@ -32,6 +32,7 @@ from pyzk.codec.txns import (
     DeleteTxn,
     ErrorTxn,
     MultiTxn,
+    PreparedMultiTxn,
     SetACLTxn,
     SetDataTxn,
     SubTxn,
@@ -333,6 +334,7 @@ def _multi(overlay: Overlay, rules: Rules, request: Request) -> Record:
     assert isinstance(record, MultiRequest)
     ops = [_multi_op(opcode, op) for opcode, op in record.ops]
     txns: list[SubTxn] = []
+    records: list[Record] = []
     for opcode, op in ops:
         try:
             sub = PREPARE[opcode](
@@ -345,7 +347,8 @@ def _multi(overlay: Overlay, rules: Rules, request: Request) -> Record:
             overlay.roll_back()
             return _failed_multi(txns, error.code, len(ops))
         txns.append(SubTxn(opcode, sub.encode()))
-    return MultiTxn(txns)
+        records.append(sub)
+    return PreparedMultiTxn(txns, records)
 
 
 def _failed_multi(done: list[SubTxn], code: int, count: int) -> MultiTxn:

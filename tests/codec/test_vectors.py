@@ -16,8 +16,8 @@ from pyzk.errors import DecodeError, FrameError
 CLIENT = Path(__file__).parent.parent / "vectors" / "client.jsonl"
 LINES = [json.loads(line) for line in CLIENT.read_text().splitlines()]
 
-UNDECODABLE = {"create_truncated", "create_truncated_via_follower", "getData_truncated", "multi_bad_type"}
-RAW_PATH = {"deleteContainer_raw"}
+UNDECODABLE = {"create_truncated", "create_truncated_via_follower", "getData_truncated"}
+RAW_PATH = {"deleteContainer_raw", "multi_bad_type"}
 UNKNOWN_OPCODE = {"opcode_10", "opcode_0_notification"}
 TRAILING_BYTES = {"exists_trailing_bytes", "closeSession_with_body"}
 CONNECT_RESPONSES = {"createSession_from_client"}
