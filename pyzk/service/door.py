@@ -10,7 +10,7 @@ from pyzk.codec.jute import Reader, Record
 from pyzk.codec.opcodes import TTL_MODES, OpCode
 from pyzk.codec.requests import REQUESTS, CreateRequest, CreateTTLRequest, EmptyRequest, MultiRequest, SetDataRequest
 from pyzk.errors import BadArgumentsError, DecodeError, MarshallingError
-from pyzk.tree.prepare import MULTI_CREATE_MODES
+from pyzk.tree.prepare import MULTI_CREATE_MODES, MULTI_OPCODES
 from pyzk.tree.quota import Quota, path_of_limits, path_of_stats
 
 UNREADABLE_MULTI = MultiRequest([(OpCode.ERROR, EmptyRequest())])
@@ -66,8 +66,10 @@ def _check_stats(data: bytes | None) -> None:
 
 def _check_multi(record: Record) -> None:
     assert isinstance(record, MultiRequest)
-    for _, op in record.ops:
-        if isinstance(op, CreateRequest) and op.acl is None and op.flags in MULTI_CREATE_MODES:
+    for opcode, op in record.ops:
+        if opcode not in MULTI_OPCODES or (isinstance(op, CreateRequest) and op.flags not in MULTI_CREATE_MODES):
+            return  # prepare refuses the whole of it
+        if isinstance(op, CreateRequest) and op.acl is None:
             raise MarshallingError("a create without an ACL list inside a multi")
         if isinstance(op, CreateRequest | CreateTTLRequest):
             _check_create(op)

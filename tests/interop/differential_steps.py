@@ -27,7 +27,7 @@ def root_of(number: int) -> bytes:
     return b"/p%07d" % number
 
 
-_LONG = re.compile(r"(?<=data=)b'[^']{60,}'|(?<=data=)b\"[^\"]{60,}\"")
+_DATA = re.compile(r"(?<=data=)b('|\")(?:\\.|[^\\])*?\1")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Request:
             record = kind.decode(reader)
         except DecodeError:
             return f"malformed {self.body.hex()}"
-        text = _LONG.sub(lambda match: f"{match[0][:40]}... of {len(match[0])} characters", str(record))
+        text = _DATA.sub(lambda match: match[0] if len(match[0]) < 40 else "...", str(record))
         return text + (f" and {reader.remaining} more bytes" if reader.remaining else "")
 
 
