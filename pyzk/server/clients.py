@@ -7,17 +7,31 @@ A client that does not read what it is sent is not read from any more; one that 
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import cast
+from ipaddress import IPv6Address
+from typing import Protocol, cast
 
 import structlog
 
+from pyzk.server.admin.statistics import Statistics
 from pyzk.server.clock import monotonic_seconds, wall_ms
 from pyzk.server.peer import Peer
 
 log = structlog.get_logger()
 
-Words = Callable[[bytes, int], bytes | None]
-"""Answer of a four-letter word, given the word and the number of the connection; None if it is no word."""
+LINGER_SECONDS = 10.0
+"""How long a closed connection may take to read the last of what it was sent."""
+INTEREST_READ = 1
+INTEREST_WRITE = 4
+
+
+class Words(Protocol):
+    """The four-letter words."""
+
+    def wanted_bytes(self, word: bytes) -> int:
+        """How many bytes of a connection that begins with `word` must be there before it can be answered."""
+
+    def answer(self, received: bytes, connection: int) -> bytes | None:
+        """The answer to what a connection began with; None if that is no word, so that it must be a frame."""
 
 
 class ClientLimits:
@@ -27,23 +41,24 @@ class ClientLimits:
         per_address_max: connections of one address (maxClientCnxns), 0 for no limit.
         total_max: connections in all (maxCnxns), 0 for no limit.
         out_buffer_bytes_max: bytes that may wait for a slow client.
+        statistics: where those who were not let in are counted.
     """
 
-    def __init__(self, per_address_max: int, total_max: int, out_buffer_bytes_max: int) -> None:
+    def __init__(self, per_address_max: int, total_max: int, out_buffer_bytes_max: int, statistics: Statistics) -> None:
         self.per_address_max = per_address_max
         self.total_max = total_max
         self.out_buffer_bytes_max = out_buffer_bytes_max
         self.by_address: Counter[str] = Counter()
         self.total = 0
-        self.rejected = 0
+        self.statistics = statistics
 
     def admit(self, address: str) -> str | None:
         """Count a new connection; or why it is not let in."""
         if 0 < self.per_address_max <= self.by_address[address]:
-            self.rejected += 1
+            self.statistics.connections_rejected += 1
             return f"Too many connections from {address} - max is {self.per_address_max} (maxClientCnxns)"
         if 0 < self.total_max <= self.total:
-            self.rejected += 1
+            self.statistics.connections_rejected += 1
             return f"Too many connections - max is {self.total_max} (maxCnxns)"
         self.by_address[address] += 1
         self.total += 1
@@ -73,6 +88,7 @@ class ClientConnection(asyncio.Protocol):
         "_transport",
         "_words",
         "id",
+        "label",
     )
 
     def __init__(self, peer: Peer, limits: ClientLimits, words: Words, next_id: Callable[[], int]) -> None:
@@ -85,6 +101,7 @@ class ClientConnection(asyncio.Protocol):
         self._admitted = self._identified = self._slow = self._throttled = False
         self._transport: asyncio.Transport
         self.id = 0
+        self.label = "?"
 
     # asyncio.Protocol
 
@@ -92,7 +109,8 @@ class ClientConnection(asyncio.Protocol):
         """A client has connected."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
         peername = transport.get_extra_info("peername")
-        self._address = str(peername[0]) if peername else "?"
+        if peername:
+            self._address, self.label = str(peername[0]), label_of(str(peername[0]), peername[1])
         refusal = self._limits.admit(self._address)
         if refusal is not None:
             log.warning("connection_refused", reason=refusal)
@@ -122,15 +140,15 @@ class ClientConnection(asyncio.Protocol):
     def _identify(self, data: bytes) -> bytes:
         """The first four bytes are a word or a length; what is for service, once that is clear."""
         first = self._first + data
-        if not self._admitted or len(first) < 4:
+        if not self._admitted or len(first) < 4 or len(first) < self._words.wanted_bytes(first[:4]):
             self._first = first
             return b""
         self._identified, self._first = True, b""
-        answer = self._words(first[:4], self.id)
+        answer = self._words.answer(first, self.id)
         if answer is None:
             return first
         self._transport.write(answer)
-        self._transport.close()
+        self._close()
         return b""
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
@@ -191,7 +209,29 @@ class ClientConnection(asyncio.Protocol):
         """Close after what was written."""
         tell = log.warning if notable else log.debug
         tell("connection_closed", address=self._address, reason=reason)
-        self._transport.close()
+        self._close()
+
+    def _close(self) -> None:
+        """Let what was written go out; but not for ever."""
+        transport = self._transport
+        transport.close()
+        if transport.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.abort)
+
+    @property
+    def interest(self) -> int:
+        """Whether the socket is read from (1) and has something to write (4)."""
+        transport = self._transport
+        return INTEREST_READ * transport.is_reading() + INTEREST_WRITE * bool(transport.get_write_buffer_size())
+
+
+def label_of(address: str, port: int) -> str:
+    """An address as Java writes it: `/127.0.0.1:2181`, `/0:0:0:0:0:0:0:1:2181`."""
+    if ":" in address:
+        host, percent, scope = address.partition("%")
+        groups = IPv6Address(host).exploded.split(":")
+        address = ":".join([group.lstrip("0") or "0" for group in groups]) + percent + scope
+    return f"/{address}:{port}"
 
 
 async def listen(create: Callable[[], ClientConnection], host: str | None, port: int, backlog: int) -> asyncio.Server:

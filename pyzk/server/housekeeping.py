@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 import structlog
 
 from pyzk.errors import DiskFullError, PyzkError
+from pyzk.server.admin.statistics import Statistics
 from pyzk.server.clock import monotonic_seconds, wall_ms
 from pyzk.server.config import Config
 from pyzk.server.peer import Peer
@@ -85,6 +86,7 @@ async def close_sessionless(peer: Peer, timeout_ms: int) -> None:
         now = monotonic_seconds()
         for state in list(peer.service.connections.values()):
             if not state.established and now - state.last_heard_at > timeout_seconds:
+                peer.service.counters.sessionless_expired += not state.closing
                 peer.service.close(state, f"no session within {timeout_ms} ms")
         peer.wake()
 
@@ -128,7 +130,14 @@ class Snapshots:
     """
 
     def __init__(
-        self, peer: Peer, disk: Disk, places: Places, config: Config, roll: Roll, start_file: Callable[[], None]
+        self,
+        peer: Peer,
+        disk: Disk,
+        places: Places,
+        config: Config,
+        roll: Roll,
+        start_file: Callable[[], None],
+        statistics: Statistics,
     ) -> None:
         self._peer = peer
         self._disk = disk
@@ -136,6 +145,7 @@ class Snapshots:
         self._config = config
         self._roll = roll
         self._start_file = start_file
+        self._statistics = statistics
         self._wanted = asyncio.Event()
 
     def proposed(self, count: int, size_bytes: int) -> None:
@@ -159,7 +169,8 @@ class Snapshots:
             try:
                 await self.take()
             except DiskFullError as error:
-                log.error("snapshot_failed", error=str(error))
+                self._statistics.snapshot_errors += 1
+                log.warning("snapshot_failed", error=str(error))
 
     async def take(self) -> None:
         """Write one: the tree is read in slices between requests, the file is written by a thread."""
@@ -180,4 +191,6 @@ class Snapshots:
             raise
         finally:
             chunks.close()
-        log.info("snapshot_taken", name=name, bytes=file.position, seconds=round(monotonic_seconds() - begun_at, 3))
+        took_seconds = monotonic_seconds() - begun_at
+        self._statistics.snapshot_ms.add(int(took_seconds * 1000))
+        log.info("snapshot_taken", name=name, bytes=file.position, seconds=round(took_seconds, 3))

@@ -14,11 +14,18 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
 
+import structlog
+
 from pyzk.errors import StorageError
+from pyzk.server.clock import monotonic_seconds
+from pyzk.service.counters import Summary
 from pyzk.storage.txnlog import Batch, TxnLog
+
+log = structlog.get_logger()
 
 RECORD_OVERHEAD_BYTES = 13
 """What the log adds to a payload."""
+SLOW_SYNC_MS = 1000
 
 
 @dataclass(slots=True)
@@ -52,6 +59,11 @@ class GroupCommit(ABC):
     Args:
         outcomes: whom to tell.
         batch_bytes_max: limit of one batch on the disk (log_batch_bytes_max); each submission must be within it.
+
+    Attributes:
+        sync_ms: how long batches took to become durable.
+        batch_txns: how many txns they had.
+        slow_sync_ms: a batch that takes longer is worth a warning (fsync.warningthresholdms).
     """
 
     def __init__(self, outcomes: Outcomes, batch_bytes_max: int) -> None:
@@ -59,6 +71,10 @@ class GroupCommit(ABC):
         self.batch_bytes_max = batch_bytes_max
         self.queue: deque[Submission] = deque()
         self.in_flight: list[int] = []
+        self.sync_ms = Summary()
+        self.batch_txns = Summary()
+        self.slow_sync_ms = SLOW_SYNC_MS
+        self._began_at = 0.0
         self._roll = False
         self._scheduled = False
         self._idle: asyncio.Future[None] | None = None
@@ -107,10 +123,13 @@ class GroupCommit(ABC):
             batch += following.batch
             size_bytes += following.size_bytes
             self.in_flight.append(following.token)
+        self.batch_txns.add(len(batch))
+        self._began_at = monotonic_seconds()
         self._write(batch, roll=first.roll)
 
     def _finished(self, error: StorageError | None) -> None:
         tokens, self.in_flight = self.in_flight, []
+        self._time()
         if error is None:
             self.outcomes.done(tokens)
         else:
@@ -122,6 +141,12 @@ class GroupCommit(ABC):
             self._schedule()
         elif self._idle is not None and not self.in_flight and not self._idle.done():
             self._idle.set_result(None)
+
+    def _time(self) -> None:
+        took_ms = int((monotonic_seconds() - self._began_at) * 1000)
+        self.sync_ms.add(took_ms)
+        if took_ms > self.slow_sync_ms:
+            log.warning("log_sync_was_slow", ms=took_ms, setting="fsync.warningthresholdms")
 
 
 class InlineWriter(GroupCommit):

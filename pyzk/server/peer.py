@@ -30,6 +30,13 @@ PROPOSALS_PER_TURN_MAX = 2000
 class ClientPort(Protocol):
     """What the peer asks of a client's connection."""
 
+    label: str
+    """Address and port, as words show them."""
+
+    @property
+    def interest(self) -> int:
+        """What is done with the socket: 1 read, 4 write, 5 both."""
+
     def write(self, encoded: bytes) -> None:
         """Send bytes."""
 

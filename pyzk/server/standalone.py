@@ -8,6 +8,7 @@ from itertools import count
 import structlog
 
 from pyzk.server import housekeeping
+from pyzk.server.admin.statistics import Statistics
 from pyzk.server.admin.words import FourLetterWords
 from pyzk.server.clients import ClientConnection, ClientLimits, listen
 from pyzk.server.clock import monotonic_seconds, wall_ms
@@ -50,28 +51,34 @@ class Server:
         self.failure: BaseException | None = None
         self.stopped = asyncio.Event()
         self._disk = FileDisk()
-        self._places = Places.of(config.data_dir, config.data_log_dir)
+        self.places = Places.of(config.data_dir, config.data_log_dir)
         self._chores = housekeeping.Chores(self.fail)
         self._listener: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Load the data and open the client port. Raises PyzkError or OSError with the reason if that cannot be."""
+        began_at = monotonic_seconds()
         restored = self._restore()
         self.peer = self._make_peer(restored.tree)
-        txn_log = _make_log(self.config, self._disk, self._places)
+        txn_log = _make_log(self.config, self._disk, self.places)
         self.peer.log = InlineWriter(txn_log, Outcomes(self.peer.logged, self.peer.log_failed))
         self.peer.on_fatal = self.fail
+        self.peer.log.slow_sync_ms = self.config.fsync_warning_threshold_ms
+        now = monotonic_seconds()
+        load_ms = int((now - began_at) * 1000)
+        self.statistics = Statistics(self.peer, now, load_ms, restored.replayed, restored.digest_mismatches)
         self._start_chores(restored)
         self.peer.service.start(monotonic_seconds())
         self.peer.wake()
-        self.limits = ClientLimits(
+        limits = ClientLimits(
             self.config.max_client_connections_per_address,
             self.config.max_connections,
             self.config.client_out_buffer_bytes_max,
+            self.statistics,
         )
         _settle_garbage()
         if self.config.client_port is not None:
-            await self._open_port(self.config.client_port)
+            await self._open_port(self.config.client_port, limits)
 
     def _restore(self) -> Restored:
         config = self.config
@@ -81,7 +88,7 @@ class Server:
             batch_bytes_max=config.log_batch_bytes_max,
             compression=config.snapshot_compression,
         )
-        restored = restore(self._disk, self._places, options)
+        restored = restore(self._disk, self.places, options)
         for note in restored.notes:
             log.warning("restore_note", note=note)
         log.info(
@@ -121,33 +128,40 @@ class Server:
             config.snap_size_limit_kib * 1024,
             config.txn_log_size_limit_kib * 1024,
         )
-        snapshots = housekeeping.Snapshots(peer, self._disk, self._places, config, roll, peer.log.roll)
+        snapshots = housekeeping.Snapshots(peer, self._disk, self.places, config, roll, peer.log.roll, self.statistics)
         peer.on_proposed = snapshots.proposed
         if restored.replayed > config.snap_count // 2:
             snapshots.want()
         start(snapshots.run())
         start(housekeeping.keep_sessions(peer, config.tick_time_ms))
         start(housekeeping.close_sessionless(peer, config.sessionless_timeout_ms))
-        start(housekeeping.watch_disk(peer, self._disk, self._places.logs, config.tick_time_ms))
+        start(housekeeping.watch_disk(peer, self._disk, self.places.logs, config.tick_time_ms))
         if config.container_check_interval_ms > 0:
             start(housekeeping.delete_containers(peer, config))
         if config.purge_interval_hours > 0:
-            start(housekeeping.purge(self._disk, self._places, config))
+            start(housekeeping.purge(self._disk, self.places, config))
 
-    async def _open_port(self, port: int) -> None:
+    async def _open_port(self, port: int, limits: ClientLimits) -> None:
         numbers = count(1)
 
         def next_id() -> int:
             return next(numbers)
 
-        words = FourLetterWords(self).answer
+        words = FourLetterWords(self)
 
         def create() -> ClientConnection:
-            return ClientConnection(self.peer, self.limits, words, next_id)
+            return ClientConnection(self.peer, limits, words, next_id)
 
         self._listener = await listen(create, self.config.client_port_address, port, self.config.listen_backlog)
         self.port = self._listener.sockets[0].getsockname()[1]
         log.info("serving", port=self.port, address=self.config.client_port_address or "*")
+
+    def directory_sizes(self) -> tuple[int, int]:
+        """Bytes of all files beside the snapshots, and beside the logs; often the same directory."""
+        return self._size_of(self.places.snapshots), self._size_of(self.places.logs)
+
+    def _size_of(self, directory: str) -> int:
+        return sum(self._disk.size(f"{directory}/{name}") for name in self._disk.names(directory))
 
     def fail(self, error: BaseException) -> None:
         """Something has happened after which going on would risk data: end the process."""

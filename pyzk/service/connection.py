@@ -73,6 +73,13 @@ class Connection:
     chunks: list[bytes] = field(default_factory=list)
     stats: Traffic = field(default_factory=Traffic)
 
+    def forget_traffic(self) -> None:
+        """Count from nothing again (word `crst`)."""
+        self.stats.reset()
+        self.last_xid = self.last_zxid = -1
+        self.last_opcode = None
+        self.last_response_at, self.last_latency_ms = 0.0, 0
+
     def answered(self, zxid: int, now: float, latency_ms: int, count: int = 1) -> None:
         """Note `count` replies."""
         self.stats.add(latency_ms, count)

@@ -1,0 +1,43 @@
+"""What the shell of a server counts beside service, and how all of it is reset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pyzk.service.counters import Summary
+
+if TYPE_CHECKING:
+    from pyzk.server.peer import Peer
+
+TRACE_MASK_DEFAULT = 0o462
+
+
+@dataclass(slots=True)
+class Statistics:
+    """Totals of one server; those of its service are in `peer.service.counters`, those of its log in `peer.log`.
+
+    Attributes:
+        started_at: when it began to serve, monotonic seconds.
+        load_ms, replayed, digest_mismatches: of the start; they stay.
+        snapshot_ms: how long snapshots took.
+        trace_mask: the number that gtmk and stmk tell and set; nothing depends on it.
+    """
+
+    peer: Peer
+    started_at: float
+    load_ms: int = 0
+    replayed: int = 0
+    digest_mismatches: int = 0
+    connections_rejected: int = 0
+    snapshot_errors: int = 0
+    snapshot_ms: Summary = field(default_factory=Summary)
+    trace_mask: int = TRACE_MASK_DEFAULT
+
+    def reset(self) -> None:
+        """Start again from nothing (word `srst`)."""
+        self.peer.service.counters.reset()
+        self.peer.log.sync_ms.reset()
+        self.peer.log.batch_txns.reset()
+        self.connections_rejected = self.snapshot_errors = 0
+        self.snapshot_ms.reset()
