@@ -73,7 +73,8 @@ def test_any_bytes_are_entries_or_an_error(data: bytes) -> None:
         entries = parse_properties(data, "zoo.cfg")
     except ConfigError:
         return
-    assert all(entry.key == entry.key.strip() for entry in entries)
+    # Java trims up to the blank; Python's strip() would take more.
+    assert all(not entry.key or (entry.key[0] > " " and entry.key[-1] > " ") for entry in entries)
 
 
 def escaped(text: str) -> str:

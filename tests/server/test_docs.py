@@ -1,11 +1,14 @@
 """docs/configuration.md and docs/differences.md say what the server does."""
 
+import re
 from pathlib import Path
 
+from pyzk.server.config.kinds import Status
 from pyzk.server.config.page import render
 from pyzk.server.config.settings import all_settings
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS, PACKAGE = ROOT / "docs", ROOT / "pyzk"
 
 
 def test_the_page_about_settings_is_current() -> None:
@@ -16,3 +19,30 @@ def test_every_default_that_differs_is_explained() -> None:
     page = (DOCS / "differences.md").read_text()
     for row in all_settings():
         assert not row.apache_default or f"`{row.name}" in page, f"{row.name} is not in docs/differences.md"
+
+
+def readers_of(folder: Path) -> str:
+    paths = [path for path in folder.rglob("*.py") if not path.name.startswith("fields_")]
+    return "\n".join(path.read_text() for path in paths)
+
+
+def test_a_setting_that_works_is_read_somewhere() -> None:
+    everywhere = readers_of(PACKAGE)
+    unread = [
+        row.field
+        for row in all_settings()
+        if row.field and row.status is Status.ACTIVE and not re.search(rf"(config|self)\.{row.field}\b", everywhere)
+    ]
+    assert not unread
+
+
+def test_a_setting_said_not_to_work_yet_is_not_read() -> None:
+    outside = "\n".join(
+        path.read_text() for path in PACKAGE.rglob("*.py") if "config" not in path.relative_to(PACKAGE).parts
+    )
+    working = [
+        row.field
+        for row in all_settings()
+        if row.field and row.status is Status.PLANNED and re.search(rf"config\.{row.field}\b", outside)
+    ]
+    assert not working, "remove status=Status.PLANNED from their rows, then run scripts/docs-config"

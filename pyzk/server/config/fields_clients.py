@@ -43,7 +43,13 @@ class PortSettings:
     sessionless_timeout_ms: int = setting(
         "nio.sessionlessCnxnTimeout", MILLISECONDS, 10_000, "A connection that opens no session is closed after this."
     )
-    tcp_keep_alive: bool = setting("clientTcpKeepAlive", BOOLEAN, False, "SO_KEEPALIVE on client connections.")
+    tcp_keep_alive: bool = setting(
+        "clientTcpKeepAlive",
+        BOOLEAN,
+        False,
+        "SO_KEEPALIVE on client connections.",
+        status=Status.PLANNED,
+    )
     client_out_buffer_bytes_max: int = setting(
         "pyzk.clientOutBufferBytesMax",
         integer(65_536),
@@ -104,10 +110,18 @@ class LimitSettings:
         "globalOutstandingLimit", integer(1), 1000, "Requests in progress before reading from clients pauses."
     )
     large_request_threshold: int = setting(
-        "largeRequestThreshold", integer(-1), -1, "Requests of more bytes than this are large; -1: none is."
+        "largeRequestThreshold",
+        integer(-1),
+        -1,
+        "Requests of more bytes than this are large; -1: none is.",
+        status=Status.PLANNED,
     )
     large_request_bytes_max: int = setting(
-        "largeRequestMaxBytes", integer(1), 104_857_600, "Bytes of all large requests in progress."
+        "largeRequestMaxBytes",
+        integer(1),
+        104_857_600,
+        "Bytes of all large requests in progress.",
+        status=Status.PLANNED,
     )
     request_throttle_requests_max: int = setting(
         "request_throttle_max_requests",
@@ -115,6 +129,7 @@ class LimitSettings:
         0,
         "Requests in progress before the throttler holds further ones back; 0: off.",
         also=("requestThrottleLimit",),
+        status=Status.PLANNED,
     )
     request_throttle_stall_time_ms: int = setting(
         "request_throttle_stall_time",
@@ -122,6 +137,7 @@ class LimitSettings:
         100,
         "How long the throttler waits at most before it looks again.",
         also=("requestThrottleStallTime",),
+        status=Status.PLANNED,
     )
     request_throttle_drop_stale: bool = setting(
         "request_throttle_drop_stale",
@@ -129,6 +145,7 @@ class LimitSettings:
         True,
         "The throttler drops requests that went stale in its queue.",
         also=("requestThrottleDropStale",),
+        status=Status.PLANNED,
     )
     request_stale_connection_check: bool = setting(
         "request_stale_connection_check",
@@ -136,6 +153,7 @@ class LimitSettings:
         True,
         "A request is stale when its connection is closed.",
         also=("requestStaleConnectionCheck",),
+        status=Status.PLANNED,
     )
     request_stale_latency_check: bool = setting(
         "request_stale_latency_check",
@@ -143,21 +161,35 @@ class LimitSettings:
         False,
         "A request is stale when it is older than its session's timeout.",
         also=("requestStaleLatencyCheck",),
+        status=Status.PLANNED,
     )
     request_throttler_shutdown_timeout_ms: int = setting(
-        "request_throttler.shutdownTimeout", MILLISECONDS, 10_000, "How long a stopping server lets requests finish."
+        "request_throttler.shutdownTimeout",
+        MILLISECONDS,
+        10_000,
+        "How long a stopping server lets requests finish.",
+        status=Status.PLANNED,
     )
     throttled_op_wait_time_ms: int = setting(
         "throttled_op_wait_time",
         MILLISECONDS,
         0,
         "Requests that waited longer in the throttler are answered THROTTLEDOP; 0: off.",
+        status=Status.PLANNED,
     )
     response_cache_entries_max: int = setting(
-        "maxResponseCacheSize", integer(-INT_MAX), 400, "Cached getData replies; 0 or less: off."
+        "maxResponseCacheSize",
+        integer(-INT_MAX),
+        400,
+        "Cached getData replies; 0 or less: off.",
+        status=Status.PLANNED,
     )
     children_response_cache_entries_max: int = setting(
-        "maxGetChildrenResponseCacheSize", integer(-INT_MAX), 400, "Cached child lists; 0 or less: off."
+        "maxGetChildrenResponseCacheSize",
+        integer(-INT_MAX),
+        400,
+        "Cached child lists; 0 or less: off.",
+        status=Status.PLANNED,
     )
 
 
@@ -171,6 +203,7 @@ class ConnectionThrottleSettings:
         0,
         "Size of the bucket; 0: no throttle.",
         also=("connectionMaxTokens",),
+        status=Status.PLANNED,
     )
     connection_token_fill_time_ms: int = setting(
         "connection_throttle_fill_time",
@@ -178,9 +211,15 @@ class ConnectionThrottleSettings:
         1,
         "Time between two fills.",
         also=("connectionTokenFillTime",),
+        status=Status.PLANNED,
     )
     connection_token_fill_count: int = setting(
-        "connection_throttle_fill_count", COUNT, 1, "Tokens of one fill.", also=("connectionTokenFillCount",)
+        "connection_throttle_fill_count",
+        COUNT,
+        1,
+        "Tokens of one fill.",
+        also=("connectionTokenFillCount",),
+        status=Status.PLANNED,
     )
     connection_freeze_time_ms: int = setting(
         "connection_throttle_freeze_time",
@@ -188,6 +227,7 @@ class ConnectionThrottleSettings:
         -1,
         "Time between two changes of the drop probability; -1: it is never used.",
         also=("connectionFreezeTime",),
+        status=Status.PLANNED,
     )
     connection_drop_increase: float = setting(
         "connection_throttle_drop_increase",
@@ -195,6 +235,7 @@ class ConnectionThrottleSettings:
         0.02,
         "Added to the drop probability when the bucket is empty.",
         also=("connectionDropIncrease",),
+        status=Status.PLANNED,
     )
     connection_drop_decrease: float = setting(
         "connection_throttle_drop_decrease",
@@ -202,6 +243,7 @@ class ConnectionThrottleSettings:
         0.002,
         "Taken off the drop probability when tokens are left.",
         also=("connectionDropDecrease",),
+        status=Status.PLANNED,
     )
     connection_decrease_ratio: float = setting(
         "connection_throttle_decrease_ratio",
@@ -209,18 +251,35 @@ class ConnectionThrottleSettings:
         0.0,
         "Share of the bucket that must be left for that.",
         also=("connectionDecreaseRatio",),
+        status=Status.PLANNED,
     )
     connection_weight_enabled: bool = setting(
-        "connection_throttle_weight_enabled", BOOLEAN, False, "Sessions cost tokens by their weight."
+        "connection_throttle_weight_enabled",
+        BOOLEAN,
+        False,
+        "Sessions cost tokens by their weight.",
+        status=Status.PLANNED,
     )
     connection_global_session_weight: int = setting(
-        "connection_throttle_global_session_weight", integer(1), 3, "Tokens of a new global session."
+        "connection_throttle_global_session_weight",
+        integer(1),
+        3,
+        "Tokens of a new global session.",
+        status=Status.PLANNED,
     )
     connection_local_session_weight: int = setting(
-        "connection_throttle_local_session_weight", integer(1), 1, "Tokens of a new local session."
+        "connection_throttle_local_session_weight",
+        integer(1),
+        1,
+        "Tokens of a new local session.",
+        status=Status.PLANNED,
     )
     connection_renew_session_weight: int = setting(
-        "connection_throttle_renew_session_weight", integer(1), 2, "Tokens of a session that comes back."
+        "connection_throttle_renew_session_weight",
+        integer(1),
+        2,
+        "Tokens of a session that comes back.",
+        status=Status.PLANNED,
     )
 
 
@@ -234,6 +293,7 @@ class AccessSettings:
         BOOLEAN,
         False,
         "A server checks the ACL of a write before it passes it to the leader.",
+        status=Status.PLANNED,
     )
     enforce_quota: bool = setting("enforceQuota", BOOLEAN, False, "A write that breaks a hard quota is refused.")
     digest_auth_enabled: bool = setting(

@@ -25,22 +25,32 @@ class MembershipSettings:
     """Who takes part, and where the list of servers is."""
 
     init_limit_ticks: int = setting(
-        "initLimit", COUNT, 0, "Ticks that the first synchronisation may take. Required in an ensemble."
+        "initLimit",
+        COUNT,
+        0,
+        "Ticks that the first synchronisation may take. Required in an ensemble.",
+        status=Status.ENSEMBLE,
     )
     sync_limit_ticks: int = setting(
-        "syncLimit", COUNT, 0, "Ticks that a learner may lag behind. Required in an ensemble."
+        "syncLimit",
+        COUNT,
+        0,
+        "Ticks that a learner may lag behind. Required in an ensemble.",
+        status=Status.ENSEMBLE,
     )
     election_alg: int = setting(
         "electionAlg",
         attrs.evolve(integer(3, 3), complaint="Invalid electionAlg value. Only 3 is supported."),
         3,
         "Only 3 is there.",
+        status=Status.ENSEMBLE,
     )
     peer_type: str = setting(
         "peerType",
         choice(PARTICIPANT, OBSERVER, complaint="Unrecognised peertype: {text}"),
         PARTICIPANT,
         "participant or observer; the server list decides when both speak.",
+        status=Status.ENSEMBLE,
     )
     dynamic_config_file: str | None = setting(
         "dynamicConfigFile", TEXT, None, "File with the server list; the main file may then have none."
@@ -59,14 +69,14 @@ class MembershipSettings:
         MILLISECONDS,
         1000,
         "How long an address may take to answer.",
-        status=Status.PLANNED,
+        status=Status.ENSEMBLE,
     )
     reachability_check_enabled: bool = setting(
         "multiAddress.reachabilityCheckEnabled",
         STRICT_BOOLEAN,
         True,
         "Addresses are tried before they are used.",
-        status=Status.PLANNED,
+        status=Status.ENSEMBLE,
     )
 
 
@@ -75,30 +85,74 @@ class LinkSettings:
     """Connections between servers."""
 
     quorum_listen_on_all_ips: bool = setting(
-        "quorumListenOnAllIPs", STRICT_BOOLEAN, False, "Peer ports listen on all addresses."
+        "quorumListenOnAllIPs",
+        STRICT_BOOLEAN,
+        False,
+        "Peer ports listen on all addresses.",
+        status=Status.ENSEMBLE,
     )
     observer_master_port: int = setting(
         "observerMasterPort",
         PORT,
         0,
         "Port on which followers accept observers; 0: none.",
-        status=Status.PLANNED,
+        status=Status.ENSEMBLE,
     )
     connect_to_learner_master_limit_ticks: int = setting(
-        "connectToLearnerMasterLimit", COUNT, 0, "Ticks that a learner may take to connect; 0: initLimit."
+        "connectToLearnerMasterLimit",
+        COUNT,
+        0,
+        "Ticks that a learner may take to connect; 0: initLimit.",
+        status=Status.ENSEMBLE,
     )
-    connection_timeout_ms: int = setting("cnxTimeout", MILLISECONDS, 5000, "Connect timeout on election ports.")
+    connection_timeout_ms: int = setting(
+        "cnxTimeout",
+        MILLISECONDS,
+        5000,
+        "Connect timeout on election ports.",
+        status=Status.ENSEMBLE,
+    )
     quorum_connection_timeout_ms: int = setting(
-        "quorumCnxnTimeoutMs", integer(-1), -1, "Read timeout on election ports; -1: syncLimit ticks."
+        "quorumCnxnTimeoutMs",
+        integer(-1),
+        -1,
+        "Read timeout on election ports; -1: syncLimit ticks.",
+        status=Status.ENSEMBLE,
     )
     election_port_bind_retries: int = setting(
-        "electionPortBindRetry", COUNT, 3, "Attempts to open the election port before exit code 14; 0: for ever."
+        "electionPortBindRetry",
+        COUNT,
+        3,
+        "Attempts to open the election port before exit code 14; 0: for ever.",
+        status=Status.ENSEMBLE,
     )
-    quorum_tcp_keep_alive: bool = setting("tcpKeepAlive", BOOLEAN, False, "SO_KEEPALIVE on election connections.")
-    leader_no_delay: bool = setting("leader.nodelay", BOOLEAN, True, "TCP_NODELAY on the leader's links.")
-    follower_no_delay: bool = setting("follower.nodelay", BOOLEAN, True, "TCP_NODELAY on a learner's link.")
+    quorum_tcp_keep_alive: bool = setting(
+        "tcpKeepAlive",
+        BOOLEAN,
+        False,
+        "SO_KEEPALIVE on election connections.",
+        status=Status.ENSEMBLE,
+    )
+    leader_no_delay: bool = setting(
+        "leader.nodelay",
+        BOOLEAN,
+        True,
+        "TCP_NODELAY on the leader's links.",
+        status=Status.ENSEMBLE,
+    )
+    follower_no_delay: bool = setting(
+        "follower.nodelay",
+        BOOLEAN,
+        True,
+        "TCP_NODELAY on a learner's link.",
+        status=Status.ENSEMBLE,
+    )
     leader_connect_delay_ms: int = setting(
-        "leaderConnectDelayDuringRetryMs", MILLISECONDS, 100, "Pause of a learner between two attempts to connect."
+        "leaderConnectDelayDuringRetryMs",
+        MILLISECONDS,
+        100,
+        "Pause of a learner between two attempts to connect.",
+        status=Status.ENSEMBLE,
     )
 
 
@@ -107,13 +161,26 @@ class AgreementSettings:
     """Election, synchronisation and the leader's duties."""
 
     leader_serves: bool = setting(
-        "leaderServes", YES_NO, True, "no: a leader with followers opens no client port.", fallback=True
+        "leaderServes",
+        YES_NO,
+        True,
+        "no: a leader with followers opens no client port.",
+        fallback=True,
+        status=Status.ENSEMBLE,
     )
     min_notification_interval_ms: int = setting(
-        "fastleader.minNotificationInterval", integer(1), 200, "First pause before votes are sent again."
+        "fastleader.minNotificationInterval",
+        integer(1),
+        200,
+        "First pause before votes are sent again.",
+        status=Status.ENSEMBLE,
     )
     max_notification_interval_ms: int = setting(
-        "fastleader.maxNotificationInterval", integer(1), 60_000, "Longest such pause."
+        "fastleader.maxNotificationInterval",
+        integer(1),
+        60_000,
+        "Longest such pause.",
+        status=Status.ENSEMBLE,
     )
     max_time_to_wait_for_epoch_ms: int = setting(
         "leader.maxTimeToWaitForEpoch",
@@ -121,15 +188,28 @@ class AgreementSettings:
         -1,
         "How long a new leader waits for followers; -1: initLimit ticks.",
         also=("maxTimeToWaitForEpoch",),
+        status=Status.ENSEMBLE,
     )
     max_concurrent_snap_syncs: int = setting(
-        "leader.maxConcurrentSnapSyncs", integer(1), 10, "Learners that get a snapshot at a time."
+        "leader.maxConcurrentSnapSyncs",
+        integer(1),
+        10,
+        "Learners that get a snapshot at a time.",
+        status=Status.ENSEMBLE,
     )
     max_concurrent_diff_syncs: int = setting(
-        "leader.maxConcurrentDiffSyncs", integer(1), 100, "Learners that get a difference at a time."
+        "leader.maxConcurrentDiffSyncs",
+        integer(1),
+        100,
+        "Learners that get a difference at a time.",
+        status=Status.ENSEMBLE,
     )
     force_snapshot_sync: bool = setting(
-        "forceSnapshotSync", BOOLEAN, False, "A learner always gets a snapshot (for tests)."
+        "forceSnapshotSync",
+        BOOLEAN,
+        False,
+        "A learner always gets a snapshot (for tests).",
+        status=Status.ENSEMBLE,
     )
     snapshot_size_factor: float = setting(
         "snapshotSizeFactor",
@@ -137,6 +217,7 @@ class AgreementSettings:
         0.33,
         "Share of the snapshot's size up to which a learner gets a difference out of the logs; negative: never.",
         fallback=0.33,
+        status=Status.ENSEMBLE,
     )
     observer_sync_enabled: bool = setting(
         "syncEnabled",
@@ -144,10 +225,19 @@ class AgreementSettings:
         True,
         "An observer writes log and snapshots.",
         also=("observer.syncEnabled",),
+        status=Status.ENSEMBLE,
     )
     observer_reconnect_delay_ms: int = setting(
-        "observer.reconnectDelayMs", MILLISECONDS, 0, "Pause before an observer connects again."
+        "observer.reconnectDelayMs",
+        MILLISECONDS,
+        0,
+        "Pause before an observer connects again.",
+        status=Status.ENSEMBLE,
     )
     observer_election_delay_ms: int = setting(
-        "observer.election.DelayMs", MILLISECONDS, 200, "Pause before an observer looks for a leader again."
+        "observer.election.DelayMs",
+        MILLISECONDS,
+        200,
+        "Pause before an observer looks for a leader again.",
+        status=Status.ENSEMBLE,
     )

@@ -10,6 +10,7 @@ from pyzk.server.config.kinds import (
     MILLISECONDS,
     TEXT,
     YES_NO,
+    Status,
     choice,
     integer,
     setting,
@@ -29,7 +30,13 @@ class DirectorySettings:
         attrs.Factory(lambda self: self.data_dir, takes_self=True),
         "Transaction logs; absent: dataDir.",
     )
-    data_dir_autocreate: bool = setting("datadir.autocreate", BOOLEAN, True, "Missing data directories are made.")
+    data_dir_autocreate: bool = setting(
+        "datadir.autocreate",
+        BOOLEAN,
+        True,
+        "Missing data directories are made.",
+        status=Status.PLANNED,
+    )
     db_autocreate: bool = setting(
         "db.autocreate",
         BOOLEAN,
@@ -61,12 +68,25 @@ class LogSettings:
         "forceSync", YES_NO, True, "no: writes are acknowledged before they are on disk.", fallback=True
     )
     fsync_warning_threshold_ms: int = setting(
-        "fsync.warningthresholdms", MILLISECONDS, 1000, "A sync of the log that takes longer is logged as a warning."
+        "fsync.warningthresholdms",
+        MILLISECONDS,
+        1000,
+        "A sync of the log that takes longer is logged as a warning.",
     )
     flush_delay_ms: int = setting(
-        "flushDelay", MILLISECONDS, 0, "How long a batch of writes may wait for more writes before it is synced."
+        "flushDelay",
+        MILLISECONDS,
+        0,
+        "How long a batch of writes may wait for more writes before it is synced.",
+        status=Status.PLANNED,
     )
-    max_batch_size: int = setting("maxBatchSize", COUNT, 1000, "Txns that end that wait.")
+    max_batch_size: int = setting(
+        "maxBatchSize",
+        COUNT,
+        1000,
+        "Txns that end that wait.",
+        status=Status.PLANNED,
+    )
     log_batch_bytes_max: int = setting(
         "pyzk.logBatchBytesMax",
         integer(65_536),
@@ -75,7 +95,12 @@ class LogSettings:
         apache_default="no limit",
     )
     commit_log_count: int = setting(
-        "commitLogCount", integer(1), 500, "Committed proposals kept in memory for learners.", fallback=500
+        "commitLogCount",
+        integer(1),
+        500,
+        "Committed proposals kept in memory for learners.",
+        fallback=500,
+        status=Status.ENSEMBLE,
     )
     close_session_txn_enabled: bool = setting(
         "closeSessionTxn.enabled",
