@@ -58,6 +58,7 @@ class Overlay:
                 self._ephemerals.pop(path, None)
             else:
                 self._states[path] = previous
+                self._note_owner(path, previous)
         self.digest = draft.tree_digest
         self.begin(draft.zxid, draft.time_ms)
 
@@ -97,8 +98,6 @@ class Overlay:
         self.digest = self.digest + state.digest & TREE_DIGEST_MASK
         self.draft.node_digests.append(state.digest)
         self._put(path, state)
-        if is_session(state.owner):
-            self._ephemerals[path] = None
 
     def delete(self, path: bytes, state: NodeState) -> None:
         """The current txn deletes this znode."""
@@ -112,6 +111,14 @@ class Overlay:
         draft.paths.append(path)
         state.writer = draft.zxid
         self._states[path] = state
+        if state.owner or self._ephemerals:
+            self._note_owner(path, state)
+
+    def _note_owner(self, path: bytes, state: NodeState) -> None:
+        if state.exists and is_session(state.owner):
+            self._ephemerals[path] = None
+        else:
+            self._ephemerals.pop(path, None)
 
     def ephemerals_of(self, session_id: int) -> list[bytes]:
         """Ephemeral znodes that the session will own: committed or being created, and not being deleted."""
