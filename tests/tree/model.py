@@ -410,14 +410,11 @@ def convert(opcode: int, op):
     """client-protocol.md section 6.1."""
     if opcode not in (1, 15, 19, 21, 2, 5, 13):
         raise Refused(MARSHALLING)
+    if opcode in (1, 15, 19) and not 0 <= op.flags <= 4:
+        raise Refused(MARSHALLING)
     if opcode == 21 and op.flags not in (5, 6):
         opcode, op = 1, CreateRequest(op.path, op.data, op.acl, op.flags)
-    if opcode in (1, 15, 19):
-        if not 0 <= op.flags <= 4:
-            raise Refused(MARSHALLING)
-        if op.flags == 4:
-            opcode = 19
-    return opcode, op
+    return (19 if opcode in (1, 15) and op.flags == 4 else opcode), op
 
 
 __all__ = ["Model", "MultiRequest", "Outcome"]

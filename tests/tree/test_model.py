@@ -79,7 +79,8 @@ CREATES = st.tuples(
     st.builds(CreateRequest, PATHS, DATA, ACL_LISTS, FLAGS),
 )
 TTL_CREATES = st.tuples(
-    st.just(OpCode.CREATE_TTL), st.builds(CreateTTLRequest, PATHS, DATA, ACL_LISTS, st.sampled_from([5, 6, 0, 4]), TTLS)
+    st.just(OpCode.CREATE_TTL),
+    st.builds(CreateTTLRequest, PATHS, DATA, ACL_LISTS, st.sampled_from([5, 5, 6, 0, 4, 7]), TTLS),
 )
 EASY_CREATES = st.tuples(
     st.sampled_from([OpCode.CREATE, OpCode.CREATE2]),
