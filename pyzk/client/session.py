@@ -12,36 +12,20 @@ sent. Requests made meanwhile wait. Only the server can say that a session has e
 Source: docs/protocol/client-protocol.md sections 2, 3, 7, 8; data-model.md sections 5, 7, 8.
 """
 
-from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from enum import Enum, auto
 from random import Random
 
 from pyzk import errors
-from pyzk.client.calls import Call, Identity, Outstanding, request_error
+from pyzk.client.calls import Call, Identity
 from pyzk.client.chroot import Chroot
-from pyzk.client.effects import (
-    Answered,
-    Connect,
-    Disconnect,
-    Effect,
-    Failed,
-    Notification,
-    Notified,
-    Probe,
-    RawAnswered,
-    Send,
-    State,
-    StateChanged,
-)
+from pyzk.client.dialogue import Dialogue, Verdict
+from pyzk.client.effects import Connect, Disconnect, Effect, Failed, Probe, Send, State, StateChanged
 from pyzk.client.hosts import Address, Rotation
-from pyzk.client.watches import Progress, WatchKind, WatchTable, watch_left
 from pyzk.codec.framing import FrameBuffer, frame
-from pyzk.codec.jute import Reader, Record
-from pyzk.codec.opcodes import XID_AUTH, XID_NOTIFICATION, XID_SET_WATCHES, EventType, OpCode
-from pyzk.codec.records import ConnectRequest, ConnectResponse, ReplyHeader, WatcherEvent
-from pyzk.codec.replies import REPLIES
-from pyzk.codec.requests import AuthRequest, PathTypeRequest
+from pyzk.codec.jute import Record
+from pyzk.codec.opcodes import OpCode
+from pyzk.codec.records import ConnectRequest, ConnectResponse
 from pyzk.errors import ConnectionLostError, DecodeError, PyzkError, SessionClosedError
 
 TIMEOUT_MS_DEFAULT = 10_000
@@ -54,9 +38,7 @@ BACKLOG_MAX_DEFAULT = 10_000
 PROBE_FIRST_S, PROBE_MAX_S = 0.1, 60.0
 """How often a session on a read-only server looks for another one: first wait, doubled up to the last."""
 
-REPLY_HEADER_BYTES = 16
 CONNECT_RESPONSE_BYTES_MIN = 36
-REMOVED = (0, errors.NoWatcherError.code)
 
 
 class _Phase(Enum):
@@ -67,6 +49,9 @@ class _Phase(Enum):
     ESTABLISHED = auto()
     CLOSING = auto()
     ENDED = auto()
+
+
+_WITH_CONNECTION = {_Phase.OPENING, _Phase.HANDSHAKE, _Phase.ESTABLISHED, _Phase.CLOSING}
 
 
 class Session:
@@ -98,12 +83,9 @@ class Session:
         self.password = bytes(16)
         self.timeout_ms = timeout_ms
         self.address: Address | None = None
-        self.progress = Progress()
-        self.watches = WatchTable()
         self.chroot = Chroot(chroot)
         self.read_only = read_only
         self.frame_bytes_max = frame_bytes_max
-        self.backlog_max = backlog_max
         self._requested_timeout_ms = timeout_ms
         self._rotation = Rotation(addresses, rng)
         self._phase = _Phase.IDLE
@@ -111,12 +93,12 @@ class Session:
         self._last_send = self._last_receive = 0.0
         self._probe_at, self._probe_wait_s = 0.0, PROBE_FIRST_S
         self._frames = FrameBuffer(frame_bytes_max)
-        self._outstanding = Outstanding()
-        self._backlog: deque[Call] = deque()
-        self._identities: list[Identity] = []
         # A session given out by a read-only server is unknown to the others: it is never shown to them.
         self._seen_writable = False
         self._effects: list[Effect] = []
+        self._dialogue = Dialogue(self._effects, self.chroot, frame_bytes_max, backlog_max)
+        self.watches = self._dialogue.watches
+        self.progress = self._dialogue.progress
 
     # What the user wants
 
@@ -148,14 +130,15 @@ class Session:
         if self._refuse(token):
             return self._take()
         identity = Identity(scheme, auth, token)
-        self._identities.append(identity)
+        self._dialogue.add_identity(identity)
         if self._phase is _Phase.ESTABLISHED:
-            self._send_identity(identity, now)
+            self._dialogue.send_identity(identity)
+            self._last_send = now
         return self._take()
 
     def withdraw(self, token: object) -> None:
         """Do not send the request with this token if it still waits for a connection; it is never answered then."""
-        self._backlog = deque(call for call in self._backlog if call.token != token)
+        self._dialogue.withdraw(token)
 
     def close(self, now: float) -> list[Effect]:
         """End the session, behind the replies to what was sent before. StateChanged(CLOSED) tells the end."""
@@ -181,11 +164,12 @@ class Session:
         """The connection is open."""
         assert self._phase is _Phase.OPENING
         self._phase = _Phase.HANDSHAKE
+        self._last_send = self._last_receive = now
         session_id, password = (self.session_id, self.password) if self._seen_writable else (0, bytes(16))
         request = ConnectRequest(
             0, self.progress.seen, self._requested_timeout_ms, session_id, password, self.read_only
         )
-        self._transmit(frame(request.encode()), now)
+        self._effects.append(Send(frame(request.encode())))
         return self._take()
 
     def lost(self, now: float) -> list[Effect]:
@@ -201,7 +185,7 @@ class Session:
                 if self._phase is _Phase.HANDSHAKE:
                     self._welcome(body, now)
                 elif self._phase in {_Phase.ESTABLISHED, _Phase.CLOSING}:
-                    self._frame(body, now)
+                    self._act(self._dialogue.receive(body), now)
         except DecodeError as error:
             self._drop(f"not understood: {error}", now)
         return self._take()
@@ -252,35 +236,32 @@ class Session:
         self._rotation.succeeded()
         self._phase, self._alarm_at = _Phase.ESTABLISHED, None
         self._probe_at, self._probe_wait_s = now + PROBE_FIRST_S, PROBE_FIRST_S
-        self._restore(now)
+        self._dialogue.restore()
         self._enter(State.CONNECTED_READ_ONLY if response.read_only else State.CONNECTED)
-        # What they missed is not reported by the server: they must look for themselves.
-        self._tell_session_news(self.watches.watchers(WatchKind.PERSISTENT, WatchKind.RECURSIVE))
-        while self._backlog:
-            self._send(self._backlog.popleft(), now)
+        self._dialogue.tell_reconnected()
+        self._dialogue.send_backlog()
+        self._last_send = now
 
-    def _restore(self, now: float) -> None:
-        for identity in self._identities:
-            self._send_identity(identity, now)
-        for opcode, record in self.watches.restore(self.progress.complete):
-            self.progress.restoring()
-            self._send(Call(opcode, record.encode(), own=True, xid=XID_SET_WATCHES), now)
-
-    def _send_identity(self, identity: Identity, now: float) -> None:
-        body = AuthRequest(0, identity.scheme, identity.auth).encode()
-        self._send(Call(OpCode.AUTH, body, identity=identity, own=True, xid=XID_AUTH), now)
+    def _act(self, verdict: Verdict | None, now: float) -> None:
+        if verdict is Verdict.CLOSED:
+            self._end(State.CLOSED, SessionClosedError("the session was closed"))
+        elif verdict is Verdict.IDENTITY_REFUSED:
+            # The server hangs up after a refusal: what is sent into that connection would be lost.
+            self._drop("the credentials were refused", now)
+        elif verdict is Verdict.IDENTITY_LOST:
+            # It was good once: going on without it would make later requests fail one by one with NOAUTH.
+            self._end(State.AUTH_FAILED, errors.AuthFailedError("the credentials are refused by now"))
 
     def _drop(self, reason: str, now: float) -> None:
         self._effects.append(Disconnect(reason))
         self._disconnected(reason, now)
 
     def _disconnected(self, reason: str, now: float) -> None:
-        assert self._phase in {_Phase.OPENING, _Phase.HANDSHAKE, _Phase.ESTABLISHED, _Phase.CLOSING}
+        assert self._phase in _WITH_CONNECTION
         closing = self._phase is _Phase.CLOSING
         self._phase = _Phase.WAITING
         self._frames = FrameBuffer(self.frame_bytes_max)
-        self.progress.disconnected()
-        self._fail(self._outstanding.take_all(), ConnectionLostError(f"{self._place()}: {reason}"))
+        self._dialogue.interrupt(ConnectionLostError(f"{self._place()}: {reason}"))
         if closing:
             self._end(State.CLOSED, SessionClosedError("the session was closed"))
             return
@@ -293,27 +274,15 @@ class Session:
         return f"{self.address[0]}:{self.address[1]}"
 
     def _end(self, state: State, error: PyzkError) -> None:
-        if self._phase in {_Phase.OPENING, _Phase.HANDSHAKE, _Phase.ESTABLISHED, _Phase.CLOSING}:
+        if self._phase in _WITH_CONNECTION:
             self._effects.append(Disconnect(str(error)))
         self._phase, self._alarm_at = _Phase.ENDED, None
         self._enter(state)
-        self._fail(self._outstanding.take_all(), error)
-        for identity in self._identities:
-            if not identity.accepted:
-                self._effects.append(Failed(identity.token, error))
-        self._identities.clear()
-        self._fail(self._backlog, error)
-        self._backlog.clear()
-        self._tell_session_news(self.watches.watchers())
-        self.watches.clear()
+        self._dialogue.end(error)
 
     def _enter(self, state: State) -> None:
         self.state = state
         self._effects.append(StateChanged(state))
-
-    def _fail(self, calls: Iterable[Call], error: PyzkError) -> None:
-        # One exception each: they are raised in different places, and each collects a traceback of its own.
-        self._effects.extend(Failed(call.token, type(error)(*error.args)) for call in calls if not call.own)
 
     # Keeping it alive
 
@@ -345,11 +314,8 @@ class Session:
             pass
         elif self._phase is _Phase.ESTABLISHED:
             self._send(call, now)
-        elif len(self._backlog) < self.backlog_max:
-            self._backlog.append(call)
         else:
-            error = ConnectionLostError(f"not connected, and {self.backlog_max} requests wait (backlog_max)")
-            self._effects.append(Failed(call.token, error))
+            self._dialogue.wait(call)
         return self._take()
 
     def _refuse(self, token: object) -> bool:
@@ -364,89 +330,10 @@ class Session:
         return True
 
     def _send(self, call: Call, now: float) -> None:
-        self._transmit(self._outstanding.add(call), now)
-
-    def _transmit(self, data: bytes, now: float) -> None:
+        self._dialogue.send(call)
         self._last_send = now
-        self._effects.append(Send(data))
-
-    # Replies
-
-    def _frame(self, body: bytes, now: float) -> None:
-        reader = Reader(body, string_max=self.frame_bytes_max)
-        header = ReplyHeader.decode(reader)
-        if header.xid == XID_NOTIFICATION:
-            self._notify(header, WatcherEvent.decode(reader))
-            return
-        call = self._outstanding.match(header)
-        if call.identity is not None:
-            self._authenticated(call.identity, header, now)
-        elif call.own:
-            self._own_answered(call, header)
-        else:
-            self.progress.reply(header.zxid)
-            self._answer(call, header, reader)
-
-    def _own_answered(self, call: Call, header: ReplyHeader) -> None:
-        if call.opcode == OpCode.CLOSE_SESSION:
-            self._end(State.CLOSED, SessionClosedError("the session was closed"))
-        elif call.xid == XID_SET_WATCHES:
-            self.progress.restored(header.zxid)
-
-    def _authenticated(self, identity: Identity, header: ReplyHeader, now: float) -> None:
-        if header.err and identity.accepted:
-            # It was good once: going on without it would make later requests fail one by one with NOAUTH.
-            self._end(State.AUTH_FAILED, errors.AuthFailedError("the credentials are refused by now"))
-        elif header.err:
-            self._identities.remove(identity)
-            self._effects.append(Failed(identity.token, request_error(header.err, "add_auth")))
-            # The server hangs up after a refusal: what is sent into that connection would be lost.
-            self._drop("the credentials were refused", now)
-        elif not identity.accepted:
-            identity.accepted = True
-            self._effects.append(Answered(identity.token, header, REPLIES[OpCode.AUTH]()))
-
-    def _answer(self, call: Call, header: ReplyHeader, reader: Reader) -> None:
-        if call.record is None:
-            self._effects.append(RawAnswered(call.token, header, reader.source[REPLY_HEADER_BYTES:]))
-            return
-        path: bytes = getattr(call.record, "path", None) or b""
-        self._note_watch(call, path, header.err)
-        if header.err:
-            what = f"{OpCode(call.opcode).name.lower()} {self.chroot.strip(path).decode(errors='replace')}"
-            self._effects.append(Failed(call.token, request_error(header.err, what.rstrip())))
-            return
-        try:
-            reply = REPLIES[call.opcode].decode(reader)
-        except DecodeError as error:
-            self._effects.append(Failed(call.token, error))
-            raise
-        self._effects.append(Answered(call.token, header, self.chroot.reply(reply)))
-
-    # Watches
-
-    def _note_watch(self, call: Call, path: bytes, err: int) -> None:
-        kind = watch_left(call.opcode, call.record, err)
-        if kind is not None:
-            self.watches.add(kind, path, call.watcher)
-        # Without a watcher on the server ours has gone unnoticed: its event was kept from us by an ACL.
-        elif isinstance(call.record, PathTypeRequest) and call.opcode == OpCode.REMOVE_WATCHES and err in REMOVED:
-            for event, watchers in self.watches.remove(path, call.record.type):
-                self._effects.append(Notified(Notification(event, self.chroot.strip(path), -1), watchers))
-
-    def _notify(self, header: ReplyHeader, event: WatcherEvent) -> None:
-        if event.path is None or not EventType.NODE_CREATED <= event.type <= EventType.NODE_CHILDREN_CHANGED:
-            raise DecodeError(f"watch event of type {event.type}")
-        # Whoever has seen the event must not meet a server that has not.
-        self.progress.event(header.zxid)
-        kind = EventType(event.type)
-        watchers = self.watches.fire(kind, event.path)
-        self._effects.append(Notified(Notification(kind, self.chroot.strip(event.path), header.zxid), watchers))
-
-    def _tell_session_news(self, watchers: tuple[Hashable, ...]) -> None:
-        if watchers:
-            self._effects.append(Notified(Notification(EventType.NONE, b"", -1), watchers))
 
     def _take(self) -> list[Effect]:
-        effects, self._effects = self._effects, []
+        effects = self._effects.copy()
+        self._effects.clear()
         return effects

@@ -186,7 +186,7 @@ async def test_cancelled_request_that_still_waits_is_not_sent(client, server):
         async with asyncio.timeout(0):
             await client.create("/never")
     assert b"/never" not in server.ensemble.nodes
-    assert not client._session._backlog
+    assert not client._session._dialogue._backlog
 
 
 async def test_start_gives_up_after_its_timeout():

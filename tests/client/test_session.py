@@ -311,6 +311,22 @@ def test_session_leaves_a_server_that_is_silent_for_two_thirds_of_the_timeout():
     assert harness.session.state is State.CONNECTED
 
 
+def test_session_is_never_due_again_at_once(rng):
+    harness = Harness(ensemble=FakeEnsemble(timeout_ms=6_000, read_only=True), read_only=True)
+    for _ in range(3_000):
+        before = harness.session.deadline()
+        assert before >= harness.now, "a deadline in the past"
+        harness.wait_for_deadline()
+        after = harness.session.deadline()
+        assert after > before or harness.log[-1] == Connect(harness.wanted) or isinstance(harness.log[-1], StateChanged)
+        if harness.wanted is not None and rng.random() < 0.7:
+            harness.accept()
+        if harness.connection is not None and rng.random() < 0.7:
+            harness.pump()
+    assert State.CONNECTED_READ_ONLY in harness.states
+    assert harness.now > 600
+
+
 # Identities
 
 
@@ -345,6 +361,18 @@ def test_identity_whose_answer_was_lost_is_answered_after_the_reconnect():
     assert harness.results == {}
     harness.connect()
     assert harness.results["auth"] == EmptyReply()
+
+
+def test_identity_that_is_added_again_is_sent_once():
+    harness = connected()
+    for number in range(3):
+        harness.perform(harness.session.add_auth(number, b"digest", b"bob:pw", 0.0))
+    harness.perform(harness.session.add_auth("other", b"digest", b"ann:pw", 0.0))
+    harness.pump()
+    assert list(harness.results) == [0, 1, 2, "other"]
+    harness.lose()
+    harness.connect()
+    assert harness.connection.identities == [(b"digest", b"bob:pw"), (b"digest", b"ann:pw")]
 
 
 def test_refused_identity_fails_alone_and_is_not_sent_again():
