@@ -7,11 +7,13 @@ the log. Source: docs/protocol/apache-defects.md, rows 1 to 5; docs/differences.
 from collections.abc import Callable
 
 from pyzk.codec.jute import Reader, Record
-from pyzk.codec.opcodes import TTL_MODES, OpCode
+from pyzk.codec.opcodes import TTL_MODES, CreateMode, OpCode
 from pyzk.codec.requests import REQUESTS, CreateRequest, CreateTTLRequest, EmptyRequest, MultiRequest, SetDataRequest
 from pyzk.errors import BadArgumentsError, DecodeError, MarshallingError
 from pyzk.tree.prepare import MULTI_CREATE_MODES, MULTI_OPCODES
 from pyzk.tree.quota import Quota, path_of_limits, path_of_stats
+
+CREATE_MODES = frozenset(CreateMode)
 
 UNREADABLE_MULTI = MultiRequest([(OpCode.ERROR, EmptyRequest())])
 """Stands for a multi that cannot be decoded: prepare refuses it under a zxid of its own, as Apache does (only here)."""
@@ -67,10 +69,10 @@ def _check_stats(data: bytes | None) -> None:
 def _check_multi(record: Record) -> None:
     assert isinstance(record, MultiRequest)
     for opcode, op in record.ops:
+        if isinstance(op, CreateRequest) and op.acl is None and op.flags in CREATE_MODES:
+            raise MarshallingError("a create without an ACL list inside a multi")
         if opcode not in MULTI_OPCODES or (isinstance(op, CreateRequest) and op.flags not in MULTI_CREATE_MODES):
             return  # prepare refuses the whole of it
-        if isinstance(op, CreateRequest) and op.acl is None:
-            raise MarshallingError("a create without an ACL list inside a multi")
         if isinstance(op, CreateRequest | CreateTTLRequest):
             _check_create(op)
         elif isinstance(op, SetDataRequest):

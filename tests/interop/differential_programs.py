@@ -168,6 +168,8 @@ def create(dice: Dice) -> Request:
 
 def _created_path(dice: Dice, flags: int) -> bytes | None:
     path = some_path(dice) if dice.chance(0.1) else new_path(dice)
+    if path == ROOT and flags in SEQUENTIAL_MODES:
+        path = ROOT + b"/n-"  # Beside the root, it would outlive the program.
     if path and path.startswith(ROOT):
         dice.guess_created(path, sequential=flags in SEQUENTIAL_MODES)
     return path
@@ -218,7 +220,9 @@ def read_watching(dice: Dice) -> Request:
 
 def ask_path(dice: Dice) -> Request:
     opcode = dice.choice([OpCode.GET_ACL, OpCode.GET_ACL, OpCode.SYNC, OpCode.GET_ALL_CHILDREN_NUMBER])
-    return request(opcode, PathRequest(echoed_path(dice) if opcode == OpCode.SYNC else some_path(dice)))
+    path = echoed_path(dice) if opcode == OpCode.SYNC else some_path(dice)
+    # Under its other name, Apache counts the root among its own descendants.
+    return request(opcode, PathRequest(b"/" if path == b"" else path))
 
 
 def get_ephemerals(dice: Dice) -> Request:
