@@ -7,15 +7,15 @@ from which Apache's servers start too. Source: docs/protocol/storage.md sections
 from collections import deque
 from dataclasses import dataclass, field
 
-from pyzk.codec.txns import DIGEST_VERSION, Txn, decode_txn
+from pyzk.codec.txns import DIGEST_VERSION
 from pyzk.errors import CorruptionError, DecodeError, StorageError
 from pyzk.storage import names
 from pyzk.storage.disk import Disk
 from pyzk.storage.history import History, truncate_logs
 from pyzk.storage.names import Places
+from pyzk.storage.replay import Replay
 from pyzk.storage.snapshot import Snapshot, SnapshotDigest, candidates, load, remove_above, remove_unfinished, save
 from pyzk.storage.txnlog import BATCH_BYTES_MAX
-from pyzk.tree.apply import apply
 from pyzk.tree.tree import Tree
 from pyzk.tree.walk import finish_load
 
@@ -112,25 +112,20 @@ def _replay(
     """Apply the txns behind the snapshot, then cut a torn last batch."""
     history = History(disk, places.logs, max(0, restored.last_zxid), options.trust_gaps, options.batch_bytes_max)
     check = DigestCheck(restored, digest)
-    tree, recent = restored.tree, restored.recent
+    replay, recent = Replay(restored.tree), restored.recent
     for zxid, payload in history:
-        txn = _decode(places.logs, zxid, payload)
-        apply(tree, txn)
-        if txn.digest is not None:
-            check.compare(txn)
+        try:
+            logged = replay.apply(payload)
+        except DecodeError as error:
+            raise StorageError(f"txn 0x{zxid:x} in {places.logs} cannot be read: {error}") from error
+        if logged is not None and logged != restored.tree.digest:
+            check.differs(zxid, logged)
         recent.append((zxid, payload))
         restored.replayed += 1
     if restored.replayed:
         restored.last_zxid = history.after
     restored.notes += history.notes
     history.repair()
-
-
-def _decode(directory: str, zxid: int, payload: bytes) -> Txn:
-    try:
-        return decode_txn(payload)
-    except DecodeError as error:
-        raise StorageError(f"txn 0x{zxid:x} in {directory} cannot be read: {error}") from error
 
 
 class DigestCheck:
@@ -148,13 +143,10 @@ class DigestCheck:
             if snapshot_digest.zxid == restored.last_zxid and snapshot_digest.tree_digest != restored.tree.digest:
                 self._mismatch(snapshot_digest.zxid, snapshot_digest.tree_digest)
 
-    def compare(self, txn: Txn) -> None:
-        """Compare after `txn` was applied."""
-        logged, zxid = txn.digest, txn.header.zxid
-        assert logged is not None
-        matches = logged.tree_digest == self.restored.tree.digest
-        if not matches and logged.version == DIGEST_VERSION and zxid >= self.from_zxid:
-            self._mismatch(zxid, logged.tree_digest)
+    def differs(self, zxid: int, logged: int) -> None:
+        """After the txn of this zxid the tree has another digest than the one logged."""
+        if zxid >= self.from_zxid:
+            self._mismatch(zxid, logged)
 
     def _mismatch(self, zxid: int, expected: int) -> None:
         self.restored.digest_mismatches += 1

@@ -4,6 +4,7 @@ A machine with a MemoryDisk runs a random program (batches, rolls, snapshots, pu
 a random step, again and again, also while it restores and cuts. Taking away any one of the syncs makes this fail.
 """
 
+import os
 from collections import deque
 from random import Random
 
@@ -17,7 +18,7 @@ from pyzk.storage.retention import purge
 from pyzk.storage.snapshot import SnapshotFile, save
 from pyzk.storage.txnlog import TxnLog
 
-SEEDS = 500
+SEEDS = int(os.environ.get("PYZK_DURABILITY_SEEDS", "200"))
 BOOTS = 5
 BATCH_BYTES_MAX = 8 << 10
 
