@@ -138,7 +138,8 @@ class Client:
             async with asyncio.timeout(self.connect_timeout_s):
                 await self.wait_connected()
         except TimeoutError:
-            raise ConnectionLostError(f"no session from {self.hosts} in {self.connect_timeout_s} s") from None
+            what = f"no session from {self.hosts} in {self.connect_timeout_s} s"
+            raise ConnectionLostError(f"{what}; last: {self._session.last_failure or 'no answer'}") from None
         finally:
             if not self.state.connected:
                 await self.close()

@@ -49,9 +49,8 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ended, whatever the reason."""
-        del exc
         self.gone.set_result(None)
-        self.shell.link_lost(self)
+        self.shell.link_lost(self, "the server hung up" if exc is None else str(exc))
 
     def abort(self) -> None:
         """Drop the connection."""
@@ -152,20 +151,20 @@ class Shell:
         if link is self._link:
             self._perform(self.session.receive(data, self._loop.time()))
 
-    def link_lost(self, link: Link) -> None:
+    def link_lost(self, link: Link, reason: str) -> None:
         """The connection has ended, or could not be opened."""
         self._links.discard(link)
         if link is self._link:
             self._link = None
             self._outgoing.clear()
-            self._perform(self.session.lost(self._loop.time()))
+            self._perform(self.session.lost(self._loop.time(), reason))
 
     async def _open(self, link: Link, address: Address) -> None:
         host, port = address
         try:
             await self._loop.create_connection(lambda: link, host, port, ssl=self._ssl)
-        except (OSError, UnicodeError):
-            self.link_lost(link)
+        except (OSError, UnicodeError) as error:
+            self.link_lost(link, str(error))
 
     # Answer
 

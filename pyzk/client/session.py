@@ -83,6 +83,7 @@ class Session:
         self.password = bytes(16)
         self.timeout_ms = timeout_ms
         self.address: Address | None = None
+        self.last_failure = ""
         self.chroot = Chroot(chroot)
         self.read_only = read_only
         self.frame_bytes_max = frame_bytes_max
@@ -172,9 +173,9 @@ class Session:
         self._effects.append(Send(frame(request.encode())))
         return self._take()
 
-    def lost(self, now: float) -> list[Effect]:
+    def lost(self, now: float, reason: str = "the connection ended") -> list[Effect]:
         """The connection could not be opened, or has ended."""
-        self._disconnected("the connection ended", now)
+        self._disconnected(reason, now)
         return self._take()
 
     def receive(self, data: bytes, now: float) -> list[Effect]:
@@ -261,7 +262,8 @@ class Session:
         closing = self._phase is _Phase.CLOSING
         self._phase = _Phase.WAITING
         self._frames = FrameBuffer(self.frame_bytes_max)
-        self._dialogue.interrupt(ConnectionLostError(f"{self._place()}: {reason}"))
+        self.last_failure = f"{self._place()}: {reason}"
+        self._dialogue.interrupt(ConnectionLostError(self.last_failure))
         if closing:
             self._end(State.CLOSED, SessionClosedError("the session was closed"))
             return
