@@ -158,6 +158,8 @@ class ClientConnection(asyncio.Protocol):
             self._limits.leave(self._address)
             self._peer.clients.pop(self.id, None)
             self._peer.service.disconnect(self.id)
+            if self._peer.service.outbox.reading:
+                self._peer.wake()
 
     def pause_writing(self) -> None:
         """The client does not keep up with what it is sent: take no more requests from it."""
