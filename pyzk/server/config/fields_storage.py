@@ -118,7 +118,7 @@ class SnapshotSettings:
         "snapshot.compression.method",
         choice("", "gz", "snappy", complaint="unknown compression method {text}"),
         "",
-        "gz or snappy (needs the package cramjam); nothing: not compressed.",
+        "gz or snappy (its blocks are compressed only where the package cramjam is installed); nothing: plain.",
     )
     serialize_last_processed_zxid: bool = setting(
         "serializeLastProcessedZxid.enabled", BOOLEAN, True, "A snapshot ends with its zxid."
