@@ -28,7 +28,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _server(folder: Path, settings: dict[str, object]) -> ServerProcess:
     if os.environ.get("PYZK_TEST_SERVER") == "apache":
-        return ApacheServer(folder, settings=settings)
+        # What Apache reads as a system property only.
+        flags = tuple(f"-D{name}={value}" for name, value in settings.items() if name.startswith("jute."))
+        return ApacheServer(folder, flags=flags, settings=settings)
     return PyzkServer(folder, settings=settings)
 
 

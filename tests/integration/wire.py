@@ -1,5 +1,6 @@
 """Raw frames of the client protocol, for what no library would send. Source: docs/protocol/client-protocol.md."""
 
+import contextlib
 import socket
 import struct
 from typing import Self
@@ -44,11 +45,15 @@ class Wire:
         password: bytes = bytes(16),
         behind: bytes = b"",
     ) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), 20)
-        self.socket.sendall(connect_frame(timeout_ms, session, password) + behind)
-        body = self.receive()
-        _, self.timeout_ms, self.session = struct.unpack_from(">iiq", body)
-        self.password = body[20:36]
+        with contextlib.ExitStack() as unless_refused:
+            self.socket = unless_refused.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+            self.socket.sendall(connect_frame(timeout_ms, session, password) + behind)
+            body = self.receive()
+            if not body:
+                raise ConnectionRefusedError("closed without an answer to the handshake")
+            _, self.timeout_ms, self.session = struct.unpack_from(">iiq", body)
+            self.password = body[20:36]
+            unless_refused.pop_all()
 
     def receive(self) -> bytes:
         """The body of the next frame; empty when the server has closed the connection."""
