@@ -72,14 +72,20 @@ class Step:
 
 @dataclass(frozen=True)
 class Connect(Step):
-    """Open a new session; whatever session the connection had before is left alone."""
+    """Open a new session; whatever session the connection had before is left alone.
+
+    An eager client sends a ping with the handshake, before the server has answered.
+    """
 
     timeout_ms: int
     read_only: bool | None = False
     last_zxid: int = 0
+    eager: bool = False
 
     def __str__(self) -> str:
-        return f"{self.connection}: connect timeout {self.timeout_ms} read_only {self.read_only}{_seen(self)}"
+        return f"{self.connection}: connect timeout {self.timeout_ms} read_only {self.read_only}{_seen(self)}" + (
+            " with a ping" if self.eager else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,7 @@ class Resume(Step):
 
 
 def _seen(step: Connect | Resume) -> str:
-    return {LAST_ZXID: "", FUTURE_ZXID: " from the future"}.get(step.last_zxid, f" seen {step.last_zxid}")
+    return {LAST_ZXID: "", 0: "", FUTURE_ZXID: " from the future"}.get(step.last_zxid, f" seen {step.last_zxid}")
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,10 @@ class Wire:
         self.last_zxid = 0
 
     def send(self, data: bytes) -> None:
-        """A server that has hung up is noticed when the reply is read."""
+        """Send in two pieces, so that frames come in parts; a server that has hung up is noticed by reading."""
         with contextlib.suppress(ConnectionError):
-            self._socket.sendall(data)
+            self._socket.sendall(data[:6])
+            self._socket.sendall(data[6:])
 
     def encode(self, request: Request) -> bytes:
         """The request with the next xid, as a frame."""
@@ -232,7 +233,8 @@ class Run:
     def _connect(self, step: Connect, slot: Slot) -> list[str]:
         lines = self._drop(slot) if slot.wire else []
         request = ConnectRequest(0, self._zxid(step.last_zxid, slot), step.timeout_ms, 0, bytes(16), step.read_only)
-        return lines + self._shake_hands(slot, request)
+        lines += self._shake_hands(slot, request, step.eager)
+        return lines + (self._collect(slot, (PING,)) if step.eager and slot.wire else [])
 
     def _resume(self, step: Resume, slot: Slot) -> list[str]:
         if not slot.session_id:
@@ -250,9 +252,9 @@ class Run:
     def _zxid(self, zxid: int, slot: Slot) -> int:
         return {LAST_ZXID: slot.last_zxid, FUTURE_ZXID: self._base + (1 << 20)}.get(zxid, zxid)
 
-    def _shake_hands(self, slot: Slot, request: ConnectRequest) -> list[str]:
+    def _shake_hands(self, slot: Slot, request: ConnectRequest, eager: bool = False) -> list[str]:
         wire = slot.wire = Wire(self._port)
-        wire.send(frame(request.encode()))
+        wire.send(frame(request.encode()) + (wire.encode(PING) if eager else b""))
         reply = self._read(slot)
         if isinstance(reply, str):
             return [reply]
@@ -279,6 +281,9 @@ class Run:
         """Send requests in one piece and read until each has its reply or the server hangs up."""
         assert slot.wire is not None
         slot.wire.send(b"".join([slot.wire.encode(self._fill_in(request, slot)) for request in requests]))
+        return self._collect(slot, requests)
+
+    def _collect(self, slot: Slot, requests: tuple[Request, ...]) -> list[str]:
         lines: list[str] = []
         waiting = list(requests)
         while waiting:
