@@ -30,7 +30,7 @@ def test_integers_are_big_endian_and_signed():
 
 
 @pytest.mark.parametrize(("byte", "value"), [(b"\x00", False), (b"\x01", True), (b"\x02", True), (b"\xff", True)])
-def test_any_byte_but_zero_reads_as_true(byte: bytes, value: bool):  # noqa: FBT001
+def test_any_byte_but_zero_reads_as_true(byte: bytes, value: bool):
     assert Reader(byte).boolean() is value
 
 
