@@ -18,6 +18,8 @@ from pyzk.server.peer import Peer
 
 log = structlog.get_logger()
 
+BACKLOG_DEFAULT = 4096
+"""Connections that may wait to be accepted: a fleet that reconnects comes all at once."""
 LINGER_SECONDS = 10.0
 """How long a closed connection may take to read the last of what it was sent."""
 INTEREST_READ = 1
@@ -239,4 +241,4 @@ def label_of(address: str, port: int) -> str:
 async def listen(create: Callable[[], ClientConnection], host: str | None, port: int, backlog: int) -> asyncio.Server:
     """Open the client port. Raises OSError if it cannot be had."""
     loop = asyncio.get_running_loop()
-    return await loop.create_server(create, host, port, backlog=backlog if backlog > 0 else 512)
+    return await loop.create_server(create, host, port, backlog=backlog if backlog > 0 else BACKLOG_DEFAULT)
