@@ -312,11 +312,9 @@ class Session:
     # Requests
 
     def _submit(self, call: Call, now: float) -> list[Effect]:
-        if self._refuse(call.token):
-            pass
-        elif self._phase is _Phase.ESTABLISHED:
+        if self._phase is _Phase.ESTABLISHED:
             self._send(call, now)
-        else:
+        elif not self._refuse(call.token):
             self._dialogue.wait(call)
         return self._take()
 

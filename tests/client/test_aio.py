@@ -190,8 +190,10 @@ async def test_cancelled_request_that_still_waits_is_not_sent(client, server):
 
 
 async def test_start_gives_up_after_its_timeout():
-    client = Client("127.0.0.1:1", connect_timeout_s=0.01)
-    with pytest.raises(ConnectionLostError, match=r"no session from 127\.0\.0\.1:1 .*; last: 127\.0\.0\.1:1: .*[Cc]onnect"):
+    client = Client("127.0.0.1:1", connect_timeout_s=0.2)
+    with pytest.raises(
+        ConnectionLostError, match=r"no session from 127\.0\.0\.1:1 .*; last: 127\.0\.0\.1:1: .*[Cc]onnect"
+    ):
         await client.start()
     assert client.state is State.CLOSED
 
