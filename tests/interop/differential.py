@@ -27,7 +27,7 @@ from tests.interop.differential_programs import make_program
 from tests.interop.differential_steps import AnyStep, Program, Send
 from tests.interop.differential_world import SUPER_DIGEST, Transcript, World
 
-SETTINGS = {
+SETTINGS: dict[str, object] = {
     "extendedTypesEnabled": "true",
     "enforceQuota": "true",
     "DigestAuthenticationProvider.superDigest": SUPER_DIGEST,
@@ -159,12 +159,12 @@ def show(pair: Pair, program: Program) -> bool:
     return left == right
 
 
-def make_server(name: str, folder: Path, port: int) -> ServerProcess:
+def make_server(name: str, folder: Path, port: int, **settings: object) -> ServerProcess:
     """A server by the name it has on the command line: pyzk, 3.9 or 3.8."""
     folder.mkdir()
     if name == "pyzk":
-        return PyzkServer(folder, port, SETTINGS)
-    return ApacheServer(folder, name, FLAGS, port=port, settings=SETTINGS)
+        return PyzkServer(folder, port, SETTINGS | settings)
+    return ApacheServer(folder, name, FLAGS, port=port, settings=SETTINGS | settings)
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:

@@ -139,24 +139,43 @@ class World:
 
     def run(self, program: Program, run_number: int) -> Transcript:
         """Run a program below the root of `run_number`, and clean up. The last two entries are the final trees."""
-        self._admin.ask(PING)
-        root, base = root_of(run_number), self._admin.last_zxid
-        run = Run(self._port, base, Masks(root, base, **self._masks))
-        transcript = [run.step(step) for step in program.steps]
+        run, transcript = self._begin(program, run_number)
         transcript.append(self._tree(run))
         transcript.append(run.finish())
         transcript.append(self._tree(run))
         self._clean(run)
         return transcript
 
+    def run_and_keep(self, program: Program, run_number: int, *, sessions: bool) -> None:
+        """Run a program and leave its znodes behind, and its sessions too if `sessions`."""
+        run, _ = self._begin(program, run_number)
+        if not sessions:
+            run.finish()
+
+    def _begin(self, program: Program, run_number: int) -> tuple["Run", Transcript]:
+        self._admin.ask(PING)
+        root, base = root_of(run_number), self._admin.last_zxid
+        run = Run(self._port, base, Masks(root, base, **self._masks))
+        return run, [run.step(step) for step in program.steps]
+
+    def everything(self) -> dict[bytes, tuple[DataReply, AclReply]]:
+        """The whole tree, as the super user sees it."""
+        found = {}
+        level = [b"/"]
+        while level:
+            bodies = self._admin.ask_all(_reads(level))
+            for path, data, acl in zip(level, bodies, bodies[len(level) :], strict=False):
+                if data and acl:
+                    found[path] = DataReply.from_bytes(data), AclReply.from_bytes(acl)
+            level = self._children(level)
+        return found
+
     def _tree(self, run: "Run") -> list[str]:
         """Data, ACL and Stat of everything below the program's root and its quotas."""
         lines: list[str] = []
         level = [run.root, b"/zookeeper/quota" + run.root]
         while level:
-            requests = [Request(OpCode.GET_DATA, PathWatchRequest(path, watch=False).encode()) for path in level]
-            requests += [Request(OpCode.GET_ACL, PathRequest(path).encode()) for path in level]
-            bodies = self._admin.ask_all(requests)
+            bodies = self._admin.ask_all(_reads(level))
             below = self._children(level)
             for path, data, acl in zip(level, bodies, bodies[len(level) :], strict=False):
                 if data:
@@ -171,7 +190,7 @@ class World:
         below = []
         for path, body in zip(level, self._admin.ask_all(requests), strict=True):
             names = Children2Reply.from_bytes(body).children if body else []
-            below += sorted(path + b"/" + name for name in names or [])
+            below += sorted(path.rstrip(b"/") + b"/" + name for name in names or [])
         return below
 
     def _clean(self, run: "Run") -> None:
@@ -180,6 +199,12 @@ class World:
             levels.append(self._children(levels[-1]))
         paths = [path for level in reversed(levels) for path in level]
         self._admin.ask_all([Request(OpCode.DELETE, PathVersionRequest(path, -1).encode()) for path in paths])
+
+
+def _reads(paths: list[bytes]) -> list[Request]:
+    """Data and Stat of all paths, then the ACL of all."""
+    requests = [Request(OpCode.GET_DATA, PathWatchRequest(path, watch=False).encode()) for path in paths]
+    return requests + [Request(OpCode.GET_ACL, PathRequest(path).encode()) for path in paths]
 
 
 class Run:

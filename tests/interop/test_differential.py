@@ -164,13 +164,13 @@ def test_what_is_documented_is_known_for_its_servers_only() -> None:
     assert find_known(difference, ("3.9", "pyzk")) is None
 
 
-def run_differential(*options: str) -> None:
+def run_beside_apache(module: str, *options: str) -> None:
     try:
         need("java")
         class_path("3.9")
     except UnavailableError as missing:
         pytest.skip(str(missing))
-    command = [sys.executable, "-m", "tests.interop.differential", *options]
+    command = [sys.executable, "-m", f"tests.interop.{module}", *options]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=110, check=False)
     print(done.stdout[-5000:], done.stderr[-2000:])
@@ -179,9 +179,14 @@ def run_differential(*options: str) -> None:
 
 @pytest.mark.interop
 def test_pyzk_answers_random_programs_as_apache_does() -> None:
-    run_differential("--programs", str(PROGRAMS_SHORT))
+    run_beside_apache("differential", "--programs", str(PROGRAMS_SHORT))
 
 
 @pytest.mark.interop
 def test_two_servers_of_apache_do_not_differ() -> None:
-    run_differential("--right", "3.9", "--programs", "20", "--port", "25110")
+    run_beside_apache("differential", "--right", "3.9", "--programs", "20", "--port", "25110")
+
+
+@pytest.mark.interop
+def test_either_server_opens_what_the_other_wrote() -> None:
+    run_beside_apache("differential_swap", "--programs", "30")
