@@ -21,6 +21,7 @@ from pyzk.service.proposer import Proposer
 from pyzk.service.service import Service
 from pyzk.service.sessions import SessionIds
 from pyzk.storage.database import Restored, RestoreOptions, restore
+from pyzk.storage.disk import Disk
 from pyzk.storage.names import Places
 from pyzk.storage.txnlog import Roll, TxnLog
 from pyzk.tree.acl import AccessControl
@@ -40,17 +41,21 @@ DRAIN_SECONDS_MAX = 5.0
 class Server:
     """One running standalone server.
 
+    Args:
+        config: what to serve, where.
+        disk: where the files are; the file system unless given.
+
     Attributes:
         port: the client port that is open, 0 if there is none.
         failure: what brought the server down, if something did.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, disk: Disk | None = None) -> None:
         self.config = config
         self.port = 0
         self.failure: BaseException | None = None
         self.stopped = asyncio.Event()
-        self._disk = FileDisk()
+        self._disk: Disk = FileDisk() if disk is None else disk
         self.places = Places.of(config.data_dir, config.data_log_dir)
         self._chores = housekeeping.Chores(self.fail)
         self._listener: asyncio.Server | None = None
@@ -199,7 +204,7 @@ def _service_settings(config: Config) -> Settings:
     )
 
 
-def _make_log(config: Config, disk: FileDisk, places: Places) -> TxnLog:
+def _make_log(config: Config, disk: Disk, places: Places) -> TxnLog:
     if not config.force_sync:
         log.warning("force_sync_is_off", setting="forceSync", danger="acknowledged writes can be lost in a power cut")
     return TxnLog(

@@ -130,52 +130,10 @@ class Event:
     path: bytes
 
 
-class Client:
-    """One connection.
+class Requests:
+    """Makes request frames."""
 
-    Attributes:
-        frames: what it was sent since the handshake, replies and events in order.
-        response: the answer to its connect request.
-        closed: why the server closed it; None while it is open.
-        reading: whether the server reads from it.
-    """
-
-    def __init__(self, world: World, number: int) -> None:
-        self.world = world
-        self.number = number
-        self.frames: list[Reply | Event] = []
-        self.response: ConnectResponse | None = None
-        self.closed: str | None = None
-        self.reading = True
-        self.sent = b""
-        self._buffer = FrameBuffer(None)
-        self._next_xid = 1
-
-    # From the client.
-
-    def send(self, *data: bytes) -> None:
-        """Frames that arrive together, and everything that follows from them at once."""
-        self.give(b"".join(data))
-        self.world.settle()
-
-    def give(self, data: bytes) -> None:
-        """Bytes arrive; the shell's turn does not end yet."""
-        self.world.service.receive(self.number, data, self.world.now)
-
-    def connect(
-        self,
-        *,
-        session_id: int = 0,
-        password: bytes | None = bytes(16),
-        timeout_ms: int = TIMEOUT_MS,
-        last_zxid_seen: int = 0,
-        read_only: bool | None = False,
-    ) -> None:
-        self.send(frame(ConnectRequest(0, last_zxid_seen, timeout_ms, session_id, password, read_only).encode()))
-
-    def hang_up(self) -> None:
-        self.world.service.disconnect(self.number)
-        self.world.settle()
+    _next_xid = 1
 
     def request(self, opcode: int, record: Record, xid: int | None = None) -> bytes:
         """The frame of a request; xids count up unless one is given."""
@@ -210,6 +168,53 @@ class Client:
     def close_session(self) -> bytes:
         return self.request(OpCode.CLOSE_SESSION, EmptyRequest())
 
+
+class Client(Requests):
+    """One connection.
+
+    Attributes:
+        frames: what it was sent since the handshake, replies and events in order.
+        response: the answer to its connect request.
+        closed: why the server closed it; None while it is open.
+        reading: whether the server reads from it.
+    """
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world = world
+        self.number = number
+        self.frames: list[Reply | Event] = []
+        self.response: ConnectResponse | None = None
+        self.closed: str | None = None
+        self.reading = True
+        self.sent = b""
+        self._buffer = FrameBuffer(None)
+
+    # From the client.
+
+    def send(self, *data: bytes) -> None:
+        """Frames that arrive together, and everything that follows from them at once."""
+        self.give(b"".join(data))
+        self.world.settle()
+
+    def give(self, data: bytes) -> None:
+        """Bytes arrive; the shell's turn does not end yet."""
+        self.world.service.receive(self.number, data, self.world.now)
+
+    def connect(
+        self,
+        *,
+        session_id: int = 0,
+        password: bytes | None = bytes(16),
+        timeout_ms: int = TIMEOUT_MS,
+        last_zxid_seen: int = 0,
+        read_only: bool | None = False,
+    ) -> None:
+        self.send(frame(ConnectRequest(0, last_zxid_seen, timeout_ms, session_id, password, read_only).encode()))
+
+    def hang_up(self) -> None:
+        self.world.service.disconnect(self.number)
+        self.world.settle()
+
     def ask(self, encoded: bytes) -> Reply:
         """Send one request; its reply, which must come at once."""
         before = len(self.replies)
@@ -225,7 +230,7 @@ class Client:
             if self.response is None:
                 self.response = ConnectResponse.from_bytes(body)
             else:
-                self.frames.append(_parse(body))
+                self.frames.append(parse_frame(body))
 
     @property
     def replies(self) -> list[Reply]:
@@ -253,7 +258,8 @@ class Client:
         return iter(self.frames)
 
 
-def _parse(body: bytes) -> Reply | Event:
+def parse_frame(body: bytes) -> Reply | Event:
+    """A frame without its length."""
     reader = Reader(body)
     header = ReplyHeader.decode(reader)
     rest = body[reader.position :]
