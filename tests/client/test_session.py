@@ -10,7 +10,7 @@ from pyzk.client.session import Session
 from pyzk.codec.framing import frame
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.records import ConnectResponse, ReplyHeader, open_acl
-from pyzk.codec.replies import DataReply, EmptyReply, PathReply
+from pyzk.codec.replies import DataReply, EmptyReply, PathReply, StatReply
 from pyzk.codec.requests import CreateRequest, EmptyRequest, PathRequest, PathWatchRequest, SetDataRequest
 from pyzk.errors import ConnectionLostError, SessionClosedError, SessionExpiredError
 from tests.client.fake import FakeEnsemble
@@ -560,3 +560,37 @@ def test_event_without_a_watcher_is_still_reported():
     harness.pump()
     assert isinstance(harness.log[-1], Notified)
     assert harness.events[-1][1] == (None,)
+
+
+def test_every_request_comes_back_once_and_in_order_whenever_connections_are_lost(rng):
+    for _ in range(300):
+        seed = rng.getrandbits(32)
+        print(f"walk {seed}")
+        walk = Random(seed)
+        harness = connected(seed=seed)
+        for token in range(walk.randint(1, 30)):
+            harness.submit(token, OpCode.SET_DATA, SetDataRequest(b"/", b"%d" % token, -1))
+            for _ in range(walk.randint(0, 3)):
+                jostle(harness, walk)
+        while harness.connection is None:
+            harness.connect()
+        harness.pump()
+        assert list(harness.results) == list(range(len(harness.results)))
+        assert len(harness.results) == token + 1
+        versions = [reply.stat.version for reply in harness.results.values() if isinstance(reply, StatReply)]
+        assert versions == sorted(set(versions)), "no write was made twice, none overtook another"
+
+
+def jostle(harness, walk):
+    if harness.connection is None:
+        harness.wait_for_deadline()
+        if harness.wanted is not None and walk.random() < 0.5:
+            harness.accept()
+        return
+    step = walk.choice(["serve", "serve", "deliver", "deliver", "lose"])
+    if step == "serve":
+        harness.deliver_requests()
+    elif step == "deliver":
+        harness.deliver_replies(walk.choice([walk.randint(1, 100), None]))
+    else:
+        harness.lose()
