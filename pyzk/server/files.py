@@ -107,6 +107,15 @@ class FileDisk:
                 data += more
             return data
 
+    def next_data(self, path: str, position: int) -> int:
+        with translated(path), Path(path).open("rb", buffering=0) as file:
+            try:
+                return os.lseek(file.fileno(), position, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno != errno.ENXIO:  # ENXIO: nothing but a hole
+                    raise
+                return os.fstat(file.fileno()).st_size
+
     def create(self, path: str) -> RealFile:
         return RealFile(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 

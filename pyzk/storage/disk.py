@@ -36,6 +36,9 @@ class Disk(Protocol):
     def read(self, path: str, position: int = 0, length: int | None = None) -> bytes:
         """Up to `length` bytes (None: all) from `position`; fewer only where the file ends."""
 
+    def next_data(self, path: str, position: int) -> int:
+        """Offset at or behind `position` up to which there are only zeros that take no space; never above the size."""
+
     def create(self, path: str) -> File:
         """Open a new file; the name must not be taken."""
 

@@ -96,6 +96,8 @@ class LogReader:
         """Offset behind the last byte that is not zero; `position` when all the rest is zeros."""
         position, end = self.position, self.position
         while position < self.size:
+            # The padding is a hole of some 64 MiB: step over it.
+            position = self.disk.next_data(self.path, position)
             piece = self.disk.read(self.path, position, PIECE_BYTES)
             if piece != ZEROS[: len(piece)]:
                 end = position + len(piece.rstrip(b"\0"))

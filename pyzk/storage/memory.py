@@ -153,6 +153,10 @@ class MemoryDisk:
         content = self._inode(path).live
         return content.read(position, content.size if length is None else length)
 
+    def next_data(self, path: str, position: int) -> int:
+        content = self._inode(path).live
+        return position if position < len(content.data) else content.size
+
     def create(self, path: str) -> MemoryFile:
         directory, name = self._split(path)
         if name in self.directories[directory]:

@@ -58,6 +58,16 @@ def test_truncate_extends_and_cuts(disk, directory):
     file.close()
 
 
+def test_next_data_steps_over_a_hole(disk, directory):
+    file = disk.create(f"{directory}/f")
+    file.write(0, b"abc")
+    file.truncate(8 << 20)
+    path = f"{directory}/f"
+    assert disk.next_data(path, 1) == 1
+    assert disk.next_data(path, 1 << 20) == 8 << 20
+    file.close()
+
+
 def test_open_keeps_the_content(disk, directory):
     replace(disk, directory, "f", b"abc")
     file = disk.open(f"{directory}/f")
