@@ -28,8 +28,9 @@ def table(results: Iterable[Result]) -> str:
     lines = [f"{'':44} {PASSED:>8} {FAILED:>8} {SKIPPED:>8}"]
     for group, count in counts.items():
         lines.append(f"{group:44} {count[PASSED]:8} {count[FAILED]:8} {count[SKIPPED]:8}")
-    reasons = Counter(result.detail for result in results if result.outcome == SKIPPED)
-    lines += [f"skipped {count}: {reason}" for reason, count in reasons.items()]
+    # The form of pytest's own lines: .ci/run gathers both.
+    reasons = Counter((result.group, result.detail) for result in results if result.outcome == SKIPPED)
+    lines += [f"SKIPPED [{count}] {group}: {reason}" for (group, reason), count in reasons.items()]
     for result in results:
         if result.outcome == FAILED:
             lines += [f"FAILED {result.group}: {result.name}", *_indented(result.detail)]
