@@ -12,6 +12,7 @@ from pyzk.errors import ConfigError
 from pyzk.server.config import Config, find_config, load_config
 from pyzk.server.config.fields_operations import FOUR_LETTER_WORDS, HEALTH_WORDS
 from pyzk.server.config.settings import GROUPS, all_settings, find_setting
+from pyzk.tree.acl import digest_id
 
 ROOT = Path(__file__).resolve().parents[2]
 THREE_SERVERS = "server.1=a:2888:3888\nserver.2=b:2888:3888\nserver.3=c:2888:3888\n"
@@ -174,6 +175,12 @@ def test_the_whitelist_always_has_srvr(folder: Folder) -> None:
 
 def test_a_star_allows_all_words(folder: Folder) -> None:
     assert folder.load("4lw.commands.whitelist=*\n").four_letter_whitelist == FOUR_LETTER_WORDS | {"*"}
+
+
+@pytest.mark.parametrize("name", ["SHA1", "SHA-256", "sha512", "SHA3-256"])
+def test_the_digest_algorithm_has_javas_names(folder: Folder, name: str) -> None:
+    text = f"DigestAuthenticationProvider.digestAlg={name}\n"
+    assert digest_id(b"user:password", folder.load(text).digest_alg) == digest_id(b"user:password", name)
 
 
 def test_isro_is_allowed_in_read_only_mode(folder: Folder) -> None:

@@ -19,8 +19,13 @@ from pyzk.server.config.kinds import (
     setting,
 )
 
+# What the word conf shows for a port that is not there.
 PORT_UNSET = -1
 JUTE_MAX_BUFFER = 0xFFFFF
+_DIGEST_ALGORITHMS = (
+    *("sha1", "sha-1", "sha224", "sha-224", "sha256", "sha-256", "sha384", "sha-384", "sha512", "sha-512", "md5"),
+    *("sha3-224", "sha3-256", "sha3-384", "sha3-512"),
+)
 
 
 @attrs.frozen(kw_only=True, slots=False)
@@ -104,7 +109,6 @@ class LimitSettings:
         literal(0),
         attrs.Factory(lambda self: self.jute_max_buffer, takes_self=True),
         "Bytes by which a stored txn may exceed jute.maxbuffer; absent: the same again.",
-        also=("zookeeper.jute.maxbuffer.extrasize",),
     )
     global_outstanding_limit: int = setting(
         "globalOutstandingLimit", integer(1), 1000, "Requests in progress before reading from clients pauses."
@@ -301,7 +305,7 @@ class AccessSettings:
     )
     digest_alg: str = setting(
         "DigestAuthenticationProvider.digestAlg",
-        choice("sha1", "sha-1", "sha256", "sha-256", "sha512", "sha-512", "md5", complaint="{text} not available"),
+        choice(*_DIGEST_ALGORITHMS, complaint="{text} MessageDigest not available"),
         "sha1",
         "Hash of the scheme digest.",
     )
