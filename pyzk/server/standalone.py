@@ -14,7 +14,7 @@ from pyzk.server.clients import ClientConnection, ClientLimits, listen
 from pyzk.server.clock import monotonic_seconds, wall_ms
 from pyzk.server.config import Config
 from pyzk.server.files import FileDisk
-from pyzk.server.logwriter import InlineWriter, Outcomes
+from pyzk.server.logwriter import RECORD_OVERHEAD_BYTES, InlineWriter, Outcomes
 from pyzk.server.peer import Peer
 from pyzk.service.outbox import Settings
 from pyzk.service.proposer import Proposer
@@ -90,7 +90,7 @@ class Server:
         options = RestoreOptions(
             trust_empty=config.snapshot_trust_empty,
             autocreate=config.db_autocreate,
-            batch_bytes_max=config.log_batch_bytes_max,
+            batch_bytes_max=_batch_bytes_max(config),
             compression=config.snapshot_compression,
         )
         restored = restore(self._disk, self.places, options)
@@ -204,6 +204,11 @@ def _service_settings(config: Config) -> Settings:
     )
 
 
+def _batch_bytes_max(config: Config) -> int:
+    """The limit of a batch of the log: the setting, but never less than the largest txn and what the log adds to it."""
+    return max(config.log_batch_bytes_max, config.jute_max_buffer + config.jute_extra_size + RECORD_OVERHEAD_BYTES)
+
+
 def _make_log(config: Config, disk: Disk, places: Places) -> TxnLog:
     if not config.force_sync:
         log.warning("force_sync_is_off", setting="forceSync", danger="acknowledged writes can be lost in a power cut")
@@ -211,7 +216,7 @@ def _make_log(config: Config, disk: Disk, places: Places) -> TxnLog:
         disk,
         places.logs,
         preallocate_bytes=config.pre_alloc_size_kib * 1024,
-        batch_bytes_max=config.log_batch_bytes_max,
+        batch_bytes_max=_batch_bytes_max(config),
         sync=config.force_sync,
     )
 
