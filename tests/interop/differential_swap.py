@@ -13,14 +13,17 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from pyzk.codec.opcodes import OpCode
 from pyzk.codec.replies import AclReply, DataReply
 from pyzk.tree.quota import path_of_stats
 from tests.integration.processes import ServerProcess, four_letter_word
 from tests.interop.apache import UnavailableError
 from tests.interop.differential import make_server
 from tests.interop.differential_programs import make_program
+from tests.interop.differential_steps import AnyStep, Send
 from tests.interop.differential_world import World
 
 SESSIONS_KEPT = 10
@@ -46,11 +49,18 @@ def fill(server: ServerProcess, options: argparse.Namespace) -> dict[bytes, obje
     with server:
         world = World(server.port)
         for number in range(options.programs):
+            program = make_program(options.seed, number)
+            steps = tuple([step for step in program.steps if not is_lone_check(step)])
             sessions = number >= options.programs - SESSIONS_KEPT
-            world.run_and_keep(make_program(options.seed, number), number, sessions=sessions)
+            world.run_and_keep(replace(program, steps=steps), number, sessions=sessions)
         tree = comparable(world.everything())
         server.stop(signal.SIGKILL)
         return tree
+
+
+def is_lone_check(step: AnyStep) -> bool:
+    """A check outside a multi: 3.8 logs it as a txn that it cannot read again, and never starts on these files."""
+    return isinstance(step, Send) and any(request.opcode == OpCode.CHECK for request in step.requests)
 
 
 def reopen(server: ServerProcess) -> tuple[dict[bytes, object], str]:
