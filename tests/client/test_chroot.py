@@ -1,6 +1,6 @@
 """Paths on their way out and in."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pyzk.client.chroot import Chroot
@@ -13,7 +13,6 @@ names = st.lists(st.binary(min_size=1).filter(lambda name: b"/" not in name), ma
 paths = names.map(lambda parts: b"/" + b"/".join(parts))
 
 
-@settings(deadline=None)
 @given(paths, paths)
 def test_strip_undoes_add(prefix, path):
     chroot = Chroot(prefix.rstrip(b"/"))

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pyzk.client.effects import State
@@ -56,7 +56,6 @@ def check_that_it_goes_on(harness):
     assert harness.ask(OpCode.SYNC, PathRequest(b"/")) == PathReply(b"/")
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=200), max_size=4), st.booleans())
 def test_any_bytes(chunks, connected):
     harness = busy(connected)
@@ -66,7 +65,6 @@ def test_any_bytes(chunks, connected):
     check_that_it_goes_on(harness)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-10, 10), st.integers(-1, 3), st.sampled_from([0, -101, -6, 7]), st.binary())))
 def test_any_replies(replies):
     harness = busy()

@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pyzk.client import watches
@@ -80,7 +80,6 @@ def test_old_servers_get_the_old_request_as_long_as_no_persistent_watch_needs_th
     assert list(table.restore(7)) == [(OpCode.SET_WATCHES2, SetWatches2Request(7, [b"/a"], [], [], [], [b"/b"]))]
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(st.binary(min_size=1, max_size=40), st.sampled_from(WatchKind), max_size=60),
     st.integers(60, 400),
