@@ -15,6 +15,7 @@ import venv
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+from tests.integration.processes import free_port
 from tests.interop.apache import DEBIAN_JAR, UnavailableError, cache_folder, class_path, need
 from tests.interop.results import FAILED, PASSED, SKIPPED, Result
 
@@ -22,7 +23,6 @@ HERE = Path(__file__).parent
 BASELINE = HERE / "kazoo_baseline.txt"
 # The suite makes its certificates with calls that newer releases of pyOpenSSL have dropped.
 REQUIREMENTS = ("kazoo[test,gevent,eventlet,sasl]==2.11.0", "pyopenssl==24.2.1", "pytest<9", "setuptools")
-PORT_OFFSET = 24100
 SUITE_TIMEOUT_S = 1800
 # (Part of a test's name, why pyzk does not have to pass it yet.) Not run: kazoo retries for minutes in each of them.
 WAITING = (
@@ -102,7 +102,7 @@ def environment(*, apache: bool) -> dict[str, str]:
     suite = {
         "ZOOKEEPER_VERSION": "3.8.0",
         "ZOOKEEPER_CLUSTER_SIZE": "1",
-        "ZOOKEEPER_PORT_OFFSET": str(PORT_OFFSET),
+        "ZOOKEEPER_PORT_OFFSET": str(free_port()),
     }
     if apache:
         need("java")
