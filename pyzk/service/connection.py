@@ -80,7 +80,7 @@ class Connection:
         self.last_opcode = None
         self.last_response_at, self.last_latency_ms = 0.0, 0
 
-    def answered(self, zxid: int, now: float, latency_ms: int, count: int = 1) -> None:
-        """Note `count` replies."""
-        self.stats.add(latency_ms, count)
+    def answered(self, zxid: int, now: float, latency_ms: int) -> None:
+        """Note a reply."""
+        self.stats.add(latency_ms)
         self.last_zxid, self.last_response_at, self.last_latency_ms = zxid, now, latency_ms

@@ -80,7 +80,9 @@ class Counters:
     """Totals of one server.
 
     Attributes:
-        reads, writes: latencies in ms, from the arrival of a request to its reply.
+        writes: latencies in ms, from the arrival of a request to its reply.
+        waiting_reads: the same of reads that stood behind a write.
+        prompt_reads: reads that were answered in the wake-up in which they came: after 0 ms.
         watch_bytes: notifications without their frame lengths.
         watches_created, watches_deleted, watches_changed, watches_children: how many were told of one event.
     """
@@ -94,12 +96,22 @@ class Counters:
     authentication_failed: int = 0
     sessions_expired: int = 0
     sessionless_expired: int = 0
-    reads: Distribution = field(default_factory=Distribution)
+    prompt_reads: int = 0
+    waiting_reads: Distribution = field(default_factory=Distribution)
     writes: Distribution = field(default_factory=Distribution)
     watches_created: Summary = field(default_factory=Summary)
     watches_deleted: Summary = field(default_factory=Summary)
     watches_changed: Summary = field(default_factory=Summary)
     watches_children: Summary = field(default_factory=Summary)
+
+    @property
+    def reads(self) -> Distribution:
+        """Latencies of all reads, ms."""
+        waiting = self.waiting_reads
+        reads = Distribution(waiting.count, waiting.total, waiting.least, waiting.most, dict(waiting.counts))
+        if self.prompt_reads:
+            reads.add(0, self.prompt_reads)
+        return reads
 
     @property
     def latency(self) -> Summary:

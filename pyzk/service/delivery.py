@@ -111,7 +111,7 @@ def _answer_waiting(service: Service, state: Connection, now: float) -> None:
         if isinstance(entry, Behind):
             encoded = intake.read(service, state, entry.frame, entry.identities)
             latency_ms = int((now - entry.received_at) * 1000)
-            service.counters.reads.add(latency_ms)
+            service.counters.waiting_reads.add(latency_ms)
             state.answered(service.tree.last_zxid, now, latency_ms)
         else:
             encoded = reply(entry.xid, service.tree.last_zxid, entry.err)

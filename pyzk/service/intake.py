@@ -130,12 +130,15 @@ def _bad_length(service: Service, length: int) -> str:
 
 
 def _account(service: Service, state: Connection, count: int, answered: int, now: float) -> None:
-    service.counters.received += count
-    state.stats.received += count
+    counters, stats = service.counters, state.stats
+    counters.received += count
+    stats.received += count
     if answered:
         service.outbox.dirty[state.id] = None
-        service.counters.reads.add(0, answered)
-        state.answered(service.tree.last_zxid, now, 0, answered)
+        counters.prompt_reads += answered
+        stats.count += answered
+        stats.least = 0
+        state.last_zxid, state.last_response_at, state.last_latency_ms = service.tree.last_zxid, now, 0
     if state.queue and service.outstanding > service.settings.outstanding_max and state.id not in service.paused:
         service.paused[state.id] = None
         service.outbox.reading[state.id] = False

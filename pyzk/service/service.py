@@ -110,10 +110,12 @@ class Service:
         if state is None or not state.out:
             return b""
         out, state.out = state.out, []
-        encoded = out[0] if len(out) == 1 else b"".join(out)
-        self.counters.sent += len(out)
-        self.counters.sent_bytes += len(encoded)
-        state.stats.sent += len(out)
+        count = len(out)
+        encoded = out[0] if count == 1 else b"".join(out)
+        counters = self.counters
+        counters.sent += count
+        counters.sent_bytes += len(encoded)
+        state.stats.sent += count
         return encoded
 
     # Writes.
