@@ -111,6 +111,7 @@ def test_the_deepest_quota_above_a_path_covers_it() -> None:
     assert quotas.find(b"/a/b/c") == quotas.find(b"/a/b/c/d/e") == b"/a/b/c"
     assert quotas.find(b"/a/b") == quotas.find(b"/a/b/cc") == b"/a"
     assert quotas.find(b"/ab") is quotas.find(b"/") is None
+    assert b"/a" in quotas
     quotas.remove(b"/a/b/c")
     quotas.remove(b"/never")
     assert quotas.find(b"/a/b/c") == b"/a"
