@@ -22,6 +22,8 @@ BACKLOG_DEFAULT = 4096
 """Connections that may wait to be accepted: a fleet that reconnects comes all at once."""
 LINGER_SECONDS = 10.0
 """How long a closed connection may take to read the last of what it was sent."""
+TURN_BYTES_MAX = 4096
+"""Bytes of requests that are served before their replies go out: a hundred small reads may ask for a hundred MB."""
 INTEREST_READ = 1
 INTEREST_WRITE = 4
 
@@ -80,6 +82,7 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_address",
         "_admitted",
+        "_backlog",
         "_first",
         "_identified",
         "_limits",
@@ -99,7 +102,7 @@ class ClientConnection(asyncio.Protocol):
         self._words = words
         self._next_id = next_id
         self._address = "?"
-        self._first = b""
+        self._first = self._backlog = b""
         self._admitted = self._identified = self._slow = self._throttled = False
         self._transport: asyncio.Transport
         self.id = 0
@@ -129,6 +132,22 @@ class ClientConnection(asyncio.Protocol):
             data = self._identify(data)
             if not data:
                 return
+        if len(data) > TURN_BYTES_MAX or self._backlog:
+            self._backlog += data
+            self._serve_backlog()
+        else:
+            self._serve(data)
+
+    def _serve_backlog(self) -> None:
+        """A long train of requests, piece by piece, for as long as the client takes the replies."""
+        data, self._backlog = self._backlog, b""
+        position = 0
+        while position < len(data) and not (self._slow or self._throttled or self._transport.is_closing()):
+            self._serve(data[position : position + TURN_BYTES_MAX])
+            position += TURN_BYTES_MAX
+        self._backlog = data[position:]
+
+    def _serve(self, data: bytes) -> None:
         service = self._peer.service
         service.receive(self.id, data, monotonic_seconds())
         outbox = service.outbox
@@ -171,6 +190,8 @@ class ClientConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It has caught up."""
         self._slow = False
+        if self._backlog:
+            self._serve_backlog()
         self._read_or_not()
 
     # ClientPort
@@ -197,6 +218,8 @@ class ClientConnection(asyncio.Protocol):
     def resume(self) -> None:
         """Service can take more."""
         self._throttled = False
+        if self._backlog:
+            self._serve_backlog()
         self._read_or_not()
 
     def _read_or_not(self) -> None:

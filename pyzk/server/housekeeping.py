@@ -13,7 +13,7 @@ from pyzk.server.admin.statistics import Statistics
 from pyzk.server.clock import monotonic_seconds, wall_ms
 from pyzk.server.config import Config
 from pyzk.server.peer import Peer
-from pyzk.service.containers import deletable
+from pyzk.service.containers import deletable, is_deletable
 from pyzk.storage import retention
 from pyzk.storage.compression import STREAMS
 from pyzk.storage.disk import Disk
@@ -97,9 +97,11 @@ async def delete_containers(peer: Peer, config: Config) -> None:
     while True:
         await asyncio.sleep(config.container_check_interval_ms / 1000)
         for path in deletable(peer.service.tree, wall_ms(), config.container_max_never_used_ms):
-            peer.service.delete_container(path)
-            peer.wake()
-            await asyncio.sleep(pause_seconds)
+            # It may have come into use again while others were deleted.
+            if is_deletable(peer.service.tree, path, wall_ms(), config.container_max_never_used_ms):
+                peer.service.delete_container(path)
+                peer.wake()
+                await asyncio.sleep(pause_seconds)
 
 
 async def watch_disk(peer: Peer, disk: Disk, directory: str, tick_ms: int) -> None:
@@ -108,7 +110,7 @@ async def watch_disk(peer: Peer, disk: Disk, directory: str, tick_ms: int) -> No
     while True:
         await asyncio.sleep(tick_ms / 1000)
         is_low = disk.free_bytes(directory) < FREE_BYTES_MIN
-        if is_low != service.writes_refused and peer.is_idle:
+        if is_low != service.writes_refused:
             service.writes_refused = is_low
             log.warning("disk_low_writes_refused" if is_low else "disk_space_back_writes_taken", directory=directory)
 

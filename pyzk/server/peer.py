@@ -69,6 +69,7 @@ class Peer:
         self.on_proposed: Callable[[int, int], None] = _ignore
         self._outstanding: deque[Proposal] = deque()
         self._woken = False
+        self._drained: asyncio.Future[None] | None = None
         self._loop = asyncio.get_event_loop()
 
     def wake(self) -> None:
@@ -81,6 +82,12 @@ class Peer:
     def is_idle(self) -> bool:
         """Whether no txn is under way."""
         return not self._outstanding and not self.service.outbox.submitted
+
+    async def drain(self) -> None:
+        """Wait until no txn is under way."""
+        while not self.is_idle:
+            self._drained = self._loop.create_future()
+            await self._drained
 
     def _settle(self) -> None:
         self._woken = False
@@ -159,6 +166,8 @@ class Peer:
             client = clients.get(closing.connection)
             if client is not None:
                 client.finish(closing.reason, notable=closing.notable)
+        if self._drained is not None and self.is_idle and not self._drained.done():
+            self._drained.set_result(None)
 
     def _pause_and_resume(self) -> None:
         outbox = self.service.outbox

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import random
 from itertools import count
 
@@ -13,7 +14,7 @@ from pyzk.server.admin.words import FourLetterWords
 from pyzk.server.clients import ClientConnection, ClientLimits, listen
 from pyzk.server.clock import monotonic_seconds, wall_ms
 from pyzk.server.config import Config
-from pyzk.server.files import FileDisk
+from pyzk.server.files import FileDisk, lock_directory
 from pyzk.server.logwriter import RECORD_OVERHEAD_BYTES, InlineWriter, Outcomes
 from pyzk.server.peer import Peer
 from pyzk.service.outbox import Settings
@@ -59,10 +60,13 @@ class Server:
         self.places = Places.of(config.data_dir, config.data_log_dir)
         self._chores = housekeeping.Chores(self.fail)
         self._listener: asyncio.Server | None = None
+        self._locks: list[int] = []
 
     async def start(self) -> None:
         """Load the data and open the client port. Raises PyzkError or OSError with the reason if that cannot be."""
         began_at = monotonic_seconds()
+        if isinstance(self._disk, FileDisk):
+            self._lock()
         restored = self._restore()
         self.peer = self._make_peer(restored.tree)
         txn_log = _make_log(self.config, self._disk, self.places)
@@ -177,17 +181,32 @@ class Server:
 
     async def stop(self) -> None:
         """Close the port, let the writes under way end, and close the log."""
+        self.stopped.set()
         if self._listener is not None:
             self._listener.close()
         await self._chores.stop()
+        for client in list(self.peer.clients.values()):
+            client.pause()
         if self.failure is None:
             try:
-                await asyncio.wait_for(self.peer.log.close(), DRAIN_SECONDS_MAX)
+                await asyncio.wait_for(self._close_log(), DRAIN_SECONDS_MAX)
             except TimeoutError:
                 log.warning("writes_under_way_abandoned", seconds=DRAIN_SECONDS_MAX)
         for client in list(self.peer.clients.values()):
             client.finish("the server stops", notable=False)
+        while self._locks:
+            os.close(self._locks.pop())
         log.info("stopped")
+
+    async def _close_log(self) -> None:
+        await self.peer.drain()
+        await self.peer.log.close()
+
+    def _lock(self) -> None:
+        """Nobody else may write where we do. Raises StorageError."""
+        for directory in dict.fromkeys([self.places.snapshots, self.places.logs]):
+            self._disk.make_directory(directory)
+            self._locks.append(lock_directory(directory))
 
 
 def _service_settings(config: Config) -> Settings:

@@ -9,8 +9,15 @@ def deletable(tree: Tree, wall_ms: int, never_used_max_ms: int = 0) -> list[byte
 
     A container that never had children goes after `never_used_max_ms`; 0 is never.
     """
-    paths = [path for path in tree.containers if _is_spent(tree.nodes[path], wall_ms, never_used_max_ms)]
-    return paths + [path for path in tree.ttls if _is_over(tree.nodes[path], wall_ms)]
+    candidates = [*tree.containers, *tree.ttls]
+    return [path for path in candidates if is_deletable(tree, path, wall_ms, never_used_max_ms)]
+
+
+def is_deletable(tree: Tree, path: bytes, wall_ms: int, never_used_max_ms: int = 0) -> bool:
+    """Whether `deletable` would name this path."""
+    if path in tree.containers:
+        return _is_spent(tree.nodes[path], wall_ms, never_used_max_ms)
+    return path in tree.ttls and _is_over(tree.nodes[path], wall_ms)
 
 
 def _is_spent(node: Node, wall_ms: int, never_used_max_ms: int) -> bool:
