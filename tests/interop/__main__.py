@@ -18,6 +18,7 @@ SUITES = {
     "zkcli": ("tests.interop.zkcli", "zkCli.sh of Debian's package, scripted"),
     "node": ("tests.interop.node_client", "npm's node-zookeeper-client"),
     "kill9": ("tests.interop.kill9", "kill -9 under write load, --rounds times"),
+    "connections": ("tests.interop.connections", "ten thousand pinging connections, bytes each"),
 }
 # Short enough for .ci/run; what is longer runs before an issue is called resolved.
 CI = ("c-client", "node", "zkcli", "java-client")
