@@ -61,7 +61,9 @@ class Leader:
         self.zxid = self.tree.last_zxid
 
     def prepare(self, request: Request) -> Txn:
-        """The request's txn, or its error txn."""
+        """The request's txn, or its error txn. The request comes over the wire, as a real one does."""
+        record = type(request.record).from_bytes(request.record.encode())
+        request = Request(request.session_id, request.cxid, request.opcode, record, request.identities)
         self.zxid += 1
         self.time_ms += 1
         self.overlay.begin(self.zxid, self.time_ms)

@@ -4,7 +4,14 @@ import pytest
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.records import ACL, Stat, open_acl
-from pyzk.codec.requests import CreateTTLRequest, MultiRequest, PathRequest, PathVersionRequest, SetDataRequest
+from pyzk.codec.requests import (
+    CreateTTLRequest,
+    MultiRequest,
+    PathRequest,
+    PathVersionRequest,
+    PathWatchRequest,
+    SetDataRequest,
+)
 from pyzk.codec.txns import decode_sub_txn
 from pyzk.errors import (
     BadArgumentsError,
@@ -161,8 +168,8 @@ WHOLE_FAILURES = [
     (OpCode.EXISTS, PathRequest(b"/a")),
     (OpCode.SET_ACL, PathRequest(b"/a")),
     (OpCode.DELETE_CONTAINER, PathRequest(b"/a")),
-    (OpCode.GET_DATA, PathRequest(b"/a")),
-    (OpCode.GET_CHILDREN, PathRequest(b"/a")),
+    (OpCode.GET_DATA, PathWatchRequest(b"/a", watch=False)),
+    (OpCode.GET_CHILDREN, PathWatchRequest(b"/a", watch=False)),
     (OpCode.MULTI, MultiRequest([])),
     create(b"/x", 5),
     create(b"/x", 6, OpCode.CREATE2),

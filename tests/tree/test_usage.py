@@ -39,6 +39,7 @@ def usage(leader: Leader, covered: bytes) -> bytes | None:
 
 def test_new_stats_znode_is_filled_with_what_is_used(leader: Leader):
     plant(leader, b"/q", stats=b"anything")
+    assert b"/q" in leader.tree.quotas
     assert usage(leader, b"/q") == b"count=3,bytes=11"
 
 

@@ -137,6 +137,14 @@ def test_acl_lists_that_nobody_uses_are_dropped_after_loading():
     assert loaded.acls.last_index == 5
 
 
+def test_list_that_stands_in_a_snapshot_under_two_indexes_keeps_the_one_that_is_used():
+    twice = pack_int32(2) + pack_int64(1) + ACLS.write(BOBS) + pack_int64(2) + ACLS.write(BOBS)
+    loaded = load(Reader(body(node(b""), node(b"/x", acl=2), acls=twice)))
+    finish_load(loaded)
+    assert list(loaded.acls) == [(2, BOBS)]
+    assert loaded.acls.intern(list(BOBS)) == 2
+
+
 @pytest.mark.parametrize("case", SNAPSHOTS)
 def test_snapshots_of_apache_are_loaded_to_the_digest_of_its_log(case: str):
     data = SNAPSHOTS[case].read_bytes()
@@ -154,7 +162,6 @@ def test_snapshot_of_apache_is_written_back_as_it_was(case: str):
     reader = Reader(gzip.decompress(data) if case == "d-snap-gz" else data, 16)
     body_start = reader.position
     tree = load(reader)
-    # Java writes the sessions in another order than it holds them for us: both orders are in the dict as read.
     assert image(tree) == reader.source[body_start : reader.position]
 
 
