@@ -14,9 +14,9 @@ import structlog
 from pyzk.errors import DiskFullError, StorageError
 from pyzk.server.clock import monotonic_seconds, wall_ms
 from pyzk.server.logwriter import RECORD_OVERHEAD_BYTES, GroupCommit
-from pyzk.service.outbox import Submission
 from pyzk.service.proposer import Proposal, Proposer
 from pyzk.service.service import Service
+from pyzk.tree.prepare import Request
 from pyzk.zab.broadcast import Broadcast
 from pyzk.zab.effects import Append, Deliver, Effect
 from pyzk.zab.events import Done, Entry, Propose
@@ -100,12 +100,12 @@ class Peer:
         if outbox.submitted:
             self.wake()
 
-    def _propose(self, submissions: list[Submission]) -> None:
+    def _propose(self, requests: list[Request]) -> None:
         now_ms = wall_ms()
         propose = self.proposer.propose
-        proposals = [propose(submission.request, submission.origin, now_ms) for submission in submissions]
+        proposals = [propose(request, now_ms) for request in requests]
         self._outstanding.extend(proposals)
-        entries = [(proposal.txn.header.zxid, proposal.payload) for proposal in proposals]
+        entries = [(proposal.header.zxid, proposal.payload) for proposal in proposals]
         for part in split(entries, self.log.batch_bytes_max):
             self._perform(self.broadcast.receive(Propose(part)))
         self.on_proposed(len(entries), sum([len(payload) for _, payload in entries]))
@@ -120,13 +120,13 @@ class Peer:
     def _deliver(self, zxid: int) -> None:
         outstanding = self._outstanding
         committed: list[Proposal] = []
-        while outstanding and outstanding[0].txn.header.zxid <= zxid:
+        while outstanding and outstanding[0].header.zxid <= zxid:
             committed.append(outstanding.popleft())
         self.service.deliver(committed, monotonic_seconds())
         overlay = self.proposer.overlay
         for proposal in committed:
             if proposal.paths:
-                overlay.settle(proposal.txn.header.zxid, proposal.paths)
+                overlay.settle(proposal.header.zxid, proposal.paths)
 
     def logged(self, tokens: list[int]) -> None:
         """The batches with these tokens are durable."""

@@ -5,15 +5,7 @@ from dataclasses import dataclass, field
 
 from pyzk.service.counters import Traffic
 from pyzk.tree.acl import Identity
-
-
-@dataclass(slots=True)
-class InFlight:
-    """A request whose txn is under way; its reply comes when the txn is applied. Seconds, monotonic."""
-
-    xid: int
-    opcode: int
-    received_at: float
+from pyzk.tree.prepare import Request
 
 
 @dataclass(slots=True)
@@ -33,7 +25,8 @@ class Refused:
     err: int
 
 
-Entry = InFlight | Behind | Refused
+Entry = Request | Behind | Refused
+"""A request is a write whose txn is under way; its reply comes when the txn is applied."""
 
 
 @dataclass(slots=True)

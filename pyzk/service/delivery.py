@@ -12,15 +12,16 @@ from pyzk.codec.opcodes import EventType, OpCode, Perms
 from pyzk.codec.requests import MULTI_END, MultiHeader
 from pyzk.codec.txns import MultiTxn
 from pyzk.service import handshake, intake
-from pyzk.service.connection import Behind, InFlight
+from pyzk.service.connection import Behind
 from pyzk.service.wire import event, reply
-from pyzk.tree.apply import Applied, Change, apply
+from pyzk.tree.apply import Applied, Change, apply_record
+from pyzk.tree.prepare import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyzk.codec.jute import Record
     from pyzk.codec.records import ACL
-    from pyzk.codec.txns import Txn
     from pyzk.service.connection import Connection
     from pyzk.service.counters import Counters, Summary
     from pyzk.service.proposer import Proposal
@@ -39,12 +40,12 @@ WATCH_TOTALS = {
 
 def deliver(service: Service, proposal: Proposal, now: float) -> None:
     """Apply one txn; events first, then the reply."""
-    txn = proposal.txn
-    applied = apply(service.tree, txn, proposal.node_digests)
+    header = proposal.header
+    applied = apply_record(service.tree, header, proposal.record, proposal.node_digests)
     if service.watches.any:
         for change in applied.changes:
-            _fire(service, change, txn.header.zxid)
-    after = AFTER.get(txn.header.type)
+            _fire(service, change, header.zxid)
+    after = AFTER.get(header.type)
     if after is not None:
         after(service, proposal, now)
     elif proposal.origin:
@@ -88,11 +89,11 @@ def _answer(service: Service, proposal: Proposal, applied: Applied, now: float) 
     if state is None or state.closing:
         return
     entry = state.queue.popleft()
-    assert isinstance(entry, InFlight), "only writes are matched with txns"
+    assert isinstance(entry, Request), "only writes are matched with txns"
     service.outstanding -= 1
-    body = b"" if applied.err else REPLY_BODIES[entry.opcode](applied, proposal.txn)
-    zxid = proposal.txn.header.zxid
-    service.send(state, reply(entry.xid, zxid, applied.err, body))
+    body = b"" if applied.err else REPLY_BODIES[entry.opcode](applied, proposal.record)
+    zxid = proposal.header.zxid
+    service.send(state, reply(entry.cxid, zxid, applied.err, body))
     latency_ms = int((now - entry.received_at) * 1000)
     service.counters.writes.add(latency_ms)
     state.answered(zxid, now, latency_ms)
@@ -105,7 +106,7 @@ def _answer_waiting(service: Service, state: Connection, now: float) -> None:
     queue = state.queue
     while queue:
         entry = queue[0]
-        if isinstance(entry, InFlight):
+        if isinstance(entry, Request):
             return
         queue.popleft()
         if isinstance(entry, Behind):
@@ -119,7 +120,7 @@ def _answer_waiting(service: Service, state: Connection, now: float) -> None:
 
 
 def _session_created(service: Service, proposal: Proposal, now: float) -> None:
-    session_id = proposal.txn.header.client_id
+    session_id = proposal.header.client_id
     service.tracker.add(session_id, service.tree.sessions[session_id], now)
     state = service.connections.get(proposal.origin)
     if state is not None and not state.closing:
@@ -127,12 +128,12 @@ def _session_created(service: Service, proposal: Proposal, now: float) -> None:
         latency_ms = int((now - state.last_heard_at) * 1000)
         service.counters.writes.add(latency_ms)
         state.last_xid, state.last_opcode = 0, OpCode.CREATE_SESSION
-        state.answered(proposal.txn.header.zxid, now, latency_ms)
+        state.answered(proposal.header.zxid, now, latency_ms)
         intake.resume(service, state, now)
 
 
 def _session_closed(service: Service, proposal: Proposal, now: float) -> None:
-    session_id = proposal.txn.header.client_id
+    session_id = proposal.header.client_id
     service.tracker.remove(session_id)
     if proposal.origin:
         _answer(service, proposal, Applied(), now)
@@ -147,37 +148,37 @@ AFTER: dict[int, Callable[[Service, Proposal, float], None]] = {
 }
 
 
-def _path_body(applied: Applied, txn: Txn) -> bytes:  # noqa: ARG001
+def _path_body(applied: Applied, record: Record) -> bytes:  # noqa: ARG001
     return pack_buffer(applied.path)
 
 
-def _path_stat_body(applied: Applied, txn: Txn) -> bytes:  # noqa: ARG001
+def _path_stat_body(applied: Applied, record: Record) -> bytes:  # noqa: ARG001
     return pack_buffer(applied.path) + applied.stat
 
 
-def _stat_body(applied: Applied, txn: Txn) -> bytes:  # noqa: ARG001
+def _stat_body(applied: Applied, record: Record) -> bytes:  # noqa: ARG001
     return applied.stat
 
 
-def _empty_body(applied: Applied, txn: Txn) -> bytes:  # noqa: ARG001
+def _empty_body(applied: Applied, record: Record) -> bytes:  # noqa: ARG001
     return b""
 
 
-def _multi_body(applied: Applied, txn: Txn) -> bytes:
-    assert isinstance(txn.record, MultiTxn)
-    failed = any(sub.type == OpCode.ERROR for sub in txn.record.txns)
+def _multi_body(applied: Applied, record: Record) -> bytes:
+    assert isinstance(record, MultiTxn)
+    failed = any(sub.type == OpCode.ERROR for sub in record.txns)
     parts = []
-    for sub, result in zip(txn.record.txns, applied.results, strict=True):
+    for sub, result in zip(record.txns, applied.results, strict=True):
         if failed:
             parts.append(MultiHeader(OpCode.ERROR, done=False, err=result.err).encode() + INT32.pack(result.err))
         else:
             # Container and TTL creates are answered as create2.
             kind = OpCode.CREATE2 if sub.type in (OpCode.CREATE_CONTAINER, OpCode.CREATE_TTL) else sub.type
-            parts.append(MultiHeader(kind, done=False, err=0).encode() + REPLY_BODIES[sub.type](result, txn))
+            parts.append(MultiHeader(kind, done=False, err=0).encode() + REPLY_BODIES[sub.type](result, record))
     return b"".join(parts) + MULTI_END.encode()
 
 
-REPLY_BODIES: dict[int, Callable[[Applied, Txn], bytes]] = {
+REPLY_BODIES: dict[int, Callable[[Applied, Record], bytes]] = {
     OpCode.CREATE: _path_body,
     OpCode.CREATE2: _path_stat_body,
     OpCode.CREATE_CONTAINER: _path_stat_body,

@@ -14,7 +14,7 @@ from pyzk.codec.opcodes import WRITE_OPCODES, XID_PING, OpCode
 from pyzk.errors import DecodeError, MarshallingError, RequestError, SystemRequestError, UnimplementedError
 from pyzk.service import handshake
 from pyzk.service.authentication import IMMEDIATE
-from pyzk.service.connection import Behind, InFlight, Refused
+from pyzk.service.connection import Behind, Refused
 from pyzk.service.door import read_request
 from pyzk.service.fast import FAST
 from pyzk.service.reads import READS
@@ -190,13 +190,13 @@ def _submit(service: Service, state: Connection, xid: int, opcode: int, frame: b
     except RequestError as error:
         _refuse(service, state, xid, error.code)
         return
-    state.queue.append(InFlight(xid, opcode, now))
+    request = Request(state.session_id, xid, opcode, record, state.identities, state.id, now, len(frame))
+    state.queue.append(request)
+    service.outbox.submitted.append(request)
     service.outstanding += 1
     if opcode == OpCode.CLOSE_SESSION:
         state.deaf = True
-        service.close_session(state.session_id, xid, state.id)
-    else:
-        service.submit(Request(state.session_id, xid, opcode, record, state.identities), state.id)
+        service.tracker.set_closing(state.session_id)
 
 
 def _refuse(service: Service, state: Connection, xid: int, err: int) -> None:

@@ -22,14 +22,6 @@ class Settings:
 
 
 @dataclass(slots=True)
-class Submission:
-    """A request that must become a txn, and the connection that waits for it (0: none)."""
-
-    request: Request
-    origin: int
-
-
-@dataclass(slots=True)
 class Closing:
     """A connection to close once its outgoing list is sent; `notable` if an operator may want to know why."""
 
@@ -50,6 +42,6 @@ class Outbox:
     """
 
     dirty: dict[int, None] = field(default_factory=dict)
-    submitted: list[Submission] = field(default_factory=list)
+    submitted: list[Request] = field(default_factory=list)
     closing: list[Closing] = field(default_factory=list)
     reading: dict[int, bool] = field(default_factory=dict)

@@ -6,8 +6,9 @@ and not yet applied. Source: docs/protocol/data-model.md section 4, docs/protoco
 
 from dataclasses import dataclass
 
+from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import OpCode
-from pyzk.codec.txns import DIGEST_VERSION, CloseSessionTxn, ErrorTxn, Txn, TxnDigest, TxnHeader
+from pyzk.codec.txns import DIGEST_VERSION, TXN_DIGEST, TXN_HEADER, CloseSessionTxn, ErrorTxn, Txn, TxnHeader
 from pyzk.errors import BadArgumentsError, RequestError
 from pyzk.tree.overlay import Overlay
 from pyzk.tree.prepare import Request, Rules, prepare
@@ -28,7 +29,8 @@ class Proposal:
         origin: the connection that waits for the reply, 0 for none.
     """
 
-    txn: Txn
+    header: TxnHeader
+    record: Record
     payload: bytes
     paths: list[bytes]
     node_digests: list[int]
@@ -56,33 +58,37 @@ class Proposer:
         self.txn_bytes_max = txn_bytes_max
         self.zxid = tree.last_zxid
 
-    def propose(self, request: Request, origin: int, wall_ms: int) -> Proposal:
+    def propose(self, request: Request, wall_ms: int) -> Proposal:
         """The proposal for a request; a request that fails becomes an error txn."""
         overlay = self.overlay
-        self.zxid += 1
-        overlay.begin(self.zxid, wall_ms)
+        zxid = self.zxid = self.zxid + 1
+        overlay.begin(zxid, wall_ms)
         try:
             record = prepare(overlay, self.rules, request)
         except RequestError as error:
-            return self._failed(request, origin, wall_ms, error.code)
-        header = TxnHeader(request.session_id, request.cxid, self.zxid, wall_ms, request.opcode)
-        digest = TxnDigest(DIGEST_VERSION, overlay.digest) if self.digest_enabled else None
-        txn = Txn(header, record, digest)
-        payload = txn.encode()
+            return self._failed(request, wall_ms, error.code)
+        header = TxnHeader(request.session_id, request.cxid, zxid, wall_ms, request.opcode)
+        payload = self._encode(header, record)
         if len(payload) > self.txn_bytes_max:
             if not isinstance(record, CloseSessionTxn):
-                return self._failed(request, origin, wall_ms, BadArgumentsError.code)
+                return self._failed(request, wall_ms, BadArgumentsError.code)
             # Too many ephemerals for one packet: without the list every server deletes those that it has itself.
             record.paths = None
-            payload = txn.encode()
+            payload = self._encode(header, record)
         draft = overlay.draft
-        return Proposal(txn, payload, draft.paths, draft.node_digests, origin)
+        return Proposal(header, record, payload, draft.paths, draft.node_digests, request.origin)
 
-    def _failed(self, request: Request, origin: int, wall_ms: int, code: int) -> Proposal:
+    def _encode(self, header: TxnHeader, record: Record) -> bytes:
+        head = TXN_HEADER.pack(header.client_id, header.cxid, header.zxid, header.time_ms, header.type)
+        if self.digest_enabled:
+            return head + record.encode() + TXN_DIGEST.pack(DIGEST_VERSION, self.overlay.digest)
+        return head + record.encode()
+
+    def _failed(self, request: Request, wall_ms: int, code: int) -> Proposal:
         self.overlay.roll_back()
         header = TxnHeader(request.session_id, request.cxid, self.zxid, wall_ms, OpCode.ERROR)
-        txn = Txn(header, ErrorTxn(code))
-        return Proposal(txn, txn.encode(), [], [], origin)
+        record = ErrorTxn(code)
+        return Proposal(header, record, Txn(header, record).encode(), [], [], request.origin)
 
     def drop_outstanding(self) -> None:
         """Forget all that is proposed and not applied: it could not be written."""

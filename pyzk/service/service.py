@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.requests import CreateSessionRequest, EmptyRequest, PathRequest
 from pyzk.service import delivery, intake
-from pyzk.service.connection import Connection, InFlight
+from pyzk.service.connection import Connection
 from pyzk.service.counters import Counters
-from pyzk.service.outbox import Closing, Outbox, Settings, Submission
+from pyzk.service.outbox import Closing, Outbox, Settings
 from pyzk.service.proposer import Proposal
 from pyzk.service.sessions import SessionTracker
 from pyzk.service.watches import Watches
@@ -88,7 +88,7 @@ class Service:
         self.paused.pop(connection, None)
         if self.owners.get(state.session_id) == connection:
             del self.owners[state.session_id]
-        self.outstanding -= sum(isinstance(entry, InFlight) for entry in state.queue)
+        self.outstanding -= sum(isinstance(entry, Request) for entry in state.queue)
         self._resume_paused()
 
     def close(self, state: Connection, reason: str, *, notable: bool = False) -> None:
@@ -120,23 +120,23 @@ class Service:
 
     # Writes.
 
-    def submit(self, request: Request, origin: int) -> None:
-        """Hand a write to the proposer; `origin` is the connection that waits, 0 for none."""
-        self.outbox.submitted.append(Submission(request, origin))
+    def submit(self, request: Request) -> None:
+        """Hand a write to the proposer."""
+        self.outbox.submitted.append(request)
 
     def create_session(self, session_id: int, timeout_ms: int, origin: int) -> None:
         """Ask for a new session."""
         record = CreateSessionRequest(timeout_ms)
-        self.submit(Request(session_id, 0, OpCode.CREATE_SESSION, record), origin)
+        self.submit(Request(session_id, 0, OpCode.CREATE_SESSION, record, origin=origin))
 
-    def close_session(self, session_id: int, cxid: int = 0, origin: int = 0) -> None:
+    def close_session(self, session_id: int) -> None:
         """Ask for the end of a session; from now on it is closing."""
         self.tracker.set_closing(session_id)
-        self.submit(Request(session_id, cxid, OpCode.CLOSE_SESSION, EmptyRequest()), origin)
+        self.submit(Request(session_id, 0, OpCode.CLOSE_SESSION, EmptyRequest()))
 
     def delete_container(self, path: bytes) -> None:
         """Ask for the deletion of an empty container or of a znode whose TTL is over; failure does not matter."""
-        self.submit(Request(0, 0, OpCode.DELETE_CONTAINER, PathRequest(path)), 0)
+        self.submit(Request(0, 0, OpCode.DELETE_CONTAINER, PathRequest(path)))
 
     def deliver(self, proposals: Iterable[Proposal], now: float) -> None:
         """Committed txns, in order: apply each, fire watches, answer."""
@@ -155,11 +155,10 @@ class Service:
     def drop_outstanding(self, proposals: Sequence[Proposal], now: float) -> None:
         """The log cannot be written: whoever waits for these, or for what is submitted, is disconnected."""
         for proposal in proposals:
-            header = proposal.txn.header
+            header = proposal.header
             self._give_up(proposal.origin, header.client_id if header.type == OpCode.CLOSE_SESSION else 0, now)
-        for submission in self.outbox.submitted:
-            request = submission.request
-            self._give_up(submission.origin, request.session_id if request.opcode == OpCode.CLOSE_SESSION else 0, now)
+        for request in self.outbox.submitted:
+            self._give_up(request.origin, request.session_id if request.opcode == OpCode.CLOSE_SESSION else 0, now)
         self.outbox.submitted.clear()
 
     def _give_up(self, origin: int, closing_session: int, now: float) -> None:

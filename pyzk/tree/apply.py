@@ -70,8 +70,12 @@ def apply(tree: Tree, txn: Txn, digests: list[int] | None = None) -> Applied:
         txn: with a zxid above the tree's.
         digests: as prepare reckoned them for this very txn; None if the txn came from elsewhere.
     """
-    header = txn.header
-    applied = APPLY[header.type](tree, header, txn.record, None if digests is None else iter(digests))
+    return apply_record(tree, txn.header, txn.record, digests)
+
+
+def apply_record(tree: Tree, header: TxnHeader, record: Record, digests: list[int] | None) -> Applied:
+    """As `apply`, for a txn whose header and record are at hand."""
+    applied = APPLY[header.type](tree, header, record, None if digests is None else iter(digests))
     tree.last_zxid = header.zxid
     return applied
 

@@ -75,13 +75,25 @@ class Rules:
 
 @dataclass(slots=True)
 class Request:
-    """A write request with all that its txn depends on; `record` is the decoded body."""
+    """A write request: what its txn depends on, and, for whoever answers it, where and when it came in.
+
+    Attributes:
+        record: the decoded body.
+        origin: the number of the connection that waits for the reply, 0 for none.
+        received_at: monotonic seconds.
+        frame_bytes: length of its frame.
+        err: why it will not become a txn although it was taken (throttled), 0 otherwise.
+    """
 
     session_id: int
     cxid: int
     opcode: int
     record: Record
     identities: Collection[Identity] = ()
+    origin: int = 0
+    received_at: float = 0.0
+    frame_bytes: int = 0
+    err: int = 0
 
 
 def prepare(overlay: Overlay, rules: Rules, request: Request) -> Record:

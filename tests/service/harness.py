@@ -62,8 +62,8 @@ class World:
         outbox = self.service.outbox
         while True:
             submitted, outbox.submitted = outbox.submitted, []
-            for submission in submitted:
-                self.outstanding.append(self.proposer.propose(submission.request, submission.origin, WALL_MS))
+            for request in submitted:
+                self.outstanding.append(self.proposer.propose(request, WALL_MS))
             if self.outstanding and not self.held:
                 self._deliver(len(self.outstanding))
             self._flush()
@@ -79,7 +79,7 @@ class World:
         committed, self.outstanding = self.outstanding[:count], self.outstanding[count:]
         self.service.deliver(committed, self.now)
         for proposal in committed:
-            self.proposer.overlay.settle(proposal.txn.header.zxid, proposal.paths)
+            self.proposer.overlay.settle(proposal.header.zxid, proposal.paths)
 
     def fail_log(self) -> None:
         """Nothing of what is under way could be written."""
