@@ -46,6 +46,7 @@ from tests.interop.differential_steps import (
     AnyStep,
     Connect,
     Drop,
+    Expire,
     Program,
     Raw,
     Request,
@@ -450,17 +451,32 @@ def some_connect(dice: Dice, connection: int) -> Connect:
     return Connect(connection, dice.choice(SESSION_TIMEOUTS_MS), read_only, last_zxid, eager=dice.chance(0.2))
 
 
+def _expiry_steps(dice: Dice, connection: int) -> list[AnyStep]:
+    """A session with a few ephemerals and watches, of the shortest timeout; it takes a second or two to expire."""
+    steps: list[AnyStep] = [Connect(connection, 0)]
+    for _ in range(dice.randint(0, 3)):
+        flags = dice.choice(sorted(EPHEMERAL_MODES))
+        path = ROOT + b"/e" if flags == CreateMode.EPHEMERAL else ROOT + b"/e-"
+        steps.append(Send(connection, (request(OpCode.CREATE, CreateRequest(path, b"", open_acl(), flags)),)))
+    steps.append(Send(connection, (read_watching(dice),)))
+    return [*steps, Expire(connection, drop_first=dice.chance(0.5)), Resume(connection, 30000)]
+
+
 def _session_steps(dice: Dice, connection: int) -> list[AnyStep]:
     kind = dice.randrange(10)
+    close = Send(connection, (Request(OpCode.CLOSE_SESSION, b""),))
     if kind == 0:
-        return [Send(connection, (Request(OpCode.CLOSE_SESSION, b""),)), some_connect(dice, connection)]
+        return [close, some_connect(dice, connection)]
+    if dice.chance(0.03):
+        return _expiry_steps(dice, connection)
     if kind == 1:
         return [some_connect(dice, connection)]
     if kind == 2:
         # Differs from Apache: there a wrong password, too, cuts the connection that the session has.
         return [Drop(connection), Resume(connection, 30000, wrong_password=True), Resume(connection, 30000)]
     if kind == 3:
-        return [Connect(connection, dice.choice([0, 1, -5, 4000, -(2**31)])), some_connect(dice, connection)]
+        timeout_ms = dice.choice([0, 1, -5, 4000, -(2**31)])
+        return [Connect(connection, timeout_ms), close, some_connect(dice, connection)]
     if kind == 4:
         return [Resume(connection, 30000, last_zxid=FUTURE_ZXID), Resume(connection, 30000)]
     steps: list[AnyStep] = [Drop(connection)] if dice.chance(0.3) else []

@@ -116,6 +116,16 @@ class Drop(Step):
 
 
 @dataclass(frozen=True)
+class Expire(Step):
+    """Say nothing until the session has expired; with the socket open or not."""
+
+    drop_first: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.connection}: let the session expire{' without a socket' if self.drop_first else ''}"
+
+
+@dataclass(frozen=True)
 class Send(Step):
     """Send requests in one piece and read as many replies."""
 
@@ -135,7 +145,7 @@ class Raw(Step):
         return f"{self.connection}: raw {self.data.hex()}"
 
 
-AnyStep = Connect | Resume | Drop | Send | Raw
+AnyStep = Connect | Resume | Drop | Expire | Send | Raw
 
 
 @dataclass(frozen=True)

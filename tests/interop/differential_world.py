@@ -6,6 +6,9 @@ step's outcome, so the order in which events reach different connections does no
 
 import contextlib
 import socket
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count, groupby
 from typing import Self
@@ -24,6 +27,7 @@ from tests.interop.differential_steps import (
     AnyStep,
     Connect,
     Drop,
+    Expire,
     Program,
     Raw,
     Request,
@@ -34,6 +38,8 @@ from tests.interop.differential_steps import (
 
 REPLY_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 2.0
+EXPIRY_TIMEOUT_S = 10.0
+EXPIRY_POLL_S = 0.05
 HANGING_UP = {-115, -124}
 UNIMPLEMENTED = -6
 SERVED = REQUESTS.keys() - {OpCode.CHECK}
@@ -153,10 +159,13 @@ class World:
             run.finish()
 
     def _begin(self, program: Program, run_number: int) -> tuple["Run", Transcript]:
-        self._admin.ask(PING)
-        root, base = root_of(run_number), self._admin.last_zxid
-        run = Run(self._port, base, Masks(root, base, **self._masks))
+        root, base = root_of(run_number), self._last_zxid()
+        run = Run(self._port, base, Masks(root, base, **self._masks), self._last_zxid)
         return run, [run.step(step) for step in program.steps]
+
+    def _last_zxid(self) -> int:
+        self._admin.ask(PING)
+        return self._admin.last_zxid
 
     def everything(self) -> dict[bytes, tuple[DataReply, AclReply]]:
         """The whole tree, as the super user sees it."""
@@ -210,8 +219,9 @@ def _reads(paths: list[bytes]) -> list[Request]:
 class Run:
     """The course of one program on one server."""
 
-    def __init__(self, port: int, base_zxid: int, masks: Masks) -> None:
+    def __init__(self, port: int, base_zxid: int, masks: Masks, last_zxid: Callable[[], int]) -> None:
         self.root = masks.root
+        self._last_zxid = last_zxid
         self.masks = masks
         self._port = port
         self._base = base_zxid
@@ -250,6 +260,8 @@ class Run:
                 return self._resume(step, slot)
             case Drop():
                 return self._drop(slot)
+            case Expire():
+                return self._expire(step, slot)
             case Send():
                 return self._exchange(slot, step.requests) if slot.wire else ["not connected"]
             case Raw():
@@ -276,6 +288,19 @@ class Run:
 
     def _zxid(self, zxid: int, slot: Slot) -> int:
         return {LAST_ZXID: slot.last_zxid, FUTURE_ZXID: self._base + (1 << 20)}.get(zxid, zxid)
+
+    def _expire(self, step: Expire, slot: Slot) -> list[str]:
+        """Nothing else goes on, so the next zxid is that of the closeSession."""
+        if not slot.session_id:
+            return ["no session to expire"]
+        if step.drop_first:
+            self._drop(slot)
+        before, deadline = self._last_zxid(), time.monotonic() + EXPIRY_TIMEOUT_S
+        while (now := self._last_zxid()) == before and time.monotonic() < deadline:
+            threading.Event().wait(EXPIRY_POLL_S)
+        self._sessions.pop(slot.session_id, None)
+        lines = self._wait_for_end(slot) if slot.wire else []
+        return [f"zxid {self.masks.zxid(now)}", *lines]
 
     def _shake_hands(self, slot: Slot, request: ConnectRequest, eager: bool = False) -> list[str]:
         wire = slot.wire = Wire(self._port)
@@ -368,7 +393,9 @@ class Run:
 
 
 def _closes_session(step: AnyStep) -> bool:
-    return isinstance(step, Send) and any(request.opcode == OpCode.CLOSE_SESSION for request in step.requests)
+    return isinstance(step, Expire) or (
+        isinstance(step, Send) and any(request.opcode == OpCode.CLOSE_SESSION for request in step.requests)
+    )
 
 
 def _in_any_order(lines: list[str]) -> list[str]:
