@@ -299,8 +299,9 @@ class Run:
         while (now := self._last_zxid()) == before and time.monotonic() < deadline:
             threading.Event().wait(EXPIRY_POLL_S)
         self._sessions.pop(slot.session_id, None)
-        lines = self._wait_for_end(slot) if slot.wire else []
-        return [f"zxid {self.masks.zxid(now)}", *lines]
+        # Whether the client still gets the events about its own ephemerals is a race in Apache.
+        end = self._wait_for_end(slot)[-1:] if slot.wire else []
+        return [f"zxid {self.masks.zxid(now)}", *end]
 
     def _shake_hands(self, slot: Slot, request: ConnectRequest, eager: bool = False) -> list[str]:
         wire = slot.wire = Wire(self._port)
