@@ -157,6 +157,37 @@ def test_row_17_a_null_path_inside_a_multi(op: tuple[int, CreateRequest]) -> Non
     assert client.ask(client.exists(b"/")).err == 0
 
 
+def test_a_multi_that_cannot_be_decoded_fails_under_a_zxid_of_its_own() -> None:
+    world = World()
+    client = world.client()
+    zxid = world.tree.last_zxid
+    reply = client.ask(undecodable(OpCode.MULTI))
+    assert (reply.err, reply.body, reply.zxid) == (MarshallingError.code, b"", zxid + 1)
+    assert world.tree.last_zxid == zxid + 1
+
+
+def test_a_create_without_acl_inside_a_multi_is_answered_at_the_door() -> None:
+    world = World()
+    client = world.client()
+    ops = MultiRequest([(OpCode.CREATE, CreateRequest(b"/a", b"", None, 0))])
+    assert_untouched(world, client, client.request(OpCode.MULTI, ops), MarshallingError.code)
+
+
+@pytest.mark.parametrize("flags", [5, 7, -1])
+def test_flags_that_fail_a_multi_come_before_a_missing_acl_behind_them(flags: int) -> None:
+    world = World()
+    client = world.client()
+    zxid = world.tree.last_zxid
+    ops = MultiRequest(
+        [
+            (OpCode.CREATE, CreateRequest(b"/a", b"", OPEN_ACL, flags)),
+            (OpCode.CREATE, CreateRequest(b"/b", b"", None, 0)),
+        ]
+    )
+    reply = client.ask(client.request(OpCode.MULTI, ops))
+    assert (reply.err, reply.zxid) == (MarshallingError.code, zxid + 1)
+
+
 def test_writes_are_refused_while_the_disk_is_full_and_reads_are_served() -> None:
     world = World()
     client = world.client()
