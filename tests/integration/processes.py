@@ -3,11 +3,14 @@
 `PyzkServer` runs this project's `pyzk-server`; tests/interop/apache.py adds Apache's over the same base.
 """
 
+import fcntl
+import os
 import random
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -41,16 +44,34 @@ def eventually(condition: Callable[[], object], what: str, timeout_s: float = ST
 
 
 def free_port() -> int:
+    """A port that nobody listens on, and that no other test process is given for as long as this one lives."""
     for _ in range(200):
         port = random.choice(PORTS)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if _is_free(port) and _claim(port):
             return port
     raise NotServingError(f"no free port in {PORTS}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _claim(port: int) -> bool:
+    """Between the look at a port and the server's bind there is time for another test to find it free as well."""
+    path = Path(tempfile.gettempdir()) / f"pyzk-test-port-{port}.lock"
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return False
+    return True  # the lock ends with the process
 
 
 def four_letter_word(port: int, word: str, timeout_s: float = 5.0) -> str:
