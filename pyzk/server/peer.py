@@ -91,13 +91,15 @@ class Peer:
 
     def _settle(self) -> None:
         self._woken = False
-        outbox = self.service.outbox
-        if outbox.submitted:
-            waiting = outbox.submitted
-            outbox.submitted = waiting[PROPOSALS_PER_TURN_MAX:]
-            self._propose(waiting[:PROPOSALS_PER_TURN_MAX])
+        service = self.service
+        if service.outbox.submitted:
+            now = monotonic_seconds()
+            requests = service.next_requests(PROPOSALS_PER_TURN_MAX, len(self._outstanding), now)
+            if requests:
+                self._propose(requests)
         self.flush()
-        if outbox.submitted:
+        # Without anything under way nobody else would come back for what still waits.
+        if service.outbox.submitted and (not self._outstanding or not service.settings.requests.requests_max):
             self.wake()
 
     def _propose(self, requests: list[Request]) -> None:

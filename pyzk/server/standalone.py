@@ -21,6 +21,7 @@ from pyzk.service.outbox import Settings
 from pyzk.service.proposer import Proposer
 from pyzk.service.service import Service
 from pyzk.service.sessions import SessionIds
+from pyzk.service.throttle import ConnectionThrottle, RequestLimits, SessionWeights, TokenRates
 from pyzk.storage.database import Restored, RestoreOptions, restore
 from pyzk.storage.disk import Disk
 from pyzk.storage.names import Places
@@ -120,7 +121,8 @@ class Server:
             close_session_lists_paths=config.close_session_txn_enabled,
         )
         session_ids = SessionIds(wall_ms(), STANDALONE_ID)
-        service = Service(tree, access, _service_settings(config), session_ids.next)
+        throttle = ConnectionThrottle(_token_rates(config), random.Random()) if config.connection_max_tokens else None
+        service = Service(tree, access, _service_settings(config), session_ids.next, throttle)
         proposer = Proposer(
             tree,
             rules,
@@ -220,6 +222,38 @@ def _service_settings(config: Config) -> Settings:
         super_digest=config.super_digest.encode() if config.super_digest else None,
         digest_algorithm=config.digest_alg,
         digest_auth_enabled=config.digest_auth_enabled,
+        requests=_request_limits(config),
+        session_weights=_session_weights(config),
+    )
+
+
+def _request_limits(config: Config) -> RequestLimits:
+    return RequestLimits(
+        requests_max=config.request_throttle_requests_max,
+        drop_stale=config.request_throttle_drop_stale,
+        stale_when_disconnected=config.request_stale_connection_check,
+        stale_when_expired=config.request_stale_latency_check,
+        wait_ms_max=config.throttled_op_wait_time_ms,
+        large_bytes=config.large_request_threshold,
+        large_total_bytes_max=config.large_request_bytes_max,
+    )
+
+
+def _session_weights(config: Config) -> SessionWeights:
+    if not config.connection_weight_enabled:
+        return SessionWeights()
+    return SessionWeights(config.connection_global_session_weight, config.connection_renew_session_weight)
+
+
+def _token_rates(config: Config) -> TokenRates:
+    return TokenRates(
+        tokens_max=config.connection_max_tokens,
+        fill_time_ms=config.connection_token_fill_time_ms,
+        fill_count=config.connection_token_fill_count,
+        freeze_time_ms=config.connection_freeze_time_ms,
+        drop_increase=config.connection_drop_increase,
+        drop_decrease=config.connection_drop_decrease,
+        decrease_ratio=config.connection_decrease_ratio,
     )
 
 

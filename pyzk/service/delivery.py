@@ -11,6 +11,7 @@ from pyzk.codec.jute import INT32, pack_buffer
 from pyzk.codec.opcodes import EventType, OpCode, Perms
 from pyzk.codec.requests import MULTI_END, MultiHeader
 from pyzk.codec.txns import MultiTxn
+from pyzk.errors import ThrottledOpError
 from pyzk.service import handshake, intake
 from pyzk.service.connection import Behind
 from pyzk.service.wire import event, reply
@@ -90,7 +91,7 @@ def _answer(service: Service, proposal: Proposal, applied: Applied, now: float) 
         return
     entry = state.queue.popleft()
     assert isinstance(entry, Request), "only writes are matched with txns"
-    service.outstanding -= 1
+    service.forget(entry)
     body = b"" if applied.err else REPLY_BODIES[entry.opcode](applied, proposal.record)
     zxid = proposal.header.zxid
     service.send(state, reply(entry.cxid, zxid, applied.err, body))
@@ -106,10 +107,13 @@ def _answer_waiting(service: Service, state: Connection, now: float) -> None:
     queue = state.queue
     while queue:
         entry = queue[0]
-        if isinstance(entry, Request):
+        if isinstance(entry, Request) and not entry.err:
             return
         queue.popleft()
-        if isinstance(entry, Behind):
+        if isinstance(entry, Request):
+            service.forget(entry)
+            encoded = reply(entry.cxid, service.tree.last_zxid, entry.err)
+        elif isinstance(entry, Behind):
             encoded = intake.read(service, state, entry.frame, entry.identities)
             latency_ms = int((now - entry.received_at) * 1000)
             service.counters.waiting_reads.add(latency_ms)
@@ -117,6 +121,34 @@ def _answer_waiting(service: Service, state: Connection, now: float) -> None:
         else:
             encoded = reply(entry.xid, service.tree.last_zxid, entry.err)
         service.send(state, encoded)
+
+
+def let_pass(service: Service, request: Request, now: float) -> bool:
+    """Whether a write that has waited in line may become a txn; answered or dropped if not.
+
+    Sessions are opened and closed in any case. Source: docs/protocol/client-protocol.md section 9.8, data-model.md 9.
+    """
+    if not request.frame_bytes or request.opcode == OpCode.CLOSE_SESSION:
+        return True
+    limits, waited_ms = service.settings.requests, (now - request.received_at) * 1000
+    state = service.connections.get(request.origin)
+    if limits.drop_stale and _is_stale(service, state, waited_ms):
+        if state is not None:
+            service.close(state, f"a request waited {waited_ms:.0f} ms and went stale (request_throttle_drop_stale)")
+        return False
+    if limits.wait_ms_max and waited_ms > limits.wait_ms_max:
+        request.err = ThrottledOpError.code
+        if state is not None:
+            _answer_waiting(service, state, now)
+        return False
+    return True
+
+
+def _is_stale(service: Service, state: Connection | None, waited_ms: float) -> bool:
+    limits = service.settings.requests
+    if state is None or state.closing:
+        return limits.stale_when_disconnected
+    return limits.stale_when_expired and waited_ms > state.timeout_ms
 
 
 def _session_created(service: Service, proposal: Proposal, now: float) -> None:

@@ -25,6 +25,11 @@ def begin(service: Service, state: Connection, body: bytes, now: float) -> None:
         service.close(state, f"connect request: {error}", notable=True)
         return
     service.counters.connection_requests += 1
+    weights = service.settings.session_weights
+    weight = weights.renewed if request.session_id else weights.new
+    if service.throttle is not None and not service.throttle.admits(weight, now):
+        service.close(state, "too many connect requests (connection_throttle_tokens)")
+        return
     if request.last_zxid_seen > service.tree.last_zxid:
         service.close(
             state,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FRAME_HEAD = Struct(">iii")
 """Frame length, xid, opcode."""
+TOO_MUCH = "the large requests under way would be more than largeRequestMaxBytes"
 HEADER_SIZE = 8
 """Shortest frame: a request header alone."""
 
@@ -119,10 +120,18 @@ def _keep_partial(service: Service, state: Connection, rest: bytes, shortest: in
         keep(state, rest, 4)
         return
     length: int = INT32.unpack_from(rest)[0]
-    if shortest <= length <= service.settings.frame_bytes_max:
-        keep(state, rest, 4 + length)
-    else:
+    if not shortest <= length <= service.settings.frame_bytes_max:
         service.close(state, _bad_length(service, length), notable=True)
+    elif _is_too_much(service, length):
+        service.close(state, TOO_MUCH, notable=True)
+    else:
+        keep(state, rest, 4 + length)
+
+
+def _is_too_much(service: Service, length: int) -> bool:
+    """Whether a large request must not come in now, because too many are under way (largeRequestMaxBytes)."""
+    limits = service.settings.requests
+    return limits.large(length) + service.large_bytes > limits.large_total_bytes_max and limits.large(length) > 0
 
 
 def _bad_length(service: Service, length: int) -> str:
@@ -190,7 +199,11 @@ def _submit(service: Service, state: Connection, xid: int, opcode: int, frame: b
     except RequestError as error:
         _refuse(service, state, xid, error.code)
         return
+    if _is_too_much(service, len(frame)):
+        service.close(state, TOO_MUCH, notable=True)
+        return
     request = Request(state.session_id, xid, opcode, record, state.identities, state.id, now, len(frame))
+    service.large_bytes += service.settings.requests.large(len(frame))
     state.queue.append(request)
     service.outbox.submitted.append(request)
     service.outstanding += 1

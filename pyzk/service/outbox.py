@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from pyzk.codec.framing import JUTE_MAX_BUFFER_DEFAULT
+from pyzk.service.throttle import RequestLimits, SessionWeights
 from pyzk.tree.prepare import Request
 
 
@@ -19,6 +20,8 @@ class Settings:
     super_digest: bytes | None = None
     digest_algorithm: str = "SHA1"
     digest_auth_enabled: bool = True
+    requests: RequestLimits = field(default_factory=RequestLimits)
+    session_weights: SessionWeights = field(default_factory=SessionWeights)
 
 
 @dataclass(slots=True)

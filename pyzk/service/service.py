@@ -18,6 +18,7 @@ from pyzk.service.counters import Counters
 from pyzk.service.outbox import Closing, Outbox, Settings
 from pyzk.service.proposer import Proposal
 from pyzk.service.sessions import SessionTracker
+from pyzk.service.throttle import ConnectionThrottle
 from pyzk.service.watches import Watches
 from pyzk.tree.acl import AccessControl
 from pyzk.tree.prepare import Request
@@ -33,17 +34,24 @@ class Service:
     Attributes:
         owners: the connection of each session that has one here.
         outstanding: writes submitted and not answered yet.
+        large_bytes: bytes of the large requests among them.
         writes_refused: true while the disk is full: writes are answered at the door.
         digests: (zxid, digest of the tree) at each DIGEST_INTERVAL-th txn, the last DIGESTS_MAX of them.
     """
 
     def __init__(
-        self, tree: Tree, access: AccessControl, settings: Settings, new_session_id: Callable[[], int]
+        self,
+        tree: Tree,
+        access: AccessControl,
+        settings: Settings,
+        new_session_id: Callable[[], int],
+        throttle: ConnectionThrottle | None = None,
     ) -> None:
         self.tree = tree
         self.access = access
         self.settings = settings
         self.new_session_id = new_session_id
+        self.throttle = throttle
         self.tracker = SessionTracker(settings.tick_ms)
         self.watches = Watches()
         self.connections: dict[int, Connection] = {}
@@ -52,6 +60,7 @@ class Service:
         self.outbox = Outbox()
         self.counters = Counters()
         self.outstanding = 0
+        self.large_bytes = 0
         self.writes_refused = False
         self.digests: deque[tuple[int, int]] = deque(maxlen=DIGESTS_MAX)
 
@@ -88,7 +97,9 @@ class Service:
         self.paused.pop(connection, None)
         if self.owners.get(state.session_id) == connection:
             del self.owners[state.session_id]
-        self.outstanding -= sum(isinstance(entry, Request) for entry in state.queue)
+        for entry in state.queue:
+            if isinstance(entry, Request):
+                self.forget(entry)
         self._resume_paused()
 
     def close(self, state: Connection, reason: str, *, notable: bool = False) -> None:
@@ -137,6 +148,26 @@ class Service:
     def delete_container(self, path: bytes) -> None:
         """Ask for the deletion of an empty container or of a znode whose TTL is over; failure does not matter."""
         self.submit(Request(0, 0, OpCode.DELETE_CONTAINER, PathRequest(path)))
+
+    def forget(self, request: Request) -> None:
+        """A write is answered, or nobody waits for it any more."""
+        self.outstanding -= 1
+        if self.settings.requests.large_bytes >= 0:
+            self.large_bytes -= self.settings.requests.large(request.frame_bytes)
+
+    def next_requests(self, count_max: int, in_process: int, now: float) -> list[Request]:
+        """The next writes for the proposer, at most `count_max`; the rest goes on waiting.
+
+        `in_process` are proposed and not delivered. Writes that waited too long are answered or dropped here.
+        """
+        limits = self.settings.requests
+        waiting = self.outbox.submitted
+        if limits.requests_max:
+            count_max = min(count_max, max(0, limits.requests_max - in_process))
+        taken, self.outbox.submitted = waiting[:count_max], waiting[count_max:]
+        if not limits.requests_max and not limits.wait_ms_max:
+            return taken
+        return [request for request in taken if delivery.let_pass(self, request, now)]
 
     def deliver(self, proposals: Iterable[Proposal], now: float) -> None:
         """Committed txns, in order: apply each, fire watches, answer."""

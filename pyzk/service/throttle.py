@@ -1,6 +1,6 @@
-"""Throttles at the door of a server: how fast sessions may be opened, and how many large requests may be under way.
+"""Throttles of a server: how fast sessions may be opened, how many writes and large requests may be under way.
 
-Both are off unless they are set. Source: docs/protocol/client-protocol.md sections 1 and 2, configuration.md section 5.
+All are off unless they are set. Source: docs/protocol/client-protocol.md sections 1 and 2, configuration.md section 5.
 """
 
 from dataclasses import dataclass
@@ -26,6 +26,14 @@ class TokenRates:
     drop_increase: float = 0.02
     drop_decrease: float = 0.002
     decrease_ratio: float = 0.0
+
+
+@dataclass(slots=True)
+class SessionWeights:
+    """Tokens that a connect request takes: for a new session, and for one that comes back."""
+
+    new: int = 1
+    renewed: int = 1
 
 
 class ConnectionThrottle:
@@ -72,25 +80,28 @@ class ConnectionThrottle:
             self.drop_probability = max(0.0, self.drop_probability - rates.drop_decrease)
 
 
-class LargeRequests:
-    """Bytes of large requests under way.
+@dataclass(slots=True)
+class RequestLimits:
+    """Settings of the request throttle.
 
-    Args:
-        threshold_bytes: frames longer than this are large; negative: none is (largeRequestThreshold).
-        bytes_max: all of them together (largeRequestMaxBytes).
+    Attributes:
+        requests_max: writes under way; more wait in line; 0 for no limit (request_throttle_max_requests).
+        drop_stale: drop writes that are stale when their turn comes, and close their connections.
+        stale_when_disconnected, stale_when_expired: stale is whose connection is closed, or who has waited for longer
+            than its session's timeout.
+        wait_ms_max: who has waited longer is answered -127; 0 for no limit (throttled_op_wait_time).
+        large_bytes: frames longer than this are large; negative: none is (largeRequestThreshold).
+        large_total_bytes_max: all large requests under way together (largeRequestMaxBytes).
     """
 
-    __slots__ = ("_bytes_max", "_threshold_bytes", "bytes")
+    requests_max: int = 0
+    drop_stale: bool = True
+    stale_when_disconnected: bool = True
+    stale_when_expired: bool = False
+    wait_ms_max: int = 0
+    large_bytes: int = -1
+    large_total_bytes_max: int = 100 << 20
 
-    def __init__(self, threshold_bytes: int = -1, bytes_max: int = 100 << 20) -> None:
-        self._threshold_bytes = threshold_bytes
-        self._bytes_max = bytes_max
-        self.bytes = 0
-
-    def size_of(self, frame_bytes: int) -> int:
-        """What a frame counts for: its length, or nothing."""
-        return frame_bytes if 0 <= self._threshold_bytes < frame_bytes else 0
-
-    def admits(self, frame_bytes: int) -> bool:
-        """Whether a frame of this length may come in now."""
-        return self.bytes + self.size_of(frame_bytes) <= self._bytes_max
+    def large(self, frame_bytes: int) -> int:
+        """What a frame counts for among the large ones: its length, or nothing."""
+        return frame_bytes if 0 <= self.large_bytes < frame_bytes else 0

@@ -22,6 +22,7 @@ from pyzk.codec.requests import (
 from pyzk.service.outbox import Settings
 from pyzk.service.proposer import Proposal, Proposer
 from pyzk.service.service import Service
+from pyzk.service.throttle import ConnectionThrottle
 from pyzk.tree.acl import AccessControl
 from pyzk.tree.prepare import Rules
 from pyzk.tree.tree import Tree
@@ -34,11 +35,18 @@ WALL_MS = 1_700_000_000_000
 class World:
     """One server. `now` is moved by the test; with `held`, nothing becomes durable before `commit`."""
 
-    def __init__(self, settings: Settings | None = None, *, held: bool = False, tree: Tree | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        held: bool = False,
+        tree: Tree | None = None,
+        throttle: ConnectionThrottle | None = None,
+    ) -> None:
         self.tree = tree or Tree()
         access = AccessControl()
         sessions = iter(range(FIRST_SESSION, FIRST_SESSION + 10_000))
-        self.service = Service(self.tree, access, settings or Settings(), lambda: next(sessions))
+        self.service = Service(self.tree, access, settings or Settings(), lambda: next(sessions), throttle)
         self.proposer = Proposer(self.tree, Rules(access))
         self.outstanding: list[Proposal] = []
         self.held = held
@@ -61,13 +69,12 @@ class World:
         """What a turn of the shell's loop does."""
         outbox = self.service.outbox
         while True:
-            submitted, outbox.submitted = outbox.submitted, []
-            for request in submitted:
+            for request in self.service.next_requests(1000, len(self.outstanding), self.now):
                 self.outstanding.append(self.proposer.propose(request, WALL_MS))
             if self.outstanding and not self.held:
                 self._deliver(len(self.outstanding))
             self._flush()
-            if not outbox.submitted:
+            if not outbox.submitted or self.outstanding:
                 return
 
     def commit(self, count: int | None = None) -> None:

@@ -118,14 +118,12 @@ class LimitSettings:
         integer(-1),
         -1,
         "Requests of more bytes than this are large; -1: none is.",
-        status=Status.PLANNED,
     )
     large_request_bytes_max: int = setting(
         "largeRequestMaxBytes",
         integer(1),
         104_857_600,
         "Bytes of all large requests in progress.",
-        status=Status.PLANNED,
     )
     request_throttle_requests_max: int = setting(
         "request_throttle_max_requests",
@@ -133,7 +131,6 @@ class LimitSettings:
         0,
         "Requests in progress before the throttler holds further ones back; 0: off.",
         also=("requestThrottleLimit",),
-        status=Status.PLANNED,
     )
     request_throttle_stall_time_ms: int = setting(
         "request_throttle_stall_time",
@@ -149,7 +146,6 @@ class LimitSettings:
         True,
         "The throttler drops requests that went stale in its queue.",
         also=("requestThrottleDropStale",),
-        status=Status.PLANNED,
     )
     request_stale_connection_check: bool = setting(
         "request_stale_connection_check",
@@ -157,7 +153,6 @@ class LimitSettings:
         True,
         "A request is stale when its connection is closed.",
         also=("requestStaleConnectionCheck",),
-        status=Status.PLANNED,
     )
     request_stale_latency_check: bool = setting(
         "request_stale_latency_check",
@@ -165,7 +160,6 @@ class LimitSettings:
         False,
         "A request is stale when it is older than its session's timeout.",
         also=("requestStaleLatencyCheck",),
-        status=Status.PLANNED,
     )
     request_throttler_shutdown_timeout_ms: int = setting(
         "request_throttler.shutdownTimeout",
@@ -179,7 +173,6 @@ class LimitSettings:
         MILLISECONDS,
         0,
         "Requests that waited longer in the throttler are answered THROTTLEDOP; 0: off.",
-        status=Status.PLANNED,
     )
     response_cache_entries_max: int = setting(
         "maxResponseCacheSize",
@@ -207,7 +200,6 @@ class ConnectionThrottleSettings:
         0,
         "Size of the bucket; 0: no throttle.",
         also=("connectionMaxTokens",),
-        status=Status.PLANNED,
     )
     connection_token_fill_time_ms: int = setting(
         "connection_throttle_fill_time",
@@ -215,7 +207,6 @@ class ConnectionThrottleSettings:
         1,
         "Time between two fills.",
         also=("connectionTokenFillTime",),
-        status=Status.PLANNED,
     )
     connection_token_fill_count: int = setting(
         "connection_throttle_fill_count",
@@ -223,7 +214,6 @@ class ConnectionThrottleSettings:
         1,
         "Tokens of one fill.",
         also=("connectionTokenFillCount",),
-        status=Status.PLANNED,
     )
     connection_freeze_time_ms: int = setting(
         "connection_throttle_freeze_time",
@@ -231,7 +221,6 @@ class ConnectionThrottleSettings:
         -1,
         "Time between two changes of the drop probability; -1: it is never used.",
         also=("connectionFreezeTime",),
-        status=Status.PLANNED,
     )
     connection_drop_increase: float = setting(
         "connection_throttle_drop_increase",
@@ -239,7 +228,6 @@ class ConnectionThrottleSettings:
         0.02,
         "Added to the drop probability when the bucket is empty.",
         also=("connectionDropIncrease",),
-        status=Status.PLANNED,
     )
     connection_drop_decrease: float = setting(
         "connection_throttle_drop_decrease",
@@ -247,7 +235,6 @@ class ConnectionThrottleSettings:
         0.002,
         "Taken off the drop probability when tokens are left.",
         also=("connectionDropDecrease",),
-        status=Status.PLANNED,
     )
     connection_decrease_ratio: float = setting(
         "connection_throttle_decrease_ratio",
@@ -255,21 +242,18 @@ class ConnectionThrottleSettings:
         0.0,
         "Share of the bucket that must be left for that.",
         also=("connectionDecreaseRatio",),
-        status=Status.PLANNED,
     )
     connection_weight_enabled: bool = setting(
         "connection_throttle_weight_enabled",
         BOOLEAN,
         False,
         "Sessions cost tokens by their weight.",
-        status=Status.PLANNED,
     )
     connection_global_session_weight: int = setting(
         "connection_throttle_global_session_weight",
         integer(1),
         3,
         "Tokens of a new global session.",
-        status=Status.PLANNED,
     )
     connection_local_session_weight: int = setting(
         "connection_throttle_local_session_weight",
@@ -283,7 +267,6 @@ class ConnectionThrottleSettings:
         integer(1),
         2,
         "Tokens of a session that comes back.",
-        status=Status.PLANNED,
     )
 
 
