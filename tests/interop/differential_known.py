@@ -31,14 +31,15 @@ class Difference:
 
 @dataclass
 class Known:
-    """A documented difference between a server on the left and one on the right."""
+    """A documented difference between a server on the left, or several alike, and one on the right."""
 
     reason: str
-    servers: tuple[str, str]
+    left: frozenset[str]
+    right: str
     matches: Callable[[Difference], bool]
 
 
-OLD = ("3.9", "3.8")
+NEW = frozenset({"3.9", "pyzk"})
 
 
 def _consumes_zxid(difference: Difference) -> bool:
@@ -46,7 +47,7 @@ def _consumes_zxid(difference: Difference) -> bool:
 
 
 def _old(reason: str, matches: Callable[[Difference], bool]) -> Known:
-    return Known(f"3.8: {reason}", OLD, matches)
+    return Known(f"3.8: {reason}", NEW, "3.8", matches)
 
 
 KNOWN: list[Known] = [
@@ -65,6 +66,6 @@ KNOWN: list[Known] = [
 def find_known(difference: Difference, servers: tuple[str, str]) -> str | None:
     """The documented reason of a difference, if there is one."""
     for known in KNOWN:
-        if known.servers == servers and known.matches(difference):
+        if servers[0] in known.left and servers[1] == known.right and known.matches(difference):
             return known.reason
     return None
