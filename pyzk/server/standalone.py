@@ -94,6 +94,7 @@ class Server:
         config = self.config
         options = RestoreOptions(
             trust_empty=config.snapshot_trust_empty,
+            trust_gaps=config.snapshot_trust_gaps,
             autocreate=config.db_autocreate,
             batch_bytes_max=_batch_bytes_max(config),
             compression=config.snapshot_compression,

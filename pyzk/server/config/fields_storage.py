@@ -126,6 +126,9 @@ class SnapshotSettings:
     snapshot_trust_empty: bool = setting(
         "snapshot.trust.empty", BOOLEAN, False, "A log without any snapshot is accepted."
     )
+    snapshot_trust_gaps: bool = setting(
+        "snapshot.trust.gaps", BOOLEAN, False, "Missing txns between two files are accepted: they are lost for good."
+    )
     digest_enabled: bool = setting("digest.enabled", BOOLEAN, True, "The tree's digest is kept and compared.")
     snap_retain_count: int = setting(
         "autopurge.snapRetainCount",
