@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from kazoo.client import KazooClient
@@ -20,7 +21,7 @@ def clients(client: KazooClient, shared_server: ServerProcess, connect: Connect)
     return [client, *(connect(shared_server, chroot=client.chroot) for _ in range(2))]
 
 
-def at_once(*calls: Callable[[], object]) -> list[object]:
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
     with ThreadPoolExecutor(len(calls)) as pool:
         return [future.result(TIMEOUT_S) for future in [pool.submit(call) for call in calls]]
 
@@ -64,7 +65,7 @@ def test_a_queue_gives_each_item_once(clients: list[KazooClient]) -> None:
     for number in range(20):
         clients[number % 3].Queue("/queue").put(b"%d" % number)
     taken = at_once(*(lambda client=client: drain(client.Queue("/queue").get) for client in clients))
-    assert sorted(item for items in taken for item in items) == sorted(b"%d" % number for number in range(20))  # type: ignore[attr-defined]
+    assert sorted(item for items in taken for item in items) == sorted(b"%d" % number for number in range(20))
 
 
 def drain(get: Callable[[], bytes | None]) -> list[bytes]:
