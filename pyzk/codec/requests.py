@@ -74,6 +74,11 @@ class SetDataRequest(Record):
     data: bytes | None
     version: int
 
+    @classmethod
+    def decode(cls, reader: Reader) -> Self:
+        """Take the record; spelled out because of how often it is needed. Raises DecodeError."""
+        return cls(reader.buffer(), reader.buffer(), reader.int32())
+
 
 @dataclass(slots=True)
 class SetACLRequest(Record):

@@ -152,7 +152,7 @@ class Service:
     def forget(self, request: Request) -> None:
         """A write is answered, or nobody waits for it any more."""
         self.outstanding -= 1
-        if self.settings.requests.large_bytes >= 0:
+        if self.large_bytes:
             self.large_bytes -= self.settings.requests.large(request.frame_bytes)
 
     def next_requests(self, count_max: int, in_process: int, now: float) -> list[Request]:
