@@ -12,14 +12,18 @@ from pyzk.codec.records import ConnectRequest, ConnectResponse
 from pyzk.server.config import Config
 from pyzk.server.standalone import Server
 from pyzk.storage.disk import Disk
+from pyzk.storage.memory import MemoryDisk
 from tests.service.harness import Event, Reply, Requests, parse_frame
 
 PATIENCE_S = 20.0
+MEMORY_DIRECTORY = "/data"
 
 
 @asynccontextmanager
-async def running(data_dir: Path | str, disk: Disk | None = None, **settings: Any) -> AsyncIterator[Server]:
-    """A standalone server with these settings (fields of Config)."""
+async def running(data_dir: Path | None = None, disk: Disk | None = None, **settings: Any) -> AsyncIterator[Server]:
+    """A standalone server with these settings (fields of Config); without a directory its files are in memory."""
+    if data_dir is None:
+        disk = disk or MemoryDisk()
     defaults = {
         "client_port": 0,
         "client_port_address": "127.0.0.1",
@@ -27,7 +31,7 @@ async def running(data_dir: Path | str, disk: Disk | None = None, **settings: An
         "purge_interval_hours": 0,
         "pre_alloc_size_kib": 64,
     }
-    server = Server(Config(data_dir=str(data_dir), **{**defaults, **settings}), disk)
+    server = Server(Config(data_dir=str(data_dir or MEMORY_DIRECTORY), **{**defaults, **settings}), disk)
     await server.start()
     try:
         yield server
@@ -49,9 +53,13 @@ class Wire(Requests):
         return cls(*await asyncio.open_connection("127.0.0.1", server.port, limit=1 << 26))
 
     @classmethod
-    async def session(cls, server: Server, timeout_ms: int = 10_000) -> "Wire":
-        wire = await cls.open(server)
-        wire.send(frame(ConnectRequest(0, 0, timeout_ms, 0, bytes(16), read_only=False).encode()))
+    async def session(cls, server: Server, timeout_ms: int = 60_000) -> "Wire":
+        return await cls.greet(await cls.open(server), timeout_ms)
+
+    @staticmethod
+    async def greet(wire: "Wire", timeout_ms: int = 60_000, behind: bytes = b"") -> "Wire":
+        """Open a session; `behind` is sent together with the connect request."""
+        wire.send(frame(ConnectRequest(0, 0, timeout_ms, 0, bytes(16), read_only=False).encode()), behind)
         wire.response = ConnectResponse.from_bytes(await wire.body())
         return wire
 

@@ -41,8 +41,8 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Server]:
-    async with running(tmp_path) as server:
+async def server() -> AsyncIterator[Server]:
+    async with running() as server:
         yield server
 
 
@@ -117,9 +117,10 @@ async def test_stat_keeps_the_order_that_datadog_needs(server: Server) -> None:
     ]
 
 
-def without_empty_buckets(text: str) -> str:
-    """Apache keeps buckets that everybody has left."""
-    text = re.sub(r"^0 expire at .*\n", "", text, flags=re.MULTILINE)
+def without_buckets(text: str) -> str:
+    """Who falls into which tick is a matter of luck, and Apache keeps buckets that everybody has left."""
+    assert masked(text).count("NUMBER expire at DATE:\n") >= 1
+    text = re.sub(r"^\d+ expire at .*\n", "", text, flags=re.MULTILINE)
     return re.sub(r"Sets \(\d+\)", "Sets (1)", text)
 
 
@@ -130,7 +131,7 @@ async def test_dump_answers_as_apache(server: Server, clients: list[Wire], state
         for wire in clients:
             await wire.ask(wire.close_session())
             assert await wire.rest() == b""
-    ours, theirs = (without_empty_buckets(text) for text in (await ask(server, "dump"), vector(f"dump.{state}")))
+    ours, theirs = (without_buckets(text) for text in (await ask(server, "dump"), vector(f"dump.{state}")))
     if state == "standalone":
         assert_alike(ours, theirs, in_order=False)
     else:
@@ -227,7 +228,7 @@ async def test_cons_tells_the_last_operation_and_its_numbers(server: Server) -> 
     assert ",lop=PING," in line
     assert ",lcxid=0x99," in line
     assert ",lzxid=0x1," in line
-    assert ",to=10000," in line
+    assert ",to=60000," in line
     await wire.close()
 
 
@@ -250,18 +251,18 @@ async def test_the_mask_of_stmk_may_come_later(server: Server) -> None:
 
 
 @pytest.mark.parametrize("data", [b"ruok", b"ruok\n", b"ruok\r\n", b"ruoksrvr", b"ruok" + bytes(1000)])
-def test_what_follows_a_word_is_ignored(tmp_path: Path, run: Run, data: bytes) -> None:
+def test_what_follows_a_word_is_ignored(run: Run, data: bytes) -> None:
     async def talk() -> None:
-        async with running(tmp_path) as server:
+        async with running() as server:
             assert await ask_word(server, data, half_close=True) == b"imok"
             assert await ask_word(server, data, half_close=False) == b"imok"
 
     run(talk())
 
 
-def test_a_word_may_come_in_pieces(tmp_path: Path, run: Run) -> None:
+def test_a_word_may_come_in_pieces(run: Run) -> None:
     async def talk() -> None:
-        async with running(tmp_path) as server:
+        async with running() as server:
             wire = await Wire.open(server)
             for piece in (b"r", b"uo", b"k"):
                 wire.send(piece)
@@ -278,12 +279,12 @@ async def test_what_is_no_word_is_a_frame_that_cannot_be(server: Server, data: b
     assert await ask_word(server, data, half_close=False) == b""
 
 
-def test_a_long_answer_goes_out_whole_to_a_client_that_has_closed_its_side(tmp_path: Path, run: Run) -> None:
+def test_a_long_answer_goes_out_whole_to_a_client_that_has_closed_its_side(run: Run) -> None:
     """Longer than what sockets buffer, so that the answer goes on after the end of the client's stream was seen."""
     paths = [b"/%d/%s" % (number, b"x" * 3000) for number in range(3000)]
 
     async def talk() -> None:
-        async with running(tmp_path) as server:
+        async with running() as server:
             wire = await Wire.session(server)
             for path in paths:
                 wire.send(wire.request(OpCode.ADD_WATCH, PathTypeRequest(path, AddWatchMode.PERSISTENT)))
@@ -306,23 +307,23 @@ async def test_paths_that_are_no_text_are_told_as_they_are(server: Server) -> No
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_word_that_is_not_allowed_says_so(tmp_path: Path, name: str) -> None:
-    async with running(tmp_path, four_letter_whitelist=frozenset()) as server:
+async def test_a_word_that_is_not_allowed_says_so(name: str) -> None:
+    async with running(four_letter_whitelist=frozenset()) as server:
         assert await ask(server, name) == f"{name} is not executed because it is not in the whitelist.\n"
 
 
-async def test_only_what_is_listed_is_allowed(tmp_path: Path) -> None:
-    async with running(tmp_path, four_letter_whitelist=frozenset({"ruok"})) as server:
+async def test_only_what_is_listed_is_allowed() -> None:
+    async with running(four_letter_whitelist=frozenset({"ruok"})) as server:
         assert await ask(server, "ruok") == "imok"
         assert "whitelist" in await ask(server, "isro")
 
 
-async def test_telnets_interrupt_closes(tmp_path: Path) -> None:
+async def test_telnets_interrupt_closes() -> None:
     for allowed, answer in (
         (frozenset({"*"}), b""),
         (frozenset({"ruok"}), b"telnet close is not executed because it is not in the whitelist.\n"),
     ):
-        async with running(tmp_path, four_letter_whitelist=allowed) as server:
+        async with running(four_letter_whitelist=allowed) as server:
             assert await ask_word(server, b"\xff\xf4\xff\xfd", half_close=False) == answer
 
 
