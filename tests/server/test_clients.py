@@ -167,7 +167,7 @@ def test_who_never_reads_its_events_is_put_out_and_the_others_go_on(run: Run) ->
 
 
 def test_who_asks_for_much_more_than_it_reads_is_served_as_it_reads(run: Run) -> None:
-    """Six thousand requests (of 21 bytes at least) for a megabyte each: only the replies of one piece wait in memory."""
+    """Six thousand requests, of 21 bytes at least, for a megabyte each: only what one piece asks for is in memory."""
 
     async def talk() -> None:
         async with running() as server:
