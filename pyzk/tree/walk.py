@@ -5,15 +5,17 @@ change, and that the walk may still have to show, is kept aside (`Tree.preserve`
 learner and backups all pull from it. Source: docs/protocol/storage.md sections 4.2 to 4.4.
 """
 
+import struct
 from collections.abc import Generator, Iterator
 from struct import Struct
+from zlib import crc32
 
 from pyzk.codec.jute import INT32, Reader, pack_buffer, pack_int32, pack_int64
 from pyzk.codec.records import ACLS
 from pyzk.errors import DecodeError
 from pyzk.tree import usage
-from pyzk.tree.digest import TREE_DIGEST_MASK, data_crc, node_digest
-from pyzk.tree.node import LEAF_TAIL, LEAF_TAIL_SIZE, Node, pack_leaf
+from pyzk.tree.digest import DIGESTED, TREE_DIGEST_MASK, ZOOKEEPER_PREFIX, data_crc
+from pyzk.tree.node import LEAF_TAIL, LEAF_TAIL_SIZE, Node, is_session, wrap_int32
 from pyzk.tree.paths import parent_of
 from pyzk.tree.tree import Tree
 
@@ -125,8 +127,7 @@ def load(reader: Reader) -> Tree:
         if acl is None:
             raise DecodeError(f"ACL list {index} is null")
         tree.acls.restore(index, acl)
-    while _load_node(tree, reader):
-        pass
+    _load_nodes(tree, reader)
     if b"/" not in tree.nodes:
         raise DecodeError("the snapshot has no root")
     return tree
@@ -139,37 +140,63 @@ def _count(reader: Reader) -> int:
     return count
 
 
-def _load_node(tree: Tree, reader: Reader) -> bool:
-    """Take one znode; False at the end mark."""
-    path = reader.buffer()
-    if path == b"/":
-        return False
-    data = reader.buffer()
-    start = reader.take(STORED.size)
-    acl, czxid, mzxid, ctime, mtime, version, cversion, aversion, owner, pzxid = STORED.unpack_from(
-        reader.source, start
-    )
-    path = _require_place(tree, path or b"/")
+def _load_nodes(tree: Tree, reader: Reader) -> None:
+    """Take all znodes and the end mark; straight from the bytes, because a start waits for it."""
+    source, position, end = reader.source, reader.position, reader.end
+    try:
+        while True:
+            length = INT32.unpack_from(source, position)[0]
+            data_at = position + 4 + length
+            path = source[position + 4 : data_at]
+            if path == b"/":
+                break
+            size = INT32.unpack_from(source, data_at)[0]
+            stored_at = data_at + 4 + (max(0, size))
+            position = stored_at + STORED.size
+            if length < 0 or size < -1 or position > end:
+                raise DecodeError(f"a znode at offset {data_at - 4 - length} does not end before offset {end}")
+            _load_node(tree, path or b"/", source[data_at:stored_at], STORED.unpack_from(source, stored_at))
+    except struct.error as error:
+        raise DecodeError(f"the snapshot ends within a znode at offset {position}") from error
+    reader.take(data_at - reader.position)
+
+
+def _load_node(tree: Tree, path: bytes, data: bytes, stored: tuple[int, ...]) -> None:
+    """Plant one znode; `data` with its length in front, as both snapshot and leaf have it."""
+    acl, czxid, mzxid, ctime, mtime, version, cversion, aversion, owner, pzxid = stored
+    _require_place(tree, path)
     try:
         tree.acls.use(acl)
     except KeyError as error:
         raise DecodeError(f"znode {path!r} has the ACL index {acl}, which is not in the map") from error
-    digest = node_digest(
-        path, data_crc(path, data), czxid, mzxid, pzxid, ctime, mtime, version, cversion, aversion, owner
+    digest = 0
+    if not path.startswith(ZOOKEEPER_PREFIX):
+        numbers = DIGESTED.pack(czxid, mzxid, pzxid, ctime, mtime, version, cversion, aversion, owner)
+        digest = crc32(numbers, data_crc(path, data[4:]))
+    wire_owner = owner if is_session(owner) else 0
+    stat = (
+        czxid,
+        mzxid,
+        ctime,
+        mtime,
+        version,
+        wrap_int32(2 * cversion),
+        aversion,
+        wire_owner,
+        len(data) - 4,
+        0,
+        pzxid,
     )
-    leaf = pack_leaf(data, czxid, mzxid, ctime, mtime, version, cversion, aversion, owner, pzxid, acl, digest)
-    tree.add(path, leaf, owner)
+    tree.add(path, data + LEAF_TAIL.pack(*stat, owner, acl, digest, cversion), owner)
     tree.digest = tree.digest + digest & TREE_DIGEST_MASK
-    return True
 
 
-def _require_place(tree: Tree, path: bytes) -> bytes:
-    """The path, if it is a new one whose parent is there. Raises DecodeError."""
+def _require_place(tree: Tree, path: bytes) -> None:
+    """Let a new path pass whose parent is there. Raises DecodeError."""
     if path in tree.nodes:
         raise DecodeError(f"znode {path!r} stands there twice")
     if path != b"/" and (path[:1] != b"/" or parent_of(path) not in tree.nodes):
         raise DecodeError(f"znode {path!r} stands before its parent")
-    return path
 
 
 def finish_load(tree: Tree) -> None:
