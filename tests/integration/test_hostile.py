@@ -27,6 +27,7 @@ def witness(shared_server: ServerProcess) -> Iterator[Wire]:
         assert resident_bytes(shared_server) - before < GROWTH_BYTES_MAX
     with Wire(shared_server.port) as newcomer:
         assert newcomer.call(get_frame(1, b"/witness"))[2] == 0
+    assert "Traceback" not in shared_server.log_path.read_text(errors="replace")
 
 
 def attack(server: ServerProcess, data: bytes, *, handshake: bool) -> bytes:

@@ -12,7 +12,7 @@ from tests.interop.apache import UnavailableError
 from tests.interop.results import SKIPPED, Result, failed, table
 
 SUITES = {
-    "kazoo": ("tests.interop.kazoo_suite", "kazoo 2.11's own test suite (10 minutes)"),
+    "kazoo": ("tests.interop.kazoo_suite", "kazoo 2.11's own test suite (4 minutes)"),
     "c-client": ("tests.interop.c_client", "Debian's libzookeeper-mt, through ctypes"),
     "java-client": ("tests.interop.java_client", "the Java client of Apache 3.9.5"),
     "zkcli": ("tests.interop.zkcli", "zkCli.sh of Debian's package, scripted"),
