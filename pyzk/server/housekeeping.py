@@ -181,8 +181,12 @@ class Snapshots:
         name = snapshot_name(tree.last_zxid, compression)
         if name in self._disk.names(self._places.snapshots):
             return
+        directory = self._places.snapshots
+        # A snapshot that fills the disk would take the log's last space with it.
+        if self._disk.free_bytes(directory) < tree.data_bytes + FREE_BYTES_MIN:
+            raise DiskFullError(f"{directory}: not enough space left for a snapshot")
         begun_at = monotonic_seconds()
-        file = SnapshotFile(self._disk, self._places.snapshots, name)
+        file = SnapshotFile(self._disk, directory, name)
         chunks = encode(tree, with_last_zxid=self._config.serialize_last_processed_zxid)
         try:
             for chunk in STREAMS[compression](chunks):
