@@ -70,8 +70,9 @@ NULL_IDS = [*[(scheme, None) for scheme in (b"world", b"digest", b"ip", b"auth",
 VERSIONS = [*[-1] * 12, 0, 0, 0, 1, 1, 2, 3, -2, 99, 2**31 - 1, -(2**31)]
 FLAGS = [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, -1]
 QUOTA_LIMITS = [
-    b"count=5,bytes=-1", b"count=-1,bytes=50", b"count=-1,bytes=-1=;countHardLimit=4", b"",
-    b"count=-1,bytes=-1=;byteHardLimit=60;countHardLimit=6", b"byteHardLimit=20", b"count=2,bytes=3,countHardLimit=-1",
+    b"count=-1,bytes=-1=;countHardLimit=3", b"count=-1,bytes=-1=;byteHardLimit=60;countHardLimit=6",
+    b"byteHardLimit=20", b"countHardLimit=2", b"count=5,bytes=-1", b"count=-1,bytes=50", b"",
+    b"count=2,bytes=3,countHardLimit=-1",
 ]  # fmt: skip
 SESSION_TIMEOUTS_MS = [30000, 30000, 10000, 40000, 10001, 2**31 - 1]
 
@@ -378,7 +379,7 @@ THEMES: dict[str, dict[Callable[[Dice], Request], int]] = {
     "access": {authenticate: 4, set_acl: 6, create: 4, ask_path: 4, read: 3, delete: 2, set_data: 2, bare: 1},
     "multi": {multi: 10, multi_read: 5, create: 2, delete: 1, read: 2},
     "quotas": {
-        create: 6,
+        create: 10,
         set_data: 4,
         delete: 3,
         set_limits: 2,
@@ -407,7 +408,7 @@ def make_program(seed: int, number: int) -> Program:
     steps: list[AnyStep] = [some_connect(dice, connection) for connection in range(connections)]
     steps.append(Send(0, (request(OpCode.CREATE, CreateRequest(ROOT, b"", open_acl(), 0)),)))
     if "quotas" in themes:
-        steps += [Send(0, (made,)) for made in _quota_steps()]
+        steps += [Send(0, (made,)) for made in _quota_steps(dice)]
     steps += [Send(0, (create(dice),)) for _ in range(dice.choice([0, 2, 5]))]
     # Quotas are checked against what is committed, so what pipelined writes see of them is a matter of luck in Apache.
     pipelined = "quotas" not in themes and dice.chance(0.5)
@@ -416,8 +417,8 @@ def make_program(seed: int, number: int) -> Program:
     return Program(seed, number, tuple(steps))
 
 
-def _quota_steps() -> list[Request]:
-    paths = [(QUOTA, b""), (QUOTA + b"/a", b""), (QUOTA + b"/zookeeper_limits", QUOTA_LIMITS[0])]
+def _quota_steps(dice: Dice) -> list[Request]:
+    paths = [(QUOTA, b""), (QUOTA + b"/a", b""), (QUOTA + b"/zookeeper_limits", dice.choice(QUOTA_LIMITS[:4]))]
     paths.append((QUOTA + b"/zookeeper_stats", b"count=0,bytes=0"))
     return [request(OpCode.CREATE, CreateRequest(path, data, open_acl(), 0)) for path, data in paths]
 
@@ -467,7 +468,7 @@ def _session_steps(dice: Dice, connection: int) -> list[AnyStep]:
     close = Send(connection, (Request(OpCode.CLOSE_SESSION, b""),))
     if kind == 0:
         return [close, some_connect(dice, connection)]
-    if dice.chance(0.03):
+    if dice.chance(0.01):
         return _expiry_steps(dice, connection)
     if kind == 1:
         return [some_connect(dice, connection)]
