@@ -107,8 +107,28 @@ class ClientInfo(Record):
 
 
 @dataclass(slots=True)
-class ConnectRequest(Record):
-    """First frame of a client. `read_only` is None for clients up to 3.3, which do not send that byte."""
+class ReadOnlyTail(Record):
+    """A record of the handshake: behind its fields a readOnly byte, which clients up to 3.3 do not know."""
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Self:
+        """Take the fields, and the byte if there is one. Raises DecodeError."""
+        values = [field.read(reader) for field in cls.FIELDS]
+        if reader.remaining:
+            values.append(reader.boolean())
+        return cls(*values)
+
+    def encode(self) -> bytes:
+        """The record's bytes, without the byte when the last value is None."""
+        names: tuple[str, ...] = type(self).__match_args__
+        *values, read_only = [getattr(self, name) for name in names]
+        head = b"".join([field.write(value) for field, value in zip(self.FIELDS, values, strict=True)])
+        return head if read_only is None else head + pack_boolean(read_only)
+
+
+@dataclass(slots=True)
+class ConnectRequest(ReadOnlyTail):
+    """First frame of a client. `read_only` is None when the byte is absent."""
 
     FIELDS = (INT, LONG, INT, LONG, BUFFER)
     protocol_version: int
@@ -118,21 +138,9 @@ class ConnectRequest(Record):
     password: bytes | None
     read_only: bool | None = None
 
-    @classmethod
-    def decode(cls, reader: Reader) -> Self:
-        """Take the fields, and the readOnly byte if there is one. Raises DecodeError."""
-        request = cls(*[field.read(reader) for field in cls.FIELDS])
-        if reader.remaining:
-            request.read_only = reader.boolean()
-        return request
-
-    def encode(self) -> bytes:
-        """The record's bytes, without the readOnly byte when `read_only` is None."""
-        return _with_read_only(self)
-
 
 @dataclass(slots=True)
-class ConnectResponse(Record):
+class ConnectResponse(ReadOnlyTail):
     """Answer to a ConnectRequest: `timeout_ms` 0 means that the session is not valid."""
 
     FIELDS = (INT, INT, LONG, BUFFER)
@@ -141,21 +149,3 @@ class ConnectResponse(Record):
     session_id: int
     password: bytes | None
     read_only: bool | None = None
-
-    @classmethod
-    def decode(cls, reader: Reader) -> Self:
-        """Take the fields, and the readOnly byte if there is one. Raises DecodeError."""
-        response = cls(*[field.read(reader) for field in cls.FIELDS])
-        if reader.remaining:
-            response.read_only = reader.boolean()
-        return response
-
-    def encode(self) -> bytes:
-        """The record's bytes, without the readOnly byte when `read_only` is None."""
-        return _with_read_only(self)
-
-
-def _with_read_only(record: ConnectRequest | ConnectResponse) -> bytes:
-    names = type(record).__match_args__
-    head = b"".join([field.write(getattr(record, name)) for field, name in zip(record.FIELDS, names, strict=False)])
-    return head if record.read_only is None else head + pack_boolean(record.read_only)

@@ -80,9 +80,10 @@ class Proposer:
 
     def _encode(self, header: TxnHeader, record: Record) -> bytes:
         head = TXN_HEADER.pack(header.client_id, header.cxid, header.zxid, header.time_ms, header.type)
-        if self.digest_enabled:
-            return head + record.encode() + TXN_DIGEST.pack(DIGEST_VERSION, self.overlay.digest)
-        return head + record.encode()
+        body = record.encode()
+        if not self.digest_enabled or not body:  # see Txn.encode
+            return head + body
+        return head + body + TXN_DIGEST.pack(DIGEST_VERSION, self.overlay.digest)
 
     def _failed(self, request: Request, wall_ms: int, code: int) -> Proposal:
         self.overlay.roll_back()

@@ -15,6 +15,7 @@ from pyzk.codec.replies import WhoAmIReply
 from pyzk.codec.requests import MultiRequest
 from pyzk.errors import NoNodeError
 from pyzk.service import watching
+from pyzk.service.watches import Watches
 from pyzk.tree import query
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 
 def _exists(service: Service, state: Connection, body: Reader, identities: Identities) -> bytes:
+    """Exists leaves its watch also where there is no znode."""
     path, watch = body.buffer(), body.boolean()
     try:
         stat = query.exists(service.tree, service.access, path, identities)
@@ -42,41 +44,26 @@ def _exists(service: Service, state: Connection, body: Reader, identities: Ident
     return stat
 
 
-def _get_data(service: Service, state: Connection, body: Reader, identities: Identities) -> bytes:
-    path, watch = body.buffer(), body.boolean()
-    found = query.get_data(service.tree, service.access, path, identities)
-    if watch and path is not None:
-        service.watches.add_data(state.id, path)
-    return found
+def _plain(read: query.Read) -> Handler:
+    """A read of a path that leaves no watch."""
+
+    def handle(service: Service, state: Connection, body: Reader, identities: Identities) -> bytes:  # noqa: ARG001
+        return read(service.tree, service.access, body.buffer(), identities)
+
+    return handle
 
 
-def _get_children(service: Service, state: Connection, body: Reader, identities: Identities) -> bytes:
-    path, watch = body.buffer(), body.boolean()
-    children = query.get_children(service.tree, service.access, path, identities)
-    if watch and path is not None:
-        service.watches.add_child(state.id, path)
-    return children
+def _watching(read: query.Read, add_watch: Callable[[Watches, int, bytes], None]) -> Handler:
+    """A read of a path that leaves a watch when it succeeds and is asked to."""
 
+    def handle(service: Service, state: Connection, body: Reader, identities: Identities) -> bytes:
+        path, watch = body.buffer(), body.boolean()
+        found = read(service.tree, service.access, path, identities)
+        if watch and path is not None:
+            add_watch(service.watches, state.id, path)
+        return found
 
-def _get_children2(service: Service, state: Connection, body: Reader, identities: Identities) -> bytes:
-    path, watch = body.buffer(), body.boolean()
-    children = query.get_children2(service.tree, service.access, path, identities)
-    if watch and path is not None:
-        service.watches.add_child(state.id, path)
-    return children
-
-
-def _get_acl(service: Service, state: Connection, body: Reader, identities: Identities) -> bytes:  # noqa: ARG001
-    return query.get_acl(service.tree, service.access, body.buffer(), identities)
-
-
-def _get_all_children_number(
-    service: Service,
-    state: Connection,  # noqa: ARG001
-    body: Reader,
-    identities: Identities,
-) -> bytes:
-    return query.get_all_children_number(service.tree, service.access, body.buffer(), identities)
+    return handle
 
 
 def _get_ephemerals(service: Service, state: Connection, body: Reader, identities: Identities) -> bytes:  # noqa: ARG001
@@ -108,11 +95,11 @@ def _user(scheme: bytes, name: bytes) -> bytes:
 
 READS: dict[int, Handler] = {
     OpCode.EXISTS: _exists,
-    OpCode.GET_DATA: _get_data,
-    OpCode.GET_CHILDREN: _get_children,
-    OpCode.GET_CHILDREN2: _get_children2,
-    OpCode.GET_ACL: _get_acl,
-    OpCode.GET_ALL_CHILDREN_NUMBER: _get_all_children_number,
+    OpCode.GET_DATA: _watching(query.get_data, Watches.add_data),
+    OpCode.GET_CHILDREN: _watching(query.get_children, Watches.add_child),
+    OpCode.GET_CHILDREN2: _watching(query.get_children2, Watches.add_child),
+    OpCode.GET_ACL: _plain(query.get_acl),
+    OpCode.GET_ALL_CHILDREN_NUMBER: _plain(query.get_all_children_number),
     OpCode.GET_EPHEMERALS: _get_ephemerals,
     OpCode.MULTI_READ: _multi_read,
     OpCode.SYNC: _sync,

@@ -61,13 +61,15 @@ class Tree:
         self.digest = 0
         self.data_bytes = 0
         if not empty:
-            self._plant()
+            self.plant_reserved()
 
-    def _plant(self) -> None:
+    def plant_reserved(self) -> None:
+        """Make those of the first znodes that are missing: snapshots from before 3.5 have no config znode."""
         for path in (b"/", b"/zookeeper", QUOTA_PATH):
-            self.plant(path, b"", OPEN)
-        read_only = self.acls.intern([ACL(1, b"world", b"anyone")])
-        self.plant(CONFIG_PATH, b"", read_only, aversion=-1)
+            if path not in self.nodes:
+                self.plant(path, b"", OPEN)
+        if CONFIG_PATH not in self.nodes:
+            self.plant(CONFIG_PATH, b"", self.acls.intern([ACL(1, b"world", b"anyone")]), aversion=-1)
 
     def plant(self, path: bytes, data: bytes, acl: int, aversion: int = 0) -> None:
         """Make one of the znodes that no txn creates: all numbers zero but `aversion`."""

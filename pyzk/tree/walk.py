@@ -200,6 +200,7 @@ def _require_place(tree: Tree, path: bytes) -> None:
 
 
 def finish_load(tree: Tree) -> None:
-    """What can only be done when snapshot and log are both in: unused ACL lists and quotas."""
+    """What can only be done when snapshot and log are both in: unused ACL lists, quotas, znodes that old files lack."""
     tree.acls.drop_unused()
+    tree.plant_reserved()
     usage.rebuild(tree)
