@@ -4,6 +4,7 @@ SIGKILL keeps the page cache, so the first proves nothing about fsync; tests/sto
 """
 
 import random
+import re
 import shutil
 from pathlib import Path
 
@@ -44,8 +45,9 @@ def traced_writes(folder: Path, settings: dict[str, object]) -> strace.Verdict:
                 assert [wire.receive()[12:16] for _ in range(DEPTH)] == [bytes(4)] * DEPTH
         for wire in wires:
             wire.close()
-    pid = f"{traced_pid} +++"
-    eventually(lambda: pid in trace.read_text(errors="replace"), "the end of the trace")
+    # The server's own end is the last line of the trace; strace writes it after the server is gone.
+    end = re.compile(rf"^{traced_pid} +\+\+\+ exited", re.MULTILINE)
+    eventually(lambda: end.search(trace.read_text(errors="replace")), "the end of the trace")
     return strace.judge(trace.read_text(errors="replace").splitlines())
 
 
