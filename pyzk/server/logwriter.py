@@ -1,13 +1,11 @@
 """Group commit: batches go to the txn log one at a time, and what is submitted meanwhile is the next one.
 
-`GroupCommit` has the queue; a subclass says where the blocking write and fdatasync happen: in the loop
-(`InlineWriter`), in a thread (`ThreadWriter`) or in a process of its own (`pyzk.server.logprocess`). All are used from
-the loop alone.
-Which one is best under which load is measured by scripts/bench/log_writers.py and recorded in docs/performance.md.
+Where the loop waits for a quick disk, a write costs least and comes back soonest; where a disk is slow, reads and pings
+must not wait for it. So `LogWriter` writes in the loop as long as the disk is quick and in a thread while it is not.
+Measured against always one or the other, and against a process of its own, in docs/performance.md.
 """
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +24,12 @@ log = structlog.get_logger()
 RECORD_OVERHEAD_BYTES = 13
 """What the log adds to a payload."""
 SLOW_SYNC_MS = 1000
+QUICK_MS_MAX = 2.0
+"""A disk is quick as long as a batch takes less than this on average."""
+AVERAGED_BATCHES = 8
+PROBE_SECONDS = 1.0
+"""How often a slow disk is tried in the loop, to see whether it is quick again: in the thread the time that a batch
+takes says as much about the loop as about the disk."""
 
 
 @dataclass(slots=True)
@@ -53,12 +57,13 @@ class Outcomes:
     failed: Callable[[StorageError, list[int]], None]
 
 
-class GroupCommit(ABC):
-    """The queue in front of the log.
+class LogWriter:
+    """The queue in front of the log; used from the loop alone.
 
     Args:
+        log: each submission must be within its `batch_bytes_max`.
         outcomes: whom to tell.
-        batch_bytes_max: limit of one batch on the disk (log_batch_bytes_max); each submission must be within it.
+        quick_ms_max: 0 for always in the thread, infinity for always in the loop.
 
     Attributes:
         sync_ms: how long batches took to become durable.
@@ -66,15 +71,21 @@ class GroupCommit(ABC):
         slow_sync_ms: a batch that takes longer is worth a warning (fsync.warningthresholdms).
     """
 
-    def __init__(self, outcomes: Outcomes, batch_bytes_max: int) -> None:
+    def __init__(self, log: TxnLog, outcomes: Outcomes, quick_ms_max: float = QUICK_MS_MAX) -> None:
+        self.log = log
         self.outcomes = outcomes
-        self.batch_bytes_max = batch_bytes_max
+        self.batch_bytes_max = log.batch_bytes_max
+        self.quick_ms_max = quick_ms_max
         self.queue: deque[Submission] = deque()
         self.in_flight: list[int] = []
         self.sync_ms = Summary()
         self.batch_txns = Summary()
         self.slow_sync_ms = SLOW_SYNC_MS
         self._began_at = 0.0
+        self._average_ms = 0.0
+        self._probe_at = 0.0
+        self._work: SimpleQueue[tuple[Batch, bool] | None] = SimpleQueue()
+        self._thread: Thread | None = None
         self._roll = False
         self._scheduled = False
         self._idle: asyncio.Future[None] | None = None
@@ -96,15 +107,43 @@ class GroupCommit(ABC):
         if self.queue or self.in_flight:
             self._idle = self._loop.create_future()
             await self._idle
-        await self._stop()
+        if self._thread is not None:
+            self._work.put(None)
+            self._thread.join()
+        self.log.close()
 
-    @abstractmethod
+    @property
+    def is_quick(self) -> bool:
+        """Whether batches are written in the loop."""
+        return self._average_ms < self.quick_ms_max
+
     def _write(self, batch: Batch, *, roll: bool) -> None:
-        """Begin to write; `_finished` must be called from the loop, once."""
+        if not self.is_quick and (self._began_at < self._probe_at or not self.quick_ms_max):
+            self._hand_over(batch, roll=roll)
+            return
+        error = self.log.attempt(batch, roll=roll)
+        self._judge((monotonic_seconds() - self._began_at) * 1000)
+        self._finished(error)
 
-    @abstractmethod
-    async def _stop(self) -> None:
-        """Release the log; nothing is in flight."""
+    def _judge(self, took_ms: float) -> None:
+        """Learn how quick the disk is. One quick probe ends the time of a slow disk, one slow batch does not begin it."""
+        if self.is_quick:
+            self._average_ms += (took_ms - self._average_ms) / AVERAGED_BATCHES
+        elif took_ms < self.quick_ms_max / 2:
+            self._average_ms = took_ms
+        self._probe_at = monotonic_seconds() + PROBE_SECONDS
+
+    def _hand_over(self, batch: Batch, *, roll: bool) -> None:
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name="log-writer", daemon=True)
+            self._thread.start()
+        self._work.put((batch, roll))
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            batch, roll = work
+            error = self.log.attempt(batch, roll=roll)
+            self._loop.call_soon_threadsafe(self._finished, error)
 
     def _schedule(self) -> None:
         if not self._scheduled and not self.in_flight:
@@ -147,42 +186,3 @@ class GroupCommit(ABC):
         self.sync_ms.add(took_ms)
         if took_ms > self.slow_sync_ms:
             log.warning("log_sync_was_slow", ms=took_ms, setting="fsync.warningthresholdms")
-
-
-class InlineWriter(GroupCommit):
-    """Writes in the loop, which waits for the disk."""
-
-    def __init__(self, log: TxnLog, outcomes: Outcomes) -> None:
-        super().__init__(outcomes, log.batch_bytes_max)
-        self.log = log
-
-    def _write(self, batch: Batch, *, roll: bool) -> None:
-        self._finished(self.log.attempt(batch, roll=roll))
-
-    async def _stop(self) -> None:
-        self.log.close()
-
-
-class ThreadWriter(GroupCommit):
-    """Writes in a thread. It waits for the interpreter after each fdatasync, which costs latency under load."""
-
-    def __init__(self, log: TxnLog, outcomes: Outcomes) -> None:
-        super().__init__(outcomes, log.batch_bytes_max)
-        self.log = log
-        self.work: SimpleQueue[tuple[Batch, bool] | None] = SimpleQueue()
-        self.thread = Thread(target=self._run, name="log-writer", daemon=True)
-        self.thread.start()
-
-    def _write(self, batch: Batch, *, roll: bool) -> None:
-        self.work.put((batch, roll))
-
-    async def _stop(self) -> None:
-        self.work.put(None)
-        self.thread.join()
-        self.log.close()
-
-    def _run(self) -> None:
-        while (work := self.work.get()) is not None:
-            batch, roll = work
-            error = self.log.attempt(batch, roll=roll)
-            self._loop.call_soon_threadsafe(self._finished, error)

@@ -13,7 +13,7 @@ import structlog
 
 from pyzk.errors import DiskFullError, StorageError
 from pyzk.server.clock import monotonic_seconds, wall_ms
-from pyzk.server.logwriter import RECORD_OVERHEAD_BYTES, GroupCommit
+from pyzk.server.logwriter import RECORD_OVERHEAD_BYTES, LogWriter
 from pyzk.service.proposer import Proposal, Proposer
 from pyzk.service.service import Service
 from pyzk.tree.prepare import Request
@@ -64,7 +64,7 @@ class Peer:
         self.proposer = proposer
         self.broadcast = broadcast
         self.clients: dict[int, ClientPort] = {}
-        self.log: GroupCommit
+        self.log: LogWriter
         self.on_fatal: Callable[[BaseException], None] = _raise
         self.on_proposed: Callable[[int, int], None] = _ignore
         self._outstanding: deque[Proposal] = deque()

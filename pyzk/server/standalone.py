@@ -15,7 +15,7 @@ from pyzk.server.clients import ClientConnection, ClientLimits, listen
 from pyzk.server.clock import monotonic_seconds, wall_ms
 from pyzk.server.config import Config
 from pyzk.server.files import FileDisk, lock_directory
-from pyzk.server.logwriter import RECORD_OVERHEAD_BYTES, InlineWriter, Outcomes
+from pyzk.server.logwriter import RECORD_OVERHEAD_BYTES, LogWriter, Outcomes
 from pyzk.server.peer import Peer
 from pyzk.service.outbox import Settings
 from pyzk.service.proposer import Proposer
@@ -71,7 +71,7 @@ class Server:
         restored = self._restore()
         self.peer = self._make_peer(restored.tree)
         txn_log = _make_log(self.config, self._disk, self.places)
-        self.peer.log = InlineWriter(txn_log, Outcomes(self.peer.logged, self.peer.log_failed))
+        self.peer.log = LogWriter(txn_log, Outcomes(self.peer.logged, self.peer.log_failed))
         self.peer.on_fatal = self.fail
         self.peer.log.slow_sync_ms = self.config.fsync_warning_threshold_ms
         now = monotonic_seconds()

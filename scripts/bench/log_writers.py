@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Compare the three log writers: latency from submit to done, and CPU, under loads like those of a server.
+"""Compare the log writer with always writing in the loop or in a thread: latency from submit to done, and CPU, under loads like those of a server.
 
-    scripts/bench/log_writers.py [--seconds 5] [--directory DIR] [--writers inline,thread,process] [--loads ...]
+    scripts/bench/log_writers.py [--seconds 5] [--directory DIR] [--writers adaptive,inline,thread] [--loads ...]
 
 Loads (the loop also answers reads, which is what a writer has to share the interpreter with):
 
@@ -11,11 +11,12 @@ Loads (the loop also answers reads, which is what a writer has to share the inte
     paced         1000 writes a second at even distances, and reads that take half of the loop's time
     batch64       sixteen clients with 64 writes under way each, and reads that take half of the loop's time
 
-CPU is user and system time of loop, thread and child together, per write; busy reads are not counted.
+CPU is user and system time of loop and thread together, per write; busy reads are not counted.
 """
 
 import argparse
 import asyncio
+import math
 import os
 import resource
 import tempfile
@@ -25,8 +26,7 @@ from collections import deque
 import uvloop
 
 from pyzk.server.files import FileDisk
-from pyzk.server.logprocess import ProcessWriter
-from pyzk.server.logwriter import InlineWriter, Outcomes, ThreadWriter
+from pyzk.server.logwriter import LogWriter, Outcomes
 from pyzk.storage.txnlog import TxnLog
 
 PAYLOAD_BYTES = 200
@@ -94,11 +94,7 @@ def cpu_seconds():
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
-async def start(kind, load):
-    outcomes = Outcomes(load.on_done, load.on_failed)
-    if kind == "process":
-        return await ProcessWriter.start(load.log, outcomes)
-    return {"inline": InlineWriter, "thread": ThreadWriter}[kind](load.log, outcomes)
+QUICK_MS_MAX = {"adaptive": 2.0, "inline": math.inf, "thread": 0}
 
 
 async def measure(kind, name, seconds, directory):
@@ -106,7 +102,7 @@ async def measure(kind, name, seconds, directory):
     before = cpu_seconds()
     with tempfile.TemporaryDirectory(dir=directory) as place:
         load = Load(TxnLog(FileDisk(), place))
-        load.writer = await start(kind, load)
+        load.writer = LogWriter(load.log, Outcomes(load.on_done, load.on_failed), QUICK_MS_MAX[kind])
         tasks = [asyncio.create_task(load.read(read_share))] if read_share else []
         tasks += [asyncio.create_task(load.pace(per_second))] if per_second else []
         began = time.perf_counter()
@@ -129,7 +125,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--directory", default=os.getcwd(), help="on the disk to measure")
-    parser.add_argument("--writers", default="inline,thread,process")
+    parser.add_argument("--writers", default="adaptive,inline,thread")
     parser.add_argument("--loads", default=",".join(LOADS))
     options = parser.parse_args()
     print(f"{'load':10} {'writer':8} {'writes/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'us CPU/w':>9} {'reads':>8}")

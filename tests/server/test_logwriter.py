@@ -1,15 +1,14 @@
-"""Group commit: order, batches, rolls and failures, the same for the loop, the thread and the process."""
+"""Group commit: order, batches, rolls and failures, the same in the loop and in the thread; and when it is which."""
 
 import asyncio
-import os
+import math
+import threading
 
 import pytest
 
-from pyzk.errors import DiskFullError, FsyncError, StorageError
-from pyzk.server.files import FileDisk, lock_directory
-from pyzk.server.logchild import parse_batch, read_exactly, serve
-from pyzk.server.logprocess import ProcessWriter
-from pyzk.server.logwriter import InlineWriter, Outcomes, ThreadWriter
+from pyzk.errors import DiskFullError
+from pyzk.server.files import FileDisk
+from pyzk.server.logwriter import LogWriter, Outcomes
 from pyzk.storage.history import History
 from pyzk.storage.memory import MemoryDisk
 from pyzk.storage.txnlog import TxnLog
@@ -49,7 +48,7 @@ class Caller:
             await asyncio.wait_for(self.changed.wait(), 20)
 
 
-@pytest.fixture(params=["inline", "thread", "process"])
+@pytest.fixture(params=["inline", "thread"])
 def kind(request):
     return request.param
 
@@ -59,10 +58,8 @@ def log(tmp_path):
     return TxnLog(FileDisk(), str(tmp_path), preallocate_bytes=64 << 10, batch_bytes_max=10_000)
 
 
-async def start(kind, log, caller):
-    if kind == "process":
-        return await ProcessWriter.start(log, caller.outcomes)
-    return {"inline": InlineWriter, "thread": ThreadWriter}[kind](log, caller.outcomes)
+def start(kind, log, caller):
+    return LogWriter(log, caller.outcomes, {"inline": math.inf, "thread": 0}[kind])
 
 
 def logged(log):
@@ -71,7 +68,7 @@ def logged(log):
 
 async def test_tokens_come_back_in_order_when_their_txns_are_in_the_log(kind, log):
     caller = Caller()
-    writer = await start(kind, log, caller)
+    writer = start(kind, log, caller)
     for zxid in range(1, 51):
         writer.submit([(zxid, payload(zxid))], zxid)
     await caller.until(lambda: len(caller.done) == 50)
@@ -82,7 +79,7 @@ async def test_tokens_come_back_in_order_when_their_txns_are_in_the_log(kind, lo
 
 async def test_submissions_of_one_turn_go_together(kind, log):
     caller = Caller()
-    writer = await start(kind, log, caller)
+    writer = start(kind, log, caller)
     for zxid in range(1, 6):
         writer.submit([(zxid, payload(zxid))], zxid)
     await writer.close()
@@ -91,7 +88,7 @@ async def test_submissions_of_one_turn_go_together(kind, log):
 
 async def test_what_is_submitted_meanwhile_is_the_next_batch(kind, log):
     caller = Caller()
-    writer = await start(kind, log, caller)
+    writer = start(kind, log, caller)
     told = caller.on_done
 
     def submit_more(tokens):
@@ -109,7 +106,7 @@ async def test_what_is_submitted_meanwhile_is_the_next_batch(kind, log):
 
 async def test_batches_stay_within_their_limit(kind, log):
     caller = Caller()
-    writer = await start(kind, log, caller)
+    writer = start(kind, log, caller)
     for zxid in range(1, 8):
         writer.submit([(zxid, payload(zxid, 4000))], zxid)
     await writer.close()
@@ -119,7 +116,7 @@ async def test_batches_stay_within_their_limit(kind, log):
 
 async def test_roll_begins_a_new_file_with_the_next_submission(kind, log):
     caller = Caller()
-    writer = await start(kind, log, caller)
+    writer = start(kind, log, caller)
     writer.submit([(1, payload(1)), (2, payload(2))], 1)
     writer.roll()
     writer.submit([(3, payload(3))], 2)
@@ -131,7 +128,7 @@ async def test_roll_begins_a_new_file_with_the_next_submission(kind, log):
 
 async def test_close_waits_for_everything(kind, log):
     caller = Caller()
-    writer = await start(kind, log, caller)
+    writer = start(kind, log, caller)
     for zxid in range(1, 30):
         writer.submit([(zxid, payload(zxid, 4000))], zxid)
     await writer.close()
@@ -140,7 +137,7 @@ async def test_close_waits_for_everything(kind, log):
 
 async def test_error_of_the_log_fails_everything_that_was_submitted(kind, log):
     caller = Caller()
-    writer = await start(kind, log, caller)
+    writer = start(kind, log, caller)
     for zxid in (1, 2, 3):
         writer.submit([(zxid, payload(zxid, 20_000 if zxid == 1 else 10))], zxid)
     await caller.until(lambda: caller.errors)
@@ -163,7 +160,7 @@ def full_log():
 @pytest.mark.parametrize("kind_in_process", ["inline", "thread"])
 async def test_full_disk_fails_the_batch_and_service_resumes(kind_in_process, full_log):
     caller = Caller()
-    writer = await start(kind_in_process, full_log, caller)
+    writer = start(kind_in_process, full_log, caller)
     writer.submit([(1, payload(1, 200))], 1)
     await caller.until(lambda: caller.errors)
     assert isinstance(caller.errors[0], DiskFullError)
@@ -191,48 +188,81 @@ class Connection:
         self.sent += data
 
 
-def test_child_ends_inside_a_request_when_its_parent_does(full_log):
-    assert read_exactly(Connection(b"abc"), 4) is None
-    connection = Connection(b"\0\0\0\x10\0abc")
-    serve(connection, full_log)
-    assert connection.sent == b""
+class SlowLog:
+    """A log on a disk that takes as long as the test says, by a clock that the test moves."""
+
+    batch_bytes_max = 10_000
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.took_ms = 0.0
+        self.threads = []
+
+    def attempt(self, batch, *, roll):  # noqa: ARG002
+        self.threads.append(threading.current_thread())
+        self.clock.seconds += self.took_ms / 1000
+
+    def close(self):
+        pass
 
 
-def test_child_tells_the_kind_of_error(full_log):
-    request = b"\0\0\0\x34" + payload(1, 20)
-    connection = Connection(len(request).to_bytes(4, "big") + b"\0" + request)
-    full_log.disk.failing_syncs = True
-    serve(connection, full_log)
-    assert connection.sent[0] == 3  # FsyncError
-    assert b"input/output error" in connection.sent
+class Clock:
+    seconds = 100.0
+
+    def __call__(self):
+        return self.seconds
 
 
-def test_parse_batch_is_the_way_back():
-    batch = [(zxid, payload(zxid, zxid)) for zxid in (5, 6, 700)]
-    body = b"".join(len(data).to_bytes(4, "big") + data for _, data in batch)
-    assert parse_batch(body) == batch
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("pyzk.server.logwriter.monotonic_seconds", clock)
+    return clock
 
 
-async def test_child_holds_the_lock_of_the_directory(log):
-    descriptor = lock_directory(log.directory)
-    caller = Caller()
-    writer = await ProcessWriter.start(log, caller.outcomes, descriptor)
-    os.close(descriptor)
-    with pytest.raises(StorageError, match="in use"):
-        lock_directory(log.directory)
+async def write(writer, caller, count):
+    """Write batches one after the other."""
+    for _ in range(count):
+        token = len(caller.done) + 1
+        writer.submit([(token, payload(token))], token)
+        await caller.until(lambda token=token: len(caller.done) == token)
+
+
+async def test_slow_disk_is_written_in_a_thread_and_a_quick_one_in_the_loop(clock):
+    caller, log = Caller(), SlowLog(clock)
+    writer = LogWriter(log, caller.outcomes)
+    await write(writer, caller, 20)
+    assert set(log.threads) == {threading.main_thread()}
+    log.took_ms = 20.0
+    await write(writer, caller, 5)
+    assert not writer.is_quick
+    assert log.threads[-1] is not threading.main_thread()
     await writer.close()
-    os.close(lock_directory(log.directory))
 
 
-async def test_end_of_the_child_is_an_error_for_what_was_submitted(log):
-    caller = Caller()
-    writer = await ProcessWriter.start(log, caller.outcomes)
-    writer.submit([(1, payload(1))], 1)
-    await caller.until(lambda: caller.done)
-    writer.child.kill()
-    writer.child.wait()
-    writer.submit([(2, payload(2))], 2)
-    await caller.until(lambda: caller.errors)
-    assert caller.failed == [2]
-    assert not isinstance(caller.errors[0], (DiskFullError, FsyncError))
+async def test_one_slow_batch_does_not_make_a_disk_slow(clock):
+    caller, log = Caller(), SlowLog(clock)
+    writer = LogWriter(log, caller.outcomes)
+    log.took_ms = 10.0
+    await write(writer, caller, 1)
+    log.took_ms = 0.1
+    await write(writer, caller, 20)
+    assert writer.is_quick
+    assert set(log.threads) == {threading.main_thread()}
+    await writer.close()
+
+
+async def test_slow_disk_is_tried_again_once_a_second_and_back_in_the_loop_when_it_is_quick(clock):
+    caller, log = Caller(), SlowLog(clock)
+    writer = LogWriter(log, caller.outcomes)
+    log.took_ms = 50.0
+    await write(writer, caller, 5)
+    log.threads.clear()
+    log.took_ms = 0.1
+    await write(writer, caller, 5)
+    assert threading.main_thread() not in log.threads
+    clock.seconds += 1.5
+    await write(writer, caller, 5)
+    assert set(log.threads[5:]) == {threading.main_thread()}
+    assert writer.is_quick
     await writer.close()
