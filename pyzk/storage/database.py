@@ -103,6 +103,11 @@ def newest_snapshot(disk: Disk, directory: str, notes: list[str]) -> Snapshot | 
             notes.append(damaged[-1])
     if damaged:
         raise StorageError(f"no snapshot in {directory} can be read: {'; '.join(damaged)}")
+    # Differs from Apache: without a log it would take a directory whose snapshots all lack their end for an empty one.
+    partial = [name for zxid, name in names.snapshots(disk.names(directory)) if zxid > 0]
+    if partial:
+        remedy = "restore one from a backup; or, if the data may be lost, remove them"
+        raise StorageError(f"{', '.join(partial)} in {directory} end in the middle, and there is no other; {remedy}")
     return None
 
 

@@ -258,6 +258,12 @@ def test_no_snapshot_that_can_be_read_is_refused(disk, places, log, server):
         restore(disk, places)
 
 
+def test_directory_whose_only_snapshot_lacks_its_end_is_not_taken_for_an_empty_one(disk, places):
+    put(disk, f"{DIRECTORY}/snapshot.5", b"ZKSN" + bytes(100))
+    with pytest.raises(StorageError, match=r"snapshot\.5"):
+        restore(disk, places)
+
+
 def test_gap_between_snapshot_and_logs_is_refused(disk, places, log, server):
     """Defects, row 8: Apache serves a nearly empty tree."""
     build(disk, places, log, server)
