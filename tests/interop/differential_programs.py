@@ -142,10 +142,11 @@ def some_acl(dice: Dice) -> list[ACL] | None:
     if dice.chance(dice.odd):
         # Alone: whether Apache gets as far as the missing scheme depends on the entries before it.
         return [_entry(dice, dice.choice(NULL_IDS))]
-    ids = [
-        dice.choice(ODD_IDS if dice.chance(dice.odd) else ACL_IDS + DIGEST_IDS)
-        for _ in range(dice.choice([1, 1, 2, 3]))
-    ]
+    if dice.chance(0.25):
+        # One that only an owner may change, and whose hash others do not get to see.
+        return [ACL(31, *dice.choice(DIGEST_IDS)), ACL(dice.choice([1, 1, 5, 15]), b"world", b"anyone")]
+    odd = max(dice.odd, 0.15)
+    ids = [dice.choice(ODD_IDS if dice.chance(odd) else ACL_IDS + DIGEST_IDS) for _ in range(dice.choice([1, 1, 2, 3]))]
     return [_entry(dice, identity) for identity in ids]
 
 
@@ -376,7 +377,7 @@ THEMES: dict[str, dict[Callable[[Dice], Request], int]] = {
     "kinds": {create: 6, create_ttl: 4, delete: 3, get_ephemerals: 3, read: 4, ask_path: 2},
     "watches": {read_watching: 10, add_watch: 6, ask_watches: 4, create: 5, delete: 5, set_data: 4, multi: 1},
     "catch-up": {set_watches: 8, read_watching: 2, create: 4, delete: 2, set_data: 3},
-    "access": {authenticate: 4, set_acl: 6, create: 4, ask_path: 4, read: 3, delete: 2, set_data: 2, bare: 1},
+    "access": {authenticate: 4, set_acl: 6, create: 4, ask_path: 8, read: 3, delete: 2, set_data: 2, bare: 1},
     "multi": {multi: 10, multi_read: 5, create: 2, delete: 1, read: 2},
     "quotas": {
         create: 10,
