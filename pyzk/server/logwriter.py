@@ -126,7 +126,7 @@ class LogWriter:
         self._finished(error)
 
     def _judge(self, took_ms: float) -> None:
-        """Learn how quick the disk is. One quick probe ends the time of a slow disk, one slow batch does not begin it."""
+        """Learn how quick the disk is: one quick probe makes it quick again, one slow batch does not make it slow."""
         if self.is_quick:
             self._average_ms += (took_ms - self._average_ms) / AVERAGED_BATCHES
         elif took_ms < self.quick_ms_max / 2:
