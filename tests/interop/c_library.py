@@ -23,7 +23,8 @@ VoidCompletion = c.CFUNCTYPE(None, c.c_int, c.c_void_p)
 
 
 class ClientId(c.Structure):
-    _fields_ = (("session", c.c_int64), ("password", c.c_char * 16))
+    # Not c_char: ctypes would end a password at its first zero byte.
+    _fields_ = (("session", c.c_int64), ("password", c.c_ubyte * 16))
 
 
 class Id(c.Structure):
