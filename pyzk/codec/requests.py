@@ -4,6 +4,7 @@ Source: docs/protocol/client-protocol.md sections 4, 6 and 8.
 """
 
 from dataclasses import dataclass, field
+from struct import Struct
 from typing import Self
 
 from pyzk.codec.jute import BOOL, BUFFER, INT, LONG, STRING, Reader, Record
@@ -160,6 +161,9 @@ class CreateSessionRequest(Record):
     timeout_ms: int
 
 
+MULTI_HEADER = Struct(">i?i")
+
+
 @dataclass(slots=True)
 class MultiHeader(Record):
     """Stands before every op of a multi and, with `done`, behind the last."""
@@ -168,6 +172,15 @@ class MultiHeader(Record):
     type: int
     done: bool
     err: int
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Self:
+        """Take nine bytes. Raises DecodeError."""
+        return cls(*MULTI_HEADER.unpack_from(reader.source, reader.take(MULTI_HEADER.size)))
+
+    def encode(self) -> bytes:
+        """Nine bytes."""
+        return MULTI_HEADER.pack(self.type, self.done, self.err)
 
 
 MULTI_END = MultiHeader(-1, done=True, err=-1)

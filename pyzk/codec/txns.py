@@ -197,6 +197,10 @@ class ErrorTxn(Record):
     err: int
 
 
+SUB_TXN_HEAD = Struct(">ii")
+"""Type and length of the data."""
+
+
 @dataclass(slots=True)
 class SubTxn(Record):
     """One op of a multi: its type and encoded record."""
@@ -234,8 +238,11 @@ class PreparedMultiTxn(MultiTxn):
         return self.prepared
 
     def encode(self) -> bytes:
-        """As MultiTxn."""
-        return self.FIELDS[0].write(self.txns)
+        """As MultiTxn; spelled out because of how often it is needed."""
+        parts = [INT32.pack(len(self.txns))]
+        for sub in self.txns:
+            parts += (SUB_TXN_HEAD.pack(sub.type, len(sub.data)), sub.data)
+        return b"".join(parts)
 
 
 TXNS: dict[int, type[Record]] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyzk.codec.jute import INT32, pack_buffer
 from pyzk.codec.opcodes import EventType, OpCode, Perms
-from pyzk.codec.requests import MULTI_END, MultiHeader
+from pyzk.codec.requests import MULTI_END, MULTI_HEADER
 from pyzk.codec.txns import MultiTxn
 from pyzk.errors import ThrottledOpError
 from pyzk.service import handshake, intake
@@ -199,14 +199,14 @@ def _empty_body(applied: Applied, record: Record) -> bytes:  # noqa: ARG001
 def _multi_body(applied: Applied, record: Record) -> bytes:
     assert isinstance(record, MultiTxn)
     failed = any(sub.type == OpCode.ERROR for sub in record.txns)
-    parts = []
+    parts: list[bytes] = []
     for sub, result in zip(record.txns, applied.results, strict=True):
         if failed:
-            parts.append(MultiHeader(OpCode.ERROR, done=False, err=result.err).encode() + INT32.pack(result.err))
+            parts += (MULTI_HEADER.pack(OpCode.ERROR, False, result.err), INT32.pack(result.err))  # noqa: FBT003
         else:
             # Container and TTL creates are answered as create2.
             kind = OpCode.CREATE2 if sub.type in (OpCode.CREATE_CONTAINER, OpCode.CREATE_TTL) else sub.type
-            parts.append(MultiHeader(kind, done=False, err=0).encode() + REPLY_BODIES[sub.type](result, record))
+            parts += (MULTI_HEADER.pack(kind, False, 0), REPLY_BODIES[sub.type](result, record))  # noqa: FBT003
     return b"".join(parts) + MULTI_END.encode()
 
 
