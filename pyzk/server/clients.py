@@ -22,8 +22,6 @@ BACKLOG_DEFAULT = 4096
 """Connections that may wait to be accepted: a fleet that reconnects comes all at once."""
 LINGER_SECONDS = 10.0
 """How long a closed connection may take to read the last of what it was sent."""
-TURN_BYTES_MAX = 4096
-"""Bytes of requests that are served before their replies go out: a hundred small reads may ask for a hundred MB."""
 INTEREST_READ = 1
 INTEREST_WRITE = 4
 
@@ -82,7 +80,6 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_address",
         "_admitted",
-        "_backlog",
         "_first",
         "_identified",
         "_limits",
@@ -91,6 +88,7 @@ class ClientConnection(asyncio.Protocol):
         "_slow",
         "_throttled",
         "_transport",
+        "_unfinished",
         "_words",
         "id",
         "label",
@@ -102,8 +100,8 @@ class ClientConnection(asyncio.Protocol):
         self._words = words
         self._next_id = next_id
         self._address = "?"
-        self._first = self._backlog = b""
-        self._admitted = self._identified = self._slow = self._throttled = False
+        self._first = b""
+        self._admitted = self._identified = self._slow = self._throttled = self._unfinished = False
         self._transport: asyncio.Transport
         self.id = 0
         self.label = "?"
@@ -132,30 +130,18 @@ class ClientConnection(asyncio.Protocol):
             data = self._identify(data)
             if not data:
                 return
-        if len(data) > TURN_BYTES_MAX or self._backlog:
-            self._backlog += data
-            self._serve_backlog()
-        else:
-            self._serve(data)
+        self._peer.service.receive(self.id, data, monotonic_seconds())
+        self._send()
 
-    def _serve_backlog(self) -> None:
-        """A long train of requests, piece by piece, for as long as the client takes the replies."""
-        data, self._backlog = self._backlog, b""
-        position = 0
-        while position < len(data) and not (self._slow or self._throttled or self._transport.is_closing()):
-            self._serve(data[position : position + TURN_BYTES_MAX])
-            position += TURN_BYTES_MAX
-        self._backlog = data[position:]
-
-    def _serve(self, data: bytes) -> None:
+    def _send(self) -> None:
+        """Write the replies of this turn at once, and leave all else to the end of it."""
         service = self._peer.service
-        service.receive(self.id, data, monotonic_seconds())
         outbox = service.outbox
         encoded = service.take(self.id)
         if encoded:
             outbox.dirty.pop(self.id, None)
             self.write(encoded)
-        if outbox.submitted or outbox.dirty or outbox.closing or outbox.reading:
+        if outbox.submitted or outbox.dirty or outbox.closing or outbox.reading or outbox.unfinished:
             self._peer.wake()
 
     def _identify(self, data: bytes) -> bytes:
@@ -190,8 +176,8 @@ class ClientConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It has caught up."""
         self._slow = False
-        if self._backlog:
-            self._serve_backlog()
+        if self._unfinished:
+            self.go_on()
         self._read_or_not()
 
     # ClientPort
@@ -210,6 +196,18 @@ class ClientConnection(asyncio.Protocol):
             return
         transport.write(encoded)
 
+    def go_on(self) -> None:
+        """More requests are at hand: serve them when others have had their turn and the client keeps up."""
+        self._unfinished = True
+        if not self._slow:
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._unfinished and not self._slow:
+            self._unfinished = False
+            self._peer.service.go_on(self.id, monotonic_seconds())
+            self._send()
+
     def pause(self) -> None:
         """Service can take no more for now."""
         self._throttled = True
@@ -218,8 +216,6 @@ class ClientConnection(asyncio.Protocol):
     def resume(self) -> None:
         """Service can take more."""
         self._throttled = False
-        if self._backlog:
-            self._serve_backlog()
         self._read_or_not()
 
     def _read_or_not(self) -> None:

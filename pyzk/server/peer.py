@@ -40,6 +40,9 @@ class ClientPort(Protocol):
     def write(self, encoded: bytes) -> None:
         """Send bytes."""
 
+    def go_on(self) -> None:
+        """Have more of the requests at hand served, as soon as the client has taken what was written."""
+
     def pause(self) -> None:
         """Read no more for now."""
 
@@ -161,15 +164,25 @@ class Peer:
                 encoded = take(connection)
                 if client is not None and encoded:
                     client.write(encoded)
+        self._attend()
+        if self._drained is not None and self.is_idle and not self._drained.done():
+            self._drained.set_result(None)
+
+    def _attend(self) -> None:
+        """Pause, resume, go on with and close connections as service asks for it."""
+        outbox, clients = self.service.outbox, self.clients
         if outbox.reading:
             self._pause_and_resume()
+        if outbox.unfinished:
+            unfinished, outbox.unfinished = outbox.unfinished, {}
+            for connection in unfinished:
+                if connection in clients:
+                    clients[connection].go_on()
         while outbox.closing:
             closing = outbox.closing.pop()
             client = clients.get(closing.connection)
             if client is not None:
                 client.finish(closing.reason, notable=closing.notable)
-        if self._drained is not None and self.is_idle and not self._drained.done():
-            self._drained.set_result(None)
 
     def _pause_and_resume(self) -> None:
         outbox = self.service.outbox

@@ -32,6 +32,8 @@ FRAME_HEAD = Struct(">iii")
 TOO_MUCH = "the large requests under way would be more than largeRequestMaxBytes"
 HEADER_SIZE = 8
 """Shortest frame: a request header alone."""
+TURN_REPLY_BYTES_MAX = 1 << 20
+"""With more than this to send, a connection's other requests wait until the client has taken it."""
 
 
 def receive(service: Service, state: Connection, data: bytes, now: float) -> None:
@@ -84,15 +86,16 @@ def resume(service: Service, state: Connection, now: float) -> None:
 
 
 def serve(service: Service, state: Connection, data: bytes, now: float) -> None:
-    """Serve all whole frames of `data` and keep the rest."""
+    """Serve the whole frames of `data`, as far as a turn goes, and keep the rest."""
     if not service.tracker.touch(state.session_id, state.timeout_ms, now):
         return  # closing or unknown: requests are dropped silently, as in Apache
     position, end, count = 0, len(data), 0
     longest = service.settings.frame_bytes_max
     out, queue = state.out, state.queue
     answered = len(out)
+    room = TURN_REPLY_BYTES_MAX
     xid, opcode = state.last_xid, state.last_opcode
-    while end - position >= 12:
+    while end - position >= 12 and room > 0:
         length, next_xid, next_opcode = FRAME_HEAD.unpack_from(data, position)
         stop = position + 4 + length
         if stop > end or not HEADER_SIZE <= length <= longest or state.deaf:
@@ -101,9 +104,10 @@ def serve(service: Service, state: Connection, data: bytes, now: float) -> None:
         handler = None if queue else FAST.get(opcode)
         encoded = handler(service, state, xid, data, position + 12, stop) if handler else None
         if encoded is None:
-            _dispatch(service, state, xid, opcode, data[position + 4 : stop], now)
-        else:
+            encoded = _dispatch(service, state, xid, opcode, data[position + 4 : stop], now)
+        if encoded is not None:
             out.append(encoded)
+            room -= len(encoded)
         position = stop
         count += 1
     state.last_opcode = opcode
@@ -112,6 +116,8 @@ def serve(service: Service, state: Connection, data: bytes, now: float) -> None:
     _account(service, state, count, len(out) - answered, now)
     if position < end and not state.deaf:
         _keep_partial(service, state, data[position:], HEADER_SIZE)
+        if state.buffered_bytes >= state.needed_bytes:
+            service.outbox.unfinished[state.id] = None
 
 
 def _keep_partial(service: Service, state: Connection, rest: bytes, shortest: int) -> None:
@@ -153,13 +159,12 @@ def _account(service: Service, state: Connection, count: int, answered: int, now
         service.outbox.reading[state.id] = False
 
 
-def _dispatch(service: Service, state: Connection, xid: int, opcode: int, frame: bytes, now: float) -> None:
+def _dispatch(service: Service, state: Connection, xid: int, opcode: int, frame: bytes, now: float) -> bytes | None:
     """One request: answer it, queue it, or submit it. `frame` begins with the request header."""
     if opcode in READS:
-        if state.queue:
-            state.queue.append(Behind(frame, state.identities, now))
-        else:
-            state.out.append(read(service, state, frame, state.identities))
+        if not state.queue:
+            return read(service, state, frame, state.identities)
+        state.queue.append(Behind(frame, state.identities, now))
     elif opcode in WRITE_OPCODES:
         _submit(service, state, xid, opcode, frame, now)
     elif opcode in IMMEDIATE:
@@ -168,6 +173,7 @@ def _dispatch(service: Service, state: Connection, xid: int, opcode: int, frame:
         # Differs from Apache: createSession, deleteContainer and a lone check end here too (docs/differences.md).
         service.send(state, reply(xid, -1, UnimplementedError.code))
         service.close(state, f"opcode {opcode} is not served", notable=True)
+    return None
 
 
 def _body(service: Service, frame: bytes) -> Reader:

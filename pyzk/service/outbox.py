@@ -42,9 +42,12 @@ class Outbox:
         submitted: requests for the proposer, in order.
         closing: connections to close.
         reading: connections to stop reading from (False) or to read from again (True); the last word counts.
+        unfinished: connections with more requests at hand than one turn serves; `go_on` with them when they have taken
+            what they were sent.
     """
 
     dirty: dict[int, None] = field(default_factory=dict)
     submitted: list[Request] = field(default_factory=list)
     closing: list[Closing] = field(default_factory=list)
     reading: dict[int, bool] = field(default_factory=dict)
+    unfinished: dict[int, None] = field(default_factory=dict)

@@ -88,6 +88,12 @@ class Service:
             self.counters.received_bytes += len(data)
             intake.receive(self, state, data, now)
 
+    def go_on(self, connection: int, now: float) -> None:
+        """Serve more of the requests that are at hand on a connection (`Outbox.unfinished`)."""
+        state = self.connections.get(connection)
+        if state is not None and state.established and not state.deaf:
+            intake.resume(self, state, now)
+
     def disconnect(self, connection: int) -> None:
         """A connection is gone; its session lives on until it expires."""
         state = self.connections.pop(connection, None)

@@ -9,8 +9,9 @@ import uvloop
 
 from pyzk.codec.opcodes import AddWatchMode, OpCode
 from pyzk.codec.requests import PathTypeRequest
-from pyzk.server.clients import TURN_BYTES_MAX, ClientLimits
+from pyzk.server.clients import ClientLimits
 from pyzk.server.standalone import Server
+from pyzk.service.intake import TURN_REPLY_BYTES_MAX
 from tests.server.shell import Wire, ask_word, running, until
 from tests.service.harness import Event
 
@@ -167,7 +168,7 @@ def test_who_never_reads_its_events_is_put_out_and_the_others_go_on(run: Run) ->
 
 
 def test_who_asks_for_much_more_than_it_reads_is_served_as_it_reads(run: Run) -> None:
-    """Six thousand requests, of 21 bytes at least, for a megabyte each: only what one piece asks for is in memory."""
+    """Six thousand requests for a megabyte each: only what one turn may answer is in memory."""
 
     async def talk() -> None:
         async with running() as server:
@@ -179,7 +180,7 @@ def test_who_asks_for_much_more_than_it_reads_is_served_as_it_reads(run: Run) ->
             await until(lambda: waiting_bytes(server, 2) > 0, "replies wait")
             for _ in range(20):
                 assert (await owner.ask(owner.exists(b"/big"))).err == 0
-                assert waiting_bytes(server, 2) < TURN_BYTES_MAX // 21 * 1_000_100
+                assert waiting_bytes(server, 2) < TURN_REPLY_BYTES_MAX + 2 * 1_000_100
             slow.reader._transport.resume_reading()  # type: ignore[attr-defined]
             assert [reply.xid for reply in await slow.replies(40)] == list(range(1, 41))
             for wire in (slow, owner):

@@ -74,7 +74,7 @@ class World:
             if self.outstanding and not self.held:
                 self._deliver(len(self.outstanding))
             self._flush()
-            if not outbox.submitted or self.outstanding:
+            if not (outbox.submitted or outbox.dirty or outbox.unfinished) or self.outstanding:
                 return
 
     def commit(self, count: int | None = None) -> None:
@@ -106,6 +106,9 @@ class World:
         dirty, outbox.dirty = outbox.dirty, {}
         for number in dirty:
             self.clients[number].take(self.service.take(number))
+        unfinished, outbox.unfinished = outbox.unfinished, {}
+        for number in unfinished:
+            self.service.go_on(number, self.now)
         closing, outbox.closing = outbox.closing, []
         for item in closing:
             self.clients[item.connection].closed = item.reason

@@ -12,6 +12,7 @@ from pyzk.codec.opcodes import OpCode
 from pyzk.codec.records import ConnectRequest, RequestHeader
 from pyzk.codec.requests import AuthRequest, EmptyRequest, PathRequest
 from pyzk.errors import MarshallingError, NoNodeError, UnimplementedError
+from pyzk.service.intake import TURN_REPLY_BYTES_MAX
 from pyzk.service.outbox import Settings
 from tests.service.harness import Client, World
 
@@ -205,3 +206,22 @@ def test_a_request_is_a_touch_and_silence_is_not() -> None:
     assert silent.closed is not None
     assert talking.closed is None
     assert list(world.tree.sessions) == [talking.session_id]
+
+
+def test_long_train_of_large_reads_is_answered_a_turn_at_a_time_and_in_order():
+    world = World()
+    client = world.client()
+    assert client.ask(client.create(b"/big", bytes(300_000))).err == 0
+    client.give(b"".join([client.get_data(b"/big") for _ in range(50)]))
+    assert len(world.service.take(client.number)) < TURN_REPLY_BYTES_MAX + 301_000
+    assert client.number in world.service.outbox.unfinished
+    turns = 1
+    while client.number in world.service.outbox.unfinished:
+        world.service.outbox.unfinished.clear()
+        world.service.go_on(client.number, world.now)
+        client.take(world.service.take(client.number))
+        turns += 1
+    assert turns > 10
+    xids = [reply.xid for reply in client.replies]
+    assert xids[1:] == sorted(xids[1:])
+    assert xids[-1] == 51
