@@ -23,8 +23,10 @@ from pyzk.storage.txnlog import Roll
 
 log = structlog.get_logger()
 
-FREE_BYTES_MIN = 32 << 20
+FREE_BYTES_MIN = 1 << 20
 """With less space than this left for the log, writes are refused until there is more."""
+SNAPSHOT_NODE_BYTES = 100
+"""What a znode takes in a snapshot besides path and data."""
 SESSIONLESS_CHECKS_PER_TIMEOUT = 4
 
 
@@ -105,13 +107,18 @@ async def delete_containers(peer: Peer, config: Config) -> None:
 
 
 async def watch_disk(peer: Peer, disk: Disk, directory: str, tick_ms: int) -> None:
-    """Refuse writes while there is little space left for the log, and take them again when there is more."""
+    """Refuse writes while there is little space left for the log, and take them again when there is more.
+
+    After a batch that did not fit there must be space for as much again, or the next one would end the same way.
+    """
     service = peer.service
     while True:
         await asyncio.sleep(tick_ms / 1000)
-        is_low = disk.free_bytes(directory) < FREE_BYTES_MIN
+        is_low = disk.free_bytes(directory) < FREE_BYTES_MIN + peer.unwritten_bytes
         if is_low != service.writes_refused:
             service.writes_refused = is_low
+            if not is_low:
+                peer.unwritten_bytes = 0
             log.warning("disk_low_writes_refused" if is_low else "disk_space_back_writes_taken", directory=directory)
 
 
@@ -183,7 +190,8 @@ class Snapshots:
             return
         directory = self._places.snapshots
         # A snapshot that fills the disk would take the log's last space with it.
-        if self._disk.free_bytes(directory) < tree.data_bytes + FREE_BYTES_MIN:
+        wanted_bytes = tree.data_bytes + SNAPSHOT_NODE_BYTES * tree.node_count + FREE_BYTES_MIN
+        if self._disk.free_bytes(directory) < wanted_bytes:
             raise DiskFullError(f"{directory}: not enough space left for a snapshot")
         begun_at = monotonic_seconds()
         file = SnapshotFile(self._disk, directory, name)

@@ -58,6 +58,7 @@ class Peer:
 
     Attributes:
         clients: open connections by number.
+        unwritten_bytes: what a full disk could not take, at most a batch of the log; 0 once there is space again.
         on_fatal: called with what makes it impossible to go on.
         on_proposed: called with (txns, bytes) for what goes to the log.
     """
@@ -68,6 +69,7 @@ class Peer:
         self.broadcast = broadcast
         self.clients: dict[int, ClientPort] = {}
         self.log: LogWriter
+        self.unwritten_bytes = 0
         self.on_fatal: Callable[[BaseException], None] = _raise
         self.on_proposed: Callable[[int, int], None] = _ignore
         self._outstanding: deque[Proposal] = deque()
@@ -149,6 +151,8 @@ class Peer:
         self.service.writes_refused = True
         dropped = list(self._outstanding)
         self._outstanding.clear()
+        dropped_bytes = sum([len(proposal.payload) for proposal in dropped])
+        self.unwritten_bytes = min(dropped_bytes, self.log.batch_bytes_max)
         self.broadcast.drop_outstanding()
         self.proposer.drop_outstanding()
         self.service.drop_outstanding(dropped, monotonic_seconds())

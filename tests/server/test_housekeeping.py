@@ -63,7 +63,7 @@ def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Clock]:
         monkeypatch.setattr(housekeeping, "monotonic_seconds", lambda: clock.now)
         monkeypatch.setattr(housekeeping, "wall_ms", lambda: WALL_MS + int((clock.now - 1000) * 1000))
         prepare(clock)
-        peer = SimpleNamespace(service=world.service, wake=lambda: None)
+        peer = SimpleNamespace(service=world.service, wake=lambda: None, unwritten_bytes=0)
         with pytest.raises(asyncio.CancelledError):
             make(peer).send(None)
         world.settle()
@@ -203,6 +203,22 @@ def test_writes_are_refused_while_space_is_low(world: World, run: Callable[..., 
 
     run(lambda peer: housekeeping.watch_disk(peer, disk, MEMORY_DIRECTORY, TICK_MS), 10.0, fill_and_empty)
     assert seen == [False, False, False, True, True, True, False, False, False, False]
+
+
+@pytest.mark.parametrize(("unwritten_bytes", "refused"), [(0, False), (1 << 20, True)])
+def test_after_a_batch_that_did_not_fit_there_must_be_space_for_as_much_again(
+    world: World, run: Callable[..., Clock], unwritten_bytes: int, refused: bool
+) -> None:
+    disk = MemoryDisk()
+    disk.capacity_bytes = housekeeping.FREE_BYTES_MIN + 1000
+    world.service.writes_refused = True
+
+    def watch(peer: Any) -> Any:
+        peer.unwritten_bytes = unwritten_bytes
+        return housekeeping.watch_disk(peer, disk, MEMORY_DIRECTORY, TICK_MS)
+
+    run(watch, 5.0)
+    assert world.service.writes_refused == refused
 
 
 async def test_old_snapshots_are_purged_at_the_start() -> None:
