@@ -32,6 +32,8 @@ FRAME_HEAD = Struct(">iii")
 TOO_MUCH = "the large requests under way would be more than largeRequestMaxBytes"
 HEADER_SIZE = 8
 """Shortest frame: a request header alone."""
+TLS_HANDSHAKE = b"\x16\x03"
+HTTP_METHODS = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"CONN", b"PRI ")
 TURN_REPLY_BYTES_MAX = 1 << 20
 """With more than this to send, a connection's other requests wait until the client has taken it."""
 
@@ -67,7 +69,7 @@ def _connect(service: Service, state: Connection, data: bytes, now: float) -> No
         _keep_partial(service, state, data, 1)
         return
     if not 0 < length <= service.settings.frame_bytes_max:
-        service.close(state, _bad_length(service, length), notable=True)
+        service.close(state, _bad_length(service, data), notable=True)
         return
     keep(state, data[4 + length :])
     service.counters.received += 1
@@ -127,7 +129,7 @@ def _keep_partial(service: Service, state: Connection, rest: bytes, shortest: in
         return
     length: int = INT32.unpack_from(rest)[0]
     if not shortest <= length <= service.settings.frame_bytes_max:
-        service.close(state, _bad_length(service, length), notable=True)
+        service.close(state, _bad_length(service, rest), notable=True)
     elif _is_too_much(service, length):
         service.close(state, TOO_MUCH, notable=True)
     else:
@@ -140,8 +142,16 @@ def _is_too_much(service: Service, length: int) -> bool:
     return limits.large(length) + service.large_bytes > limits.large_total_bytes_max and limits.large(length) > 0
 
 
-def _bad_length(service: Service, length: int) -> str:
-    return f"frame length {length} is not between 1 and jute.maxbuffer ({service.settings.frame_bytes_max})"
+def _bad_length(service: Service, received: bytes) -> str:
+    """Why a frame is refused, and what it seems to be instead."""
+    (length,) = INT32.unpack_from(received)
+    limit = service.settings.frame_bytes_max
+    reason = f"frame length {length} is not between 1 and jute.maxbuffer ({limit})"
+    if received.startswith(TLS_HANDSHAKE):
+        return f"{reason}: this is TLS, on a port that is not"
+    if received.startswith(HTTP_METHODS):
+        return f"{reason}: this is HTTP, on the port of ZooKeeper's clients"
+    return f"{reason}: its first bytes are {received[:4].hex()}"
 
 
 def _account(service: Service, state: Connection, count: int, answered: int, now: float) -> None:

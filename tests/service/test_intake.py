@@ -225,3 +225,18 @@ def test_long_train_of_large_reads_is_answered_a_turn_at_a_time_and_in_order():
     xids = [reply.xid for reply in client.replies]
     assert xids[1:] == sorted(xids[1:])
     assert xids[-1] == 51
+
+
+@pytest.mark.parametrize(
+    ("received", "what"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", "this is HTTP"),
+        (bytes.fromhex("16030100fa010000f6"), "this is TLS"),
+        (b"\xff\xff\xff\xff", "first bytes are ffffffff"),
+    ],
+)
+def test_log_says_what_came_in_instead_of_a_frame(received: bytes, what: str):
+    client = World().client(open_session=False)
+    client.send(received)
+    assert what in (client.closed or "")
+    assert "jute.maxbuffer" in (client.closed or "")
