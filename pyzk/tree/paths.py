@@ -49,16 +49,6 @@ def parent_of(path: bytes) -> bytes:
     return path[: path.rindex(b"/")] or ROOT
 
 
-def name_of(path: bytes) -> bytes:
-    """What stands behind the last slash; empty for the root."""
-    return path[path.rindex(b"/") + 1 :]
-
-
-def child_of(parent: bytes, name: bytes) -> bytes:
-    """The path of `name` below `parent`."""
-    return parent + name if parent == ROOT else b"%b/%b" % (parent, name)
-
-
 def ancestors(path: bytes) -> Iterator[bytes]:
     """Parent, grandparent and so on up to the root, which has none itself."""
     while path != ROOT:
