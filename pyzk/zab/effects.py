@@ -1,9 +1,56 @@
-"""What the shell (or the simulator) must do, in list order."""
+"""What the shell (or the simulator), or service, must do, in list order.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+The first group is for the network, the second for the disk, the third for service. Effects on the disk are performed
+one after the other, and each has a token that comes back when what it asked for is durable.
+"""
 
-from pyzk.zab.events import Entry
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pyzk.codec.quorum import Forwarded
+from pyzk.tree.tree import Tree
+from pyzk.zab.events import Entry, Port
+
+# For the network.
+
+
+@dataclass(slots=True)
+class Dial:
+    """Connect to the first of these (host, port) that answers; then `Connected(link)`, else `Disconnected(link)`."""
+
+    link: int
+    port: Port
+    addresses: Sequence[tuple[str, int]]
+    timeout_ms: int
+
+
+@dataclass(slots=True)
+class Send:
+    """Send bytes on a link; one of them may have been closed meanwhile, then nothing happens."""
+
+    link: int
+    data: bytes
+
+
+@dataclass(slots=True)
+class SendTree:
+    """Send the tree as it is now (`tree.walk`) on a link, as fast as the other end takes it.
+
+    What is sent on the link after this effect goes out behind the tree.
+    """
+
+    link: int
+
+
+@dataclass(slots=True)
+class Close:
+    """Close a link, at once, with what was sent before going out first."""
+
+    link: int
+    reason: str
+
+
+# For the disk.
 
 
 @dataclass(slots=True)
@@ -15,10 +62,192 @@ class Append:
 
 
 @dataclass(slots=True)
-class Deliver:
-    """All txns up to this zxid are committed: hand them to service in their order."""
+class SaveEpoch:
+    """Write an epoch file (`acceptedEpoch`, `currentEpoch`), durably; then `Done(token)`."""
 
+    name: str
+    epoch: int
+    token: int
+
+
+@dataclass(slots=True)
+class Truncate:
+    """Remove all txns above `zxid` from log and snapshots, durably.
+
+    `Done(token)` follows if the tree in memory holds nothing above it, else the tree is loaded anew: `Reloaded(token)`.
+    """
+
+    zxid: int
+    token: int
+
+
+@dataclass(slots=True)
+class Install:
+    """Take this tree in place of our own; remove txns above `tree.last_zxid` from the log, write the tree as a
+    snapshot, durably, and answer with `Done(token)`."""
+
+    tree: Tree
+    token: int
+
+
+@dataclass(slots=True)
+class ReadLog:
+    """Read the txns behind `after` up to `until` from the files; then `LogRead(token)`.
+
+    Args:
+        after: the last txn that a learner has: it must be in the log itself, or be where a snapshot stands.
+        until: the last txn wanted.
+        size_factor: not if the bytes to be read are more than this share of the newest snapshot (snapshotSizeFactor).
+    """
+
+    after: int
+    until: int
+    size_factor: float
+    token: int
+
+
+@dataclass(slots=True)
+class SaveConfig:
+    """Write the ensemble's configuration: the committed one, or (`is_next`) one that is proposed. No answer.
+
+    Args:
+        text: as in /zookeeper/config, with the version.
+    """
+
+    text: str
+    is_next: bool
+
+
+# For service.
+
+
+@dataclass(slots=True)
+class Deliver:
+    """These txns are committed, in their order; all up to `zxid`."""
+
+    zxid: int
+    entries: Sequence[Entry]
+
+
+@dataclass(slots=True)
+class Opened:
+    """This server is established in a role: serve clients.
+
+    Args:
+        is_leader: whether we lead; then the next txn has `zxid` + 1.
+        is_observer: whether we follow without a vote.
+        link: to the leader, 0 if that is us.
+        zxid: of the tree: what a leader has delivered, or the first zxid of its epoch.
+    """
+
+    is_leader: bool
+    is_observer: bool
+    link: int
     zxid: int
 
 
-Effect = Append | Deliver
+@dataclass(slots=True)
+class Closed:
+    """This server has left its role: close all clients, forget what is outstanding."""
+
+    reason: str
+
+
+@dataclass(slots=True)
+class Requests:
+    """(leader) A learner has forwarded these requests of its clients, in order."""
+
+    link: int
+    requests: Sequence[Forwarded]
+
+
+@dataclass(slots=True)
+class Revalidate:
+    """(leader) A client has come to a learner with its session: `service` answers with a REVALIDATE packet."""
+
+    link: int
+    session_id: int
+    timeout_ms: int
+
+
+@dataclass(slots=True)
+class Touched:
+    """(leader) Sessions that have shown life at a learner, with their timeouts in ms."""
+
+    touches: Mapping[int, int]
+
+
+@dataclass(slots=True)
+class LearnerLeft:
+    """(leader) A learner's link is gone."""
+
+    link: int
+
+
+@dataclass(slots=True)
+class Revalidated:
+    """(learner) The leader's answer about a session."""
+
+    session_id: int
+    is_valid: bool
+
+
+@dataclass(slots=True)
+class Pinged:
+    """(learner) The leader wants a reply to a PING: `service` sends it with what it has touched."""
+
+    link: int
+    zxid: int
+
+
+@dataclass(slots=True)
+class Synced:
+    """A `Sync` of one of our own clients is confirmed: by its tag on the leader, the oldest one on a learner (tag 0)."""
+
+    tag: int = 0
+
+
+@dataclass(slots=True)
+class ConfigChanged:
+    """The committed configuration is another one: its text for /zookeeper/config and for the client port."""
+
+    text: str
+    version: int
+
+
+# For the operator.
+
+
+@dataclass(slots=True)
+class Note:
+    """Something for the log: a snake_case phrase, and fields."""
+
+    event: str
+    fields: Mapping[str, object] = field(default_factory=dict)
+    is_warning: bool = False
+
+
+Effect = (
+    Dial
+    | Send
+    | SendTree
+    | Close
+    | Append
+    | SaveEpoch
+    | Truncate
+    | Install
+    | ReadLog
+    | SaveConfig
+    | Deliver
+    | Opened
+    | Closed
+    | Requests
+    | Revalidate
+    | Touched
+    | LearnerLeft
+    | Revalidated
+    | Pinged
+    | Synced
+    | ConfigChanged
+    | Note
+)
