@@ -4,6 +4,7 @@
     ├── RequestError            what a request is answered with; carries its wire code
     ├── DecodeError             bytes that are no valid record
     │   └── FrameError          a frame whose length cannot be accepted
+    ├── PeerError               another server of the ensemble broke the protocol: its link is closed
     ├── ConfigError             a setting that cannot be used: names key, value and remedy
     ├── StorageError            files that cannot be read or written
     │   ├── CorruptionError     damaged bytes: file, offset and the last good zxid
@@ -200,6 +201,10 @@ class DecodeError(PyzkError):
 
 class FrameError(DecodeError):
     """A frame length below zero, zero, or above the limit."""
+
+
+class PeerError(PyzkError):
+    """Another server of the ensemble said what it must not say, or nothing in time; its link is closed."""
 
 
 class ConfigError(PyzkError):

@@ -1,67 +1,73 @@
-"""The leader's side of broadcast: txns are logged, acknowledged by a quorum, and committed in order.
+"""The leader's count of acknowledgements: which proposals a quorum has, in order.
 
-A server acknowledges a txn when it is durable in its own log; the leader is one of them. Nothing here knows what a
-txn means. Source: docs/protocol/zab.md section 7.
+A server acknowledges a txn when it is durable in its own log, the leader's own included; as logs have no holes, an
+acknowledgement covers all before it. Nothing here knows what a txn means. Source: docs/protocol/zab.md section 6.1.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from pyzk.zab.effects import Append, Deliver, Effect
-from pyzk.zab.events import Done, Event, Propose
-from pyzk.zab.quorum import Majority
+from pyzk.zab.events import Entry
+from pyzk.zab.quorum import Quorum
 
 
 @dataclass(slots=True)
 class Batch:
-    """Txns proposed together: the last zxid of them, and who has them durably."""
+    """Txns proposed together, and who must have them: a quorum of each configuration in force."""
 
+    entries: Sequence[Entry]
     last_zxid: int
-    token: int
-    acknowledged: set[int] = field(default_factory=set)
+    quorums: tuple[Quorum, ...]
 
 
 class Broadcast:
     """Order and commitment of txns on the leader.
 
     Args:
-        server_id: the leader's own.
-        quorum: who can decide.
+        quorums: what proposals need from now on; one of each.
+
+    Attributes:
+        acknowledged: the last txn that each server has durably.
     """
 
-    __slots__ = ("_batches", "_next_token", "quorum", "server_id")
+    __slots__ = ("_batches", "acknowledged", "quorums")
 
-    def __init__(self, server_id: int, quorum: Majority) -> None:
-        self.server_id = server_id
-        self.quorum = quorum
+    def __init__(self, *quorums: Quorum) -> None:
+        self.quorums = quorums
+        self.acknowledged: dict[int, int] = {}
         self._batches: deque[Batch] = deque()
-        self._next_token = 1
 
-    def receive(self, event: Event) -> list[Effect]:
-        """Effects of one event, to be performed in list order."""
-        if isinstance(event, Propose):
-            return self._propose(event)
-        return self._done(event)
-
-    def _propose(self, event: Propose) -> list[Effect]:
-        batch = Batch(event.entries[-1][0], self._next_token)
-        self._next_token += 1
-        self._batches.append(batch)
-        return [Append(event.entries, batch.token)]
-
-    def _done(self, event: Done) -> list[Effect]:
-        """Our own log has a batch; a sync covers everything before it too."""
+    @property
+    def outstanding(self) -> Iterator[Entry]:
+        """What is proposed and not committed, in order."""
         for batch in self._batches:
-            if batch.token <= event.token:
-                batch.acknowledged.add(self.server_id)
-        return self._commit()
+            yield from batch.entries
 
-    def _commit(self) -> list[Effect]:
+    def propose(self, entries: Sequence[Entry]) -> None:
+        """These txns are on their way to all logs."""
+        self._batches.append(Batch(entries, entries[-1][0], self.quorums))
+
+    def acknowledge(self, server_id: int, zxid: int) -> list[Entry]:
+        """A server has everything up to `zxid`; returns what is committed by that, in order."""
+        if zxid > self.acknowledged.get(server_id, -1):
+            self.acknowledged[server_id] = zxid
+        return self.advance()
+
+    def advance(self) -> list[Entry]:
         """Batches at the front that a quorum has are committed, in order and never around one that waits."""
-        committed = 0
-        while self._batches and self.quorum.contains_quorum(self._batches[0].acknowledged):
-            committed = self._batches.popleft().last_zxid
-        return [Deliver(committed)] if committed else []
+        committed: list[Entry] = []
+        while self._batches and self._is_decided(self._batches[0]):
+            committed += self._batches.popleft().entries
+        return committed
+
+    def _is_decided(self, batch: Batch) -> bool:
+        having = [server_id for server_id, zxid in self.acknowledged.items() if zxid >= batch.last_zxid]
+        return all(quorum.contains_quorum(having) for quorum in batch.quorums)
+
+    def forget(self, server_id: int) -> None:
+        """A server that left has to acknowledge anew what it is sent again."""
+        self.acknowledged.pop(server_id, None)
 
     def drop_outstanding(self) -> None:
         """Forget what is proposed and not committed: the log could not take it."""

@@ -107,6 +107,13 @@ class ReadLog:
 
 
 @dataclass(slots=True)
+class Heal:
+    """An established leader has given back what this server had lost: forget the doubt, durably; then `Done(token)`."""
+
+    token: int
+
+
+@dataclass(slots=True)
 class SaveConfig:
     """Write the ensemble's configuration: the committed one, or (`is_next`) one that is proposed. No answer.
 
@@ -237,6 +244,7 @@ Effect = (
     | Truncate
     | Install
     | ReadLog
+    | Heal
     | SaveConfig
     | Deliver
     | Opened

@@ -1,0 +1,90 @@
+"""The configuration of an ensemble as it changes: seen when it is proposed, in force when it is committed.
+
+With reconfig disabled nothing of this happens: the configuration is that of the file.
+Source: docs/protocol/zab.md section 12.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING
+
+import attrs
+
+from pyzk.codec.opcodes import OpCode
+from pyzk.codec.txns import SetDataTxn, decode_txn
+from pyzk.errors import ConfigError, PeerError
+from pyzk.zab.effects import ConfigChanged, SaveConfig
+from pyzk.zab.membership import Membership, parse_text
+
+if TYPE_CHECKING:
+    from pyzk.zab.state import State
+
+TXN_TYPE = Struct(">28xi")
+"""Picks the type out of a TxnHeader."""
+
+
+def is_reconfig(payload: bytes) -> bool:
+    """Whether a txn changes the configuration."""
+    return len(payload) >= TXN_TYPE.size and TXN_TYPE.unpack_from(payload)[0] == OpCode.RECONFIG
+
+
+def membership_of(payload: bytes) -> Membership:
+    """The configuration that a reconfig txn brings. Raises PeerError."""
+    record = decode_txn(payload).record
+    assert isinstance(record, SetDataTxn)
+    return _parse(record.data)
+
+
+def _parse(data: bytes | None) -> Membership:
+    try:
+        return parse_text((data or b"").decode())
+    except (ConfigError, UnicodeDecodeError) as error:
+        raise PeerError(f"a configuration that cannot be read: {error}") from error
+
+
+def see_config(state: State, data: bytes | None) -> None:
+    """A leader's newest configuration, proposed or committed. Raises PeerError."""
+    if state.settings.reconfig_enabled and data:
+        _see(state, _parse(data))
+
+
+def see_reconfig(state: State, payload: bytes | None) -> None:
+    """A txn was proposed: if it changes the configuration, that is known from now on. Raises PeerError."""
+    if payload is not None and is_reconfig(payload) and state.settings.reconfig_enabled:
+        _see(state, membership_of(payload))
+
+
+def _see(state: State, membership: Membership) -> None:
+    if membership.version > state.last_seen.version:
+        state.last_seen = membership
+        state.effects.append(SaveConfig(membership.text(), is_next=True))
+
+
+def stamp_config(state: State, epoch: int) -> None:
+    """The very first leader gives the configuration of the file its version (zab.md section 3.2)."""
+    if state.settings.reconfig_enabled and state.membership.version == state.last_seen.version == 0:
+        _see(state, attrs.evolve(state.membership, version=epoch << 32))
+
+
+def activate_config(state: State, designated: int) -> bool:
+    """What was last seen is committed: act by it. True if our role or leader changes by that.
+
+    Args:
+        state: is changed.
+        designated: the server that leads from now on.
+    """
+    before, after = state.membership, state.last_seen
+    if after.version <= before.version:
+        return False
+    state.membership = after
+    state.effects.append(SaveConfig(after.text(), is_next=False))
+    state.effects.append(ConfigChanged(after.text(), after.version))
+    if not after.same_members(before):
+        state.election_restarts = True
+    return _role(before, state.server_id) != _role(after, state.server_id)
+
+
+def _role(membership: Membership, server_id: int) -> str:
+    member = membership.find(server_id)
+    return "" if member is None else member.role

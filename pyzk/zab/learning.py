@@ -1,0 +1,347 @@
+"""The learner's role: finds its leader, is brought up to it, and follows.
+
+The conversation reads from top to bottom in `_follow`; what must follow durability waits for its token there. The tree
+does not move before UPTODATE: only then is the leader established, and what it has sent committed. What is heard of
+txns is in the table of `hearing`. Source: docs/protocol/zab.md sections 3.1, 5, 6.2, 6.3, 9 and 14.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from pyzk.codec.quorum import LearnerInfo, PacketReader, PacketType, pack_epoch, packet
+from pyzk.errors import DecodeError, PeerError
+from pyzk.tree.stream import TreeStream
+from pyzk.zab.configuring import activate_config, see_config, see_reconfig
+from pyzk.zab.conversation import NEXT, Conversation
+from pyzk.zab.effects import Deliver, Dial, Heal, Install, Opened, Truncate
+from pyzk.zab.events import Port
+from pyzk.zab.hearing import Batch, hear
+from pyzk.zab.history import begins_epoch, epoch_of
+from pyzk.zab.state import ACCEPTED, CURRENT
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from pyzk.codec.quorum import Packet
+    from pyzk.zab.configuring import activate_config, see_config, see_reconfig
+from pyzk.zab.conversation import Script, Wait
+    from pyzk.zab.events import Entry, Reloaded
+    from pyzk.zab.state import State
+
+    Part = Generator[Wait, Packet, None]
+
+DIALS_MAX = 5
+"""How often a leader that refuses is tried."""
+
+
+class Learning:
+    """One attempt to follow a leader.
+
+    Attributes:
+        link: to the leader.
+        epoch: the leader's, once it is known.
+        commit_to: the last txn that the leader has called committed.
+        reloaded: what the disk held after a TRUNC below the tree.
+        is_synced: whether NEWLEADER is acknowledged: from then on the link may not be silent for syncLimit.
+        established: whether UPTODATE has come.
+        ended: why it is over, empty while it is not.
+    """
+
+    def __init__(self, state: State, leader_id: int, elected_epoch: int, now: float, *, is_observer: bool) -> None:
+        self.state = state
+        self.leader_id = leader_id
+        self.is_observer = is_observer
+        self.epoch = 0
+        self.commit_to = state.history.committed_zxid
+        self.reloaded: Reloaded | None = None
+        self.is_synced = self.established = self.connected = False
+        self.ended = ""
+        self.link = 0
+        self._elected_epoch = elected_epoch
+        self._packets = PacketReader(state.settings.packet_bytes_max)
+        self._stream: TreeStream | None = None
+        self._unacknowledged: deque[tuple[int, Sequence[Entry]]] = deque()
+        self._heard_at = now
+        self._give_up_at = now + state.settings.connect_seconds
+        self._redial_at: float | None = None
+        self._dials = 0
+        self._dial()
+        self._conversation = Conversation(self._follow())
+
+    # The link.
+
+    def _dial(self) -> None:
+        state = self.state
+        self._redial_at = None
+        self._dials += 1
+        self.link = state.new_link()
+        addresses = state.membership.quorum_addresses(self.leader_id)
+        if addresses:
+            timeout_ms = int(state.settings.connect_seconds * 1000)
+            state.effects.append(Dial(self.link, Port.QUORUM, addresses, timeout_ms))
+        else:
+            self.end(f"server {self.leader_id} is not in the configuration")
+
+    def connect(self, now: float) -> None:
+        """The leader has taken our call."""
+        self.connected = True
+        self._heard_at = now
+        self.go_on()
+
+    def left(self, reason: str, now: float) -> None:
+        """The link is gone, or the leader did not take our call."""
+        if self.connected or self._dials >= DIALS_MAX or now >= self._give_up_at:
+            self.end(reason)
+        else:
+            self._redial_at = now + self.state.settings.redial_delay_ms / 1000
+
+    def receive(self, data: bytes, now: float) -> None:
+        """The leader has sent something."""
+        self._heard_at = now
+        try:
+            self._take_bytes(data)
+        except (PeerError, DecodeError) as error:
+            self.end(str(error))
+
+    def _take_bytes(self, data: bytes) -> None:
+        if self._packets.is_raw:
+            self._feed_stream(data)
+            self._conversation.go_on()
+        elif self._conversation.is_over:
+            hear(self, self._packets.feed(data))
+        else:
+            self._conversation.take(self._packets.feed(data))
+            self._hear_rest()
+
+    def go_on(self) -> None:
+        """Something has changed that the conversation may wait for."""
+        try:
+            self._conversation.go_on()
+            self._hear_rest()
+        except (PeerError, DecodeError) as error:
+            self.end(str(error))
+
+    def _hear_rest(self) -> None:
+        """What came behind the end of the conversation."""
+        inbox = self._conversation.inbox
+        if self._conversation.is_over and inbox:
+            packets = list(inbox)
+            inbox.clear()
+            hear(self, packets)
+
+    # The conversation.
+
+    def _follow(self) -> Script:
+        state = self.state
+        yield lambda: self.connected
+        self._introduce()
+        leader_info: Packet = yield NEXT
+        yield from self._promise(leader_info)
+        plan: Packet = yield NEXT
+        yield from self._take_plan(plan)
+        newleader = yield from self._hear_until(PacketType.NEWLEADER)
+        see_config(state, newleader.data)
+        yield from self._acknowledge_newleader()
+        yield from self._hear_until(PacketType.UPTODATE)
+        yield from self._heal()
+        self._establish()
+
+    def _introduce(self) -> None:
+        state = self.state
+        info = LearnerInfo(state.server_id, config_version=state.membership.version)
+        kind = PacketType.OBSERVERINFO if self.is_observer else PacketType.FOLLOWERINFO
+        accepted_epoch = -1 if state.doubt else state.accepted_epoch
+        state.send(self.link, packet(kind, accepted_epoch << 32, info.encode()))
+
+    def _promise(self, leader_info: Packet) -> Part:
+        """Discovery: promise the epoch, durably, and say what we have."""
+        if leader_info.type != PacketType.LEADERINFO:
+            raise PeerError(f"packet {leader_info.type} where LEADERINFO was due")
+        state = self.state
+        self.epoch = epoch_of(leader_info.zxid)
+        if self.epoch < state.accepted_epoch:
+            raise PeerError(f"its epoch {self.epoch} is older than {state.accepted_epoch}, which we have promised")
+        if state.doubt and self.epoch != self._elected_epoch:
+            raise PeerError("it is not established yet, and we have lost data: we must not count")
+        is_new = self.epoch > state.accepted_epoch
+        if is_new:
+            token = state.save_epoch(ACCEPTED, self.epoch)
+            yield lambda: state.done_token >= token
+        last_zxid, current_epoch = state.history.last_zxid, state.current_epoch if is_new else -1
+        if state.doubt:
+            last_zxid, current_epoch = -1, -1
+        state.send(self.link, packet(PacketType.ACKEPOCH, last_zxid, pack_epoch(current_epoch)))
+
+    def _take_plan(self, plan: Packet) -> Part:
+        """DIFF, TRUNC or SNAP."""
+        state = self.state
+        if plan.type not in (PacketType.DIFF, PacketType.TRUNC, PacketType.SNAP):
+            raise PeerError(f"packet {plan.type} where DIFF, TRUNC or SNAP was due")
+        how = PacketType(plan.type)
+        state.note("synchronises", leader=self.leader_id, epoch=self.epoch, how=how.name, zxid=hex(plan.zxid))
+        if how == PacketType.SNAP:
+            yield from self._install(plan.zxid)
+        elif state.doubt:
+            raise PeerError(f"it sent {how.name}, and we have lost data")
+        elif how == PacketType.TRUNC:
+            yield from self._truncate(plan.zxid)
+        else:
+            self.commit_to = state.history.last_zxid
+
+    def _truncate(self, zxid: int) -> Part:
+        """Cut what the leader does not have: the tail alone, or, if the tree has it, all of it is loaded anew."""
+        state, history = self.state, self.state.history
+        token = state.next_token()
+        state.effects.append(Truncate(zxid, token))
+        if zxid >= history.committed_zxid:
+            history.cut(zxid)
+            yield lambda: state.done_token >= token
+        else:
+            yield lambda: self.reloaded is not None
+            assert self.reloaded is not None
+            history.reset(self.reloaded.zxid, self.reloaded.recent)
+        if history.last_zxid != zxid and not begins_epoch(zxid):
+            state.doubt = f"the leader has us keep 0x{zxid:x}, but our log ends with 0x{history.last_zxid:x} then"
+            raise PeerError(state.doubt)
+        self.commit_to = history.last_zxid
+
+    def _install(self, zxid: int) -> Part:
+        """Take the whole tree, durably, before anything else."""
+        state = self.state
+        stream = self._stream = TreeStream()
+        self._feed_stream(self._packets.take_rest())
+        yield lambda: not self._packets.is_raw
+        self._stream = None
+        stream.tree.last_zxid = zxid
+        token = state.next_token()
+        state.effects.append(Install(stream.tree, token))
+        yield lambda: state.done_token >= token
+        state.history.reset(zxid)
+        self.commit_to = zxid
+
+    def _feed_stream(self, data: bytes) -> None:
+        """Bytes of the tree; what comes behind it are packets again. Raises DecodeError."""
+        if self._stream is None:
+            raise PeerError("a tree, before it was asked what we have")
+        if self._stream.feed(data):
+            self._conversation.inbox.extend(self._packets.resume(self._stream.rest))
+
+    def _hear_until(self, last: PacketType) -> Generator[Wait, Packet, Packet]:
+        """Txns, up to a packet of that type, which is returned; those of one wake-up are logged together."""
+        batch = Batch(self)
+        while True:
+            received: Packet = yield NEXT
+            if received.type == last:
+                batch.finish()
+                return received
+            batch.hear(received)
+            if not self._conversation.inbox:
+                batch.finish()
+
+    def _acknowledge_newleader(self) -> Part:
+        """The log is durable, then the epoch, then the leader is told (ZOOKEEPER-3911, 4643, 4646, 4785)."""
+        state = self.state
+        yield lambda: state.history.is_settled
+        token = state.save_epoch(CURRENT, self.epoch)
+        yield lambda: state.done_token >= token
+        state.send(self.link, packet(PacketType.ACK, self.epoch << 32))
+        self.is_synced = True
+        self.acknowledge()
+
+    def _heal(self) -> Part:
+        """An established leader has given back what we had lost."""
+        state = self.state
+        if state.doubt:
+            token = state.next_token()
+            state.effects.append(Heal(token))
+            yield lambda: state.done_token >= token
+            state.note("data_given_back", lost=state.doubt)
+            state.doubt = ""
+            self.acknowledge()
+
+    def _establish(self) -> None:
+        state = self.state
+        if activate_config(state, self.leader_id):
+            self.end("the leader's configuration has another role for us")
+            return
+        self.established = True
+        self.deliver()
+        state.send(self.link, packet(PacketType.ACK, self.epoch << 32))
+        zxid = state.history.committed_zxid
+        state.effects.append(Opened(is_leader=False, is_observer=self.is_observer, link=self.link, zxid=zxid))
+
+    # Txns.
+
+    def log(self, entries: Sequence[Entry]) -> None:
+        """Log txns; their acks follow when they are durable."""
+        token = self.state.append(entries)
+        if not self.is_observer:
+            self._unacknowledged.append((token, entries))
+
+    def acknowledge(self) -> None:
+        """Tell the leader what is durable, one by one as Apache's leader counts them.
+
+        What it has called committed before we were in sync needs no ack.
+        """
+        state, waiting = self.state, self._unacknowledged
+        if not self.is_synced or state.doubt:
+            return
+        acks = []
+        while waiting and waiting[0][0] <= state.done_token:
+            _, entries = waiting.popleft()
+            acks += [packet(PacketType.ACK, zxid) for zxid, _ in entries if self.established or zxid > self.commit_to]
+        if acks:
+            state.send(self.link, b"".join(acks))
+
+    def deliver(self) -> None:
+        """Move the tree as far as the leader has committed."""
+        committed = self.state.history.commit(self.commit_to)
+        if committed:
+            self.state.effects.append(Deliver(committed[-1][0], committed))
+
+    def done(self) -> None:
+        """Something is durable."""
+        self.acknowledge()
+        self.go_on()
+
+    def see_proposal(self, payload: bytes | None) -> None:
+        """A proposed configuration is known before it is committed."""
+        see_reconfig(self.state, payload)
+
+    def activate(self, designated: int) -> None:
+        """A configuration is committed: follow on in it, or take the role that it has for us."""
+        if activate_config(self.state, designated):
+            self.end("the configuration has changed")
+
+    # Time.
+
+    def deadline(self) -> float:
+        """When something must be done."""
+        if not self.connected:
+            return self._give_up_at if self._redial_at is None else min(self._redial_at, self._give_up_at)
+        return self._heard_at + self._silence_seconds_max
+
+    @property
+    def _silence_seconds_max(self) -> float:
+        settings = self.state.settings
+        return settings.sync_seconds if self.is_synced else settings.init_seconds
+
+    def wake(self, now: float) -> None:
+        """Time has passed."""
+        if self.connected:
+            if now - self._heard_at >= self._silence_seconds_max:
+                self.end(f"nothing heard from the leader for {now - self._heard_at:.1f} s")
+        elif now >= self._give_up_at:
+            self.end("the leader could not be reached in time")
+        elif self._redial_at is not None and now >= self._redial_at:
+            self._dial()
+
+    def end(self, reason: str) -> None:
+        """It is over."""
+        self.ended = self.ended or reason
+
+    def stop(self) -> None:
+        """Close the link."""
+        self.state.close(self.link, self.ended)

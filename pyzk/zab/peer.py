@@ -1,0 +1,292 @@
+"""One server of an ensemble: looks for a leader, then leads or follows, and looks again.
+
+`receive` takes one event and answers what is to be done; `deadline` says when it wants to be woken. The peer owns a
+role and hands events to it; between two roles it waits until everything that the last one sent to the log is there, so
+that a vote never speaks of what is not durable (ZOOKEEPER-4712).
+Source: docs/protocol/election.md section 6, docs/protocol/zab.md sections 9 and 14.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyzk.codec.election import NOBODY, ServerState
+from pyzk.zab import events
+from pyzk.zab.connections import Connections
+from pyzk.zab.effects import Closed, Effect, Opened
+from pyzk.zab.election import Election, Vote
+from pyzk.zab.events import Port
+from pyzk.zab.leading import Leading
+from pyzk.zab.learning import Learning
+from pyzk.zab.membership import parse_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from pyzk.zab.connections import ConnectionSettings
+    from pyzk.zab.election import ElectionSettings
+    from pyzk.zab.state import State
+
+    Handler = Callable[["Peer", "events.Event", float], None]
+
+EARLY_LINKS_MAX = 100
+"""Learners that may connect while we do not know yet that we lead."""
+
+
+class Peer:
+    """The agreement of one server.
+
+    Args:
+        state: who it is and what it has; shared with its roles.
+        is_observer: whether it follows without a vote (peerType, or the server list).
+        rng: spreads the pauses of observers.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        connection_settings: ConnectionSettings,
+        election_settings: ElectionSettings,
+        rng: Random,
+    ) -> None:
+        self.state = state
+        self.role: Leading | Learning | None = None
+        self.connections = Connections(state.server_id, state.effects, state.new_link, connection_settings)
+        self.election = Election(state.server_id, self.connections, state.effects, election_settings)
+        self._rng = rng
+        self._early: dict[int, str] = {}
+        self._looks_at: float | None = None
+        self._is_looking = False
+        self._share_membership()
+
+    @property
+    def is_observer(self) -> bool:
+        """Whether we follow without a vote."""
+        return self.state.server_id in self.state.membership.observer_ids
+
+    def _share_membership(self) -> None:
+        state = self.state
+        for machine in (self.connections, self.election):
+            machine.membership, machine.last_seen = state.membership, state.last_seen
+
+    def start(self, now: float) -> list[Effect]:
+        """Begin to look for a leader."""
+        self._looks_at = now
+        self._advance(now)
+        return self._take_effects()
+
+    def receive(self, event: events.Event, now: float) -> list[Effect]:
+        """What is to be done after an event, in list order."""
+        HANDLERS[type(event)](self, event, now)
+        self._advance(now)
+        return self._take_effects()
+
+    def _take_effects(self) -> list[Effect]:
+        """The list itself stays: everybody appends to it."""
+        effects = self.state.effects
+        taken = effects[:]
+        effects.clear()
+        return taken
+
+    def deadline(self) -> float | None:
+        """When to be woken, monotonic seconds."""
+        role = self.role.deadline() if self.role is not None else self._looks_at
+        times = [role, self.connections.deadline(), self.election.deadline() if self._is_looking else None]
+        return min((time for time in times if time is not None), default=None)
+
+    # From role to role.
+
+    def _advance(self, now: float) -> None:
+        """Leave a role that is over, look for a leader, take the role that was found; as far as it goes."""
+        if self.role is not None and self.role.ended:
+            self._leave(self.role, now)
+        if self.role is None and not self._is_looking:
+            self._look(now)
+        if self._is_looking and self.election.newer_config is not None:
+            self._adopt(self.election.newer_config, now)
+        if self._is_looking and self.election.winner is not None:
+            self._enter(self.election.winner, now)
+
+    def _leave(self, role: Leading | Learning, now: float) -> None:
+        state = self.state
+        state.note("role_ended", is_warning=True, reason=role.ended)
+        role.stop()
+        state.effects.append(Closed(role.ended))
+        self.role = None
+        pause = 0.0
+        if isinstance(role, Learning) and role.is_observer:
+            pause = self._rng.random() * state.settings.observer_election_delay_ms / 1000
+        self._looks_at = now + pause
+
+    def _look(self, now: float) -> None:
+        """Begin an election, once the log is still."""
+        if self._looks_at is None or now < self._looks_at or not self.state.history.is_settled:
+            return
+        self._looks_at, self._is_looking = None, True
+        self._share_membership()
+        if self.state.election_restarts:
+            self.state.election_restarts = False
+            self.connections.drop_all(now)
+        self.election.set_state(ServerState.LOOKING)
+        self.election.start(self._vote(), now)
+
+    def _vote(self) -> Vote:
+        state = self.state
+        if self.is_observer:
+            return Vote(NOBODY, NOBODY, 0, NOBODY)
+        leader = state.server_id if state.server_id in state.membership.voter_ids else NOBODY
+        if state.doubt:
+            return Vote(leader, -1, 0, -1)
+        return Vote(leader, state.history.last_zxid, 0, state.current_epoch)
+
+    def _adopt(self, text: str, now: float) -> None:
+        """Another server has a newer configuration: take it, and look again."""
+        state = self.state
+        self.election.newer_config = None
+        membership = parse_text(text)
+        if membership.version <= state.membership.version:
+            return
+        see_and_activate(state, membership)
+        self._is_looking, self._looks_at = False, now
+        self._look(now)
+
+    def _enter(self, winner: Vote, now: float) -> None:
+        """The election is over."""
+        self._is_looking = False
+        state = self.state
+        if winner.leader == state.server_id:
+            self.election.set_state(ServerState.LEADING)
+            state.note("leads", epoch=state.current_epoch, zxid=hex(state.history.last_zxid))
+            leading = self.role = Leading(state, now)
+            for link, label in self._early.items():
+                leading.accept(link, label, now)
+        else:
+            self.election.set_state(ServerState.OBSERVING if self.is_observer else ServerState.FOLLOWING)
+            state.note("follows", leader=winner.leader)
+            self.role = Learning(state, winner.leader, winner.peer_epoch, now, is_observer=self.is_observer)
+            for link in self._early:
+                state.close(link, "we do not lead")
+        self._early.clear()
+        self._go_on(now)
+
+    def _go_on(self, now: float) -> None:
+        if isinstance(self.role, Leading):
+            self.role.go_on(now)
+        elif self.role is not None:
+            self.role.go_on()
+
+    # Events.
+
+    def _accepted(self, event: events.Accepted, now: float) -> None:
+        if event.port == Port.ELECTION:
+            self.connections.accepted(event.link, event.label, now)
+        elif isinstance(self.role, Leading):
+            self.role.accept(event.link, event.label, now)
+        elif self.role is None and len(self._early) < EARLY_LINKS_MAX:
+            self._early[event.link] = event.label
+        else:
+            self.state.close(event.link, "we do not lead")
+
+    def _connected(self, event: events.Connected, now: float) -> None:
+        if self.connections.owns(event.link):
+            self.connections.connected(event.link, now)
+        elif isinstance(self.role, Learning) and event.link == self.role.link:
+            self.role.connect(now)
+        else:
+            self.state.close(event.link, "it is not needed any more")
+
+    def _received(self, event: events.Received, now: float) -> None:
+        if self.connections.owns(event.link):
+            for sender, body in self.connections.received(event.link, event.data, now):
+                self.election.notified(sender, body, now)
+        elif isinstance(self.role, Leading):
+            self.role.receive(event.link, event.data, now)
+        elif isinstance(self.role, Learning) and event.link == self.role.link:
+            self.role.receive(event.data, now)
+
+    def _disconnected(self, event: events.Disconnected, now: float) -> None:
+        self._early.pop(event.link, None)
+        if self.connections.owns(event.link):
+            self.connections.disconnected(event.link, now)
+        elif isinstance(self.role, Leading):
+            self.role.left(event.link, event.reason)
+        elif isinstance(self.role, Learning) and event.link == self.role.link:
+            self.role.left(event.reason, now)
+
+    def _done(self, event: events.Done, now: float) -> None:
+        self._durable(event.token)
+        self._after_disk(now)
+
+    def _durable(self, token: int) -> None:
+        self.state.done_token = max(self.state.done_token, token)
+        self.state.history.durable(token)
+
+    def _after_disk(self, now: float) -> None:
+        role = self.role
+        if isinstance(role, Leading):
+            if role.established:
+                role.acknowledge(self.state.server_id, self.state.history.durable_zxid)
+            role.go_on(now)
+        elif role is not None:
+            role.done()
+
+    def _unwritten(self, event: events.Unwritten, now: float) -> None:  # noqa: ARG002
+        """The disk is full: what was on its way is gone, and with it the role that counted on it."""
+        self.state.history.unwritten()
+        if self.role is not None:
+            self.role.end(f"the log could not be written: {event.error}")
+
+    def _reloaded(self, event: events.Reloaded, now: float) -> None:
+        self._durable(event.token)
+        if isinstance(self.role, Learning):
+            self.role.reloaded = event
+        else:
+            self.state.history.reset(event.zxid, event.recent)
+        self._after_disk(now)
+
+    def _log_read(self, event: events.LogRead, now: float) -> None:
+        if isinstance(self.role, Leading):
+            self.role.log_reads[event.token] = event.entries
+            self.role.go_on(now)
+
+    def _wake(self, event: events.Wake, now: float) -> None:  # noqa: ARG002
+        self.connections.wake(now)
+        if self._is_looking:
+            self.election.wake(now)
+        if self.role is not None:
+            self.role.wake(now)
+
+    def _oracle_says(self, event: events.OracleSays, now: float) -> None:  # noqa: ARG002
+        self.election.oracle_says = event.lead_alone
+
+    def _propose(self, event: events.Propose, now: float) -> None:
+        if isinstance(self.role, Leading) and self.role.established:
+            self.role.propose(event.entries, now)
+
+    def _sync(self, event: events.Sync, now: float) -> None:  # noqa: ARG002
+        if isinstance(self.role, Leading) and self.role.established:
+            self.role.sync(event)
+
+    def _answer(self, event: events.Answer, now: float) -> None:  # noqa: ARG002
+        role = self.role
+        is_ours = event.link in role.learners if isinstance(role, Leading) else role is not None and role.link == event.link
+        if is_ours:
+            self.state.send(event.link, event.data)
+
+
+HANDLERS: dict[type, Handler] = {
+    events.Accepted: Peer._accepted,
+    events.Connected: Peer._connected,
+    events.Received: Peer._received,
+    events.Disconnected: Peer._disconnected,
+    events.Done: Peer._done,
+    events.Unwritten: Peer._unwritten,
+    events.Reloaded: Peer._reloaded,
+    events.LogRead: Peer._log_read,
+    events.Wake: Peer._wake,
+    events.OracleSays: Peer._oracle_says,
+    events.Propose: Peer._propose,
+    events.Sync: Peer._sync,
+    events.Answer: Peer._answer,
+}
