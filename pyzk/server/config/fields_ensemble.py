@@ -1,4 +1,4 @@
-"""Settings of a server as a member of an ensemble. The server list itself is parsed in `servers.py`."""
+"""Settings of a server as a member of an ensemble. The server list itself is parsed in `pyzk.zab.servers`."""
 
 import attrs
 
@@ -16,8 +16,7 @@ from pyzk.server.config.kinds import (
     integer,
     setting,
 )
-
-PARTICIPANT, OBSERVER = "participant", "observer"
+from pyzk.zab.servers import OBSERVER, PARTICIPANT
 
 
 @attrs.frozen(kw_only=True, slots=False)

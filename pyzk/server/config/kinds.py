@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from pyzk.errors import ConfigError
+from pyzk.zab.entries import parse_decimal, refused
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -104,11 +105,6 @@ class Setting:
         return refused(self.name, shown, message, f"{source}: write {self.kind.expects}")
 
 
-def refused(name: str, value: object, message: str, remedy: str) -> ConfigError:
-    """A ConfigError whose text is Apache's message, then the setting, its value and what to do."""
-    return ConfigError(name, value, f"{message} [{name}={value}] {remedy}")
-
-
 def setting(
     name: str, kind: Kind[T], default: T, summary: str, *, status: Status = Status.ACTIVE, **details: object
 ) -> T:
@@ -147,13 +143,6 @@ def integer(low: int, high: int = INT_MAX, *, clamped: bool = False) -> Kind[int
         return max(value, low) if clamped else value
 
     return Kind(f"a whole number from {low} to {high}", parse, check=check)
-
-
-def parse_decimal(text: str) -> int:
-    """Java's Integer.parseInt: int() would also take blanks, underscores and other scripts' digits."""
-    if not re.fullmatch(r"[+-]?[0-9]+", text):
-        raise ValueError(text)
-    return int(text)
 
 
 def _parse_literal(text: str) -> int:

@@ -12,17 +12,18 @@ import attrs
 
 from pyzk.errors import ConfigError
 from pyzk.server.config.fields_operations import ALL_WORDS_MARK, FOUR_LETTER_WORDS
-from pyzk.server.config.kinds import NO_FALLBACK, TEXT, Setting, Status, parse_decimal, refused
-from pyzk.server.config.membership import (
+from pyzk.server.config.kinds import NO_FALLBACK, TEXT, Setting, Status
+from pyzk.server.config.settings import KNOWN_NAMES, Config, bare_name, find_setting
+from pyzk.server.config.syntax import parse_jvm_flags, parse_properties
+from pyzk.zab.entries import ConfigEntry, parse_long, refused
+from pyzk.zab.membership import (
     check_dynamic_entries,
     check_membership,
     is_membership_key,
     parse_membership,
     version_of_name,
 )
-from pyzk.server.config.servers import ServerSpec
-from pyzk.server.config.settings import KNOWN_NAMES, Config, bare_name, find_setting
-from pyzk.server.config.syntax import Entry, parse_jvm_flags, parse_properties
+from pyzk.zab.servers import ServerSpec
 
 _BUILT_IN_SCHEMES = {"DigestAuthenticationProvider", "IPAuthenticationProvider"}
 _LATER_SCHEMES = {
@@ -62,7 +63,7 @@ class _Loader:
     warnings: list[str] = attrs.field(factory=list)
     values: dict[str, object] = attrs.field(factory=dict)
     sources: dict[str, str] = attrs.field(factory=dict)
-    members: list[Entry] = attrs.field(factory=list)
+    members: list[ConfigEntry] = attrs.field(factory=list)
     planned: list[str] = attrs.field(factory=list)
 
     def load(self, path: str | None, environ: Mapping[str, str]) -> tuple[Config, list[str]]:
@@ -85,7 +86,7 @@ class _Loader:
         config = self.finish(Config(**self.values, text=text, sources=self.sources))  # type: ignore[arg-type]
         return config, self.warnings
 
-    def take(self, entry: Entry) -> None:
+    def take(self, entry: ConfigEntry) -> None:
         """One key, the last line that sets it."""
         name = bare_name(entry.key)
         row = find_setting(entry.key)
@@ -100,7 +101,7 @@ class _Loader:
         else:
             self.take_value(row, entry)
 
-    def take_value(self, row: Setting, entry: Entry) -> None:
+    def take_value(self, row: Setting, entry: ConfigEntry) -> None:
         value = self.parse(row, entry)
         is_unset = row.name in _UNSET_BY_MINUS_ONE and value == -1
         if row.field and not is_unset:
@@ -114,7 +115,7 @@ class _Loader:
         elif row.status is Status.PLANNED and value is not False:
             self.planned.append(f"{entry.key} ({entry.source})")
 
-    def parse(self, row: Setting, entry: Entry) -> object:
+    def parse(self, row: Setting, entry: ConfigEntry) -> object:
         if row.kind is None:
             return entry.value
         try:
@@ -125,7 +126,7 @@ class _Loader:
             self.warnings.append(f"{error}; it counts as {row.fallback}")
             return row.fallback
 
-    def take_scheme(self, entry: Entry) -> None:
+    def take_scheme(self, entry: ConfigEntry) -> None:
         """authProvider.X=CLASS."""
         provider = entry.value.rpartition(".")[2]
         if provider in _LATER_SCHEMES:
@@ -198,8 +199,8 @@ class _Loader:
         if not Path(path).is_absolute() and not path.startswith(("./", "../")):
             self.warnings.append(f"{path} is relative. Prepend ./ to indicate that you're sure! ({name})")
 
-    def warn_of_duplicates(self, entries: list[Entry]) -> None:
-        seen: dict[str, Entry] = {}
+    def warn_of_duplicates(self, entries: list[ConfigEntry]) -> None:
+        seen: dict[str, ConfigEntry] = {}
         for entry in entries:
             name = _identity(entry)
             if name in seen:
@@ -216,21 +217,21 @@ def _read(path: str) -> bytes:
         raise refused("configuration file", path, f"Error processing {path}", f"it cannot be read: {error}") from error
 
 
-def _known_flags(flags: Iterable[Entry]) -> list[Entry]:
+def _known_flags(flags: Iterable[ConfigEntry]) -> list[ConfigEntry]:
     """Flags that speak to ZooKeeper: a name without its prefix is one only when it is a setting."""
     return [flag for flag in flags if flag.key.startswith("zookeeper.") or find_setting(flag.key) is not None]
 
 
-def _identity(entry: Entry) -> str:
+def _identity(entry: ConfigEntry) -> str:
     row = find_setting(entry.key)
     return row.name if row is not None and not row.is_prefix else bare_name(entry.key)
 
 
-def _last_of_each(entries: Iterable[Entry]) -> list[Entry]:
+def _last_of_each(entries: Iterable[ConfigEntry]) -> list[ConfigEntry]:
     return list({_identity(entry): entry for entry in entries}.values())
 
 
-def _unknown(entry: Entry) -> str:
+def _unknown(entry: ConfigEntry) -> str:
     suggestion = _suggestion(bare_name(entry.key), KNOWN_NAMES)
     return f"{entry.source}: {entry.key} is no known setting and has no effect{suggestion}"
 
@@ -271,7 +272,7 @@ def _read_server_id(data_dir: str) -> int | None:
     lines = _read(str(path)).decode("utf-8", "replace").splitlines()
     text = lines[0] if lines else ""
     try:
-        return parse_decimal(text)
+        return parse_long(text)
     except ValueError as error:
         message = f"serverid {text} is not a number"
         raise refused("myid", text, message, f"{path}: write digits and nothing else") from error

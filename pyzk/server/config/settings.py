@@ -15,9 +15,9 @@ from pyzk.server.config.fields_ensemble import AgreementSettings, LinkSettings, 
 from pyzk.server.config.fields_operations import AdminSettings
 from pyzk.server.config.fields_storage import ContainerSettings, DirectorySettings, LogSettings, SnapshotSettings
 from pyzk.server.config.kinds import Setting, settings_of
-from pyzk.server.config.membership import Membership
-from pyzk.server.config.servers import ServerSpec
 from pyzk.server.config.without_effect import WITHOUT_EFFECT
+from pyzk.zab.membership import Membership
+from pyzk.zab.servers import ServerSpec
 
 GROUPS: dict[str, type[attrs.AttrsInstance]] = {
     "Directories": DirectorySettings,

@@ -7,9 +7,8 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 
-import attrs
-
 from pyzk.errors import ConfigError
+from pyzk.zab.entries import ConfigEntry
 
 _BLANKS = " \t\f"
 # Java's String.trim() drops everything up to the blank, control characters included.
@@ -20,16 +19,7 @@ _ESCAPED_CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 _KEY = re.compile(r"((?:\\.|[^\\=: \t\f])*)[ \t\f]*[=:]?[ \t\f]*", re.DOTALL)
 
 
-@attrs.frozen
-class Entry:
-    """One setting as it was written; `source` says where, for messages: `conf/zoo.cfg:3`."""
-
-    key: str
-    value: str
-    source: str
-
-
-def parse_properties(data: bytes, name: str) -> list[Entry]:
+def parse_properties(data: bytes, name: str) -> list[ConfigEntry]:
     """The entries of a properties file in file order, duplicates included."""
     entries = []
     for number, line in _logical_lines(data.decode("latin-1")):
@@ -38,7 +28,7 @@ def parse_properties(data: bytes, name: str) -> list[Entry]:
         source = f"{name}:{number}"
         key = _unescape(match[1], source).strip(_TRIMMED)
         value = _unescape(line[match.end() :], source).strip(_TRIMMED)
-        entries.append(Entry(key, value, source))
+        entries.append(ConfigEntry(key, value, source))
     return entries
 
 
@@ -77,13 +67,13 @@ def _unescape(text: str, source: str) -> str:
     return _ESCAPE.sub(replace, text)
 
 
-def parse_jvm_flags(environ: Mapping[str, str]) -> list[Entry]:
+def parse_jvm_flags(environ: Mapping[str, str]) -> list[ConfigEntry]:
     """The -Dname=value flags of SERVER_JVMFLAGS and JVMFLAGS in the shell's order: the last one counts.
 
     All other flags speak to a Java machine and are ignored.
     """
     return [
-        Entry(*_definition(flag), source=variable)
+        ConfigEntry(*_definition(flag), source=variable)
         for variable in ("SERVER_JVMFLAGS", "JVMFLAGS")
         for flag in _words(variable, environ.get(variable, ""))
         if flag.startswith("-D")

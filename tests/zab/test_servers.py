@@ -1,4 +1,4 @@
-"""docs/protocol/configuration.md section 3: server.N, group.G and weight.N."""
+"""docs/protocol/configuration.md section 3: server.N."""
 
 import re
 
@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyzk.errors import ConfigError
-from pyzk.server.config.membership import Membership, check_membership, parse_membership, version_of_name
-from pyzk.server.config.servers import PeerAddress, ServerSpec, parse_server
-from pyzk.server.config.syntax import Entry
+from pyzk.zab.entries import ConfigEntry
+from pyzk.zab.servers import PeerAddress, ServerSpec, parse_server
 
 WRONG_FORMAT = (
     "{} does not have the form server_config or server_config;client_config where server_config is the pipe separated "
@@ -18,12 +17,7 @@ WRONG_FORMAT = (
 
 
 def parse(value: str, key: str = "server.1", *, multi: bool = False) -> ServerSpec:
-    return parse_server(key, value, "zoo.cfg:1", multi_address_enabled=multi)
-
-
-def members(*lines: str) -> Membership:
-    entries = [Entry(*line.split("=", 1), "zoo.cfg") for line in lines]
-    return parse_membership(entries, multi_address_enabled=False)
+    return parse_server(ConfigEntry(key, value, "zoo.cfg:1"), multi_address_enabled=multi)
 
 
 def refusal(value: str, *, multi: bool = False) -> str:
@@ -119,77 +113,21 @@ def test_canonical_text_is_read_back(host: str, ports: list[int], role: str, has
     assert parse(server.canonical(), key="server.7") == server
 
 
+def test_canonical_text_keeps_the_ports_of_addresses_on_one_host_together() -> None:
+    """Apache writes these as 127.0.0.1:16211:16241|127.0.0.1:16231:16221."""
+    server = parse("127.0.0.1:16231:16241|127.0.0.1:16211:16221", multi=True)
+    assert server.canonical() == "127.0.0.1:16211:16221|127.0.0.1:16231:16241:participant"
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "1" * 5000])
+def test_an_id_above_64_bits_is_refused(number: str) -> None:
+    with pytest.raises(ConfigError, match="For input string"):
+        parse("h:2888:3888", key=f"server.{number}")
+
+
 @given(st.text(alphabet="h:;|[]12 x", max_size=24))
 def test_any_text_is_a_server_or_a_config_error(text: str) -> None:
     try:
         parse(text, multi=True)
     except ConfigError as error:
         assert error.setting == "server.1"
-
-
-def test_servers_are_in_the_order_of_their_ids() -> None:
-    membership = members("server.10=c:1:2", "server.2=b:1:2", "server.0=a:1:2")
-    assert [server.server_id for server in membership.servers] == [0, 2, 10]
-
-
-def test_groups_and_weights_are_read() -> None:
-    membership = members("server.1=a:1:2", "server.2=b:1:2", "group.1=1", "group.2=2", "weight.2=0")
-    assert membership.group_of == {1: 1, 2: 2}
-    assert membership.weights == {2: 0}
-
-
-def test_weights_without_groups_do_not_count() -> None:
-    assert members("server.1=a:1:2", "weight.1=3").weights == {}
-
-
-def test_a_server_in_two_groups_is_refused() -> None:
-    with pytest.raises(ConfigError, match="Server 1is in multiple groups"):
-        members("group.1=1:2", "group.2=1")
-
-
-def test_a_voter_without_a_group_is_refused() -> None:
-    membership = members("server.1=a:1:2", "server.2=b:1:2", "group.1=1")
-    with pytest.raises(ConfigError, match="Server 2is not in a group"):
-        check_membership(membership, standalone_enabled=True)
-
-
-@pytest.mark.parametrize(
-    ("voters", "standalone", "warning"),
-    [
-        (0, True, None),
-        (1, True, "Invalid configuration, only one server specified (ignoring)"),
-        (1, False, "No server failure will be tolerated. You need at least 3 servers."),
-        (2, True, "No server failure will be tolerated. You need at least 3 servers."),
-        (3, True, None),
-        (4, True, "Non-optimal configuration, consider an odd number of servers."),
-        (5, True, None),
-    ],
-)
-def test_the_number_of_voters_is_commented(voters: int, standalone: bool, warning: str | None) -> None:
-    membership = members(*(f"server.{number}=h{number}:1:2" for number in range(voters)))
-    assert check_membership(membership, standalone_enabled=standalone) == ([warning] if warning else [])
-
-
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        (["server.1=a:1:2:observer"], "Observers w/o participants is an invalid configuration"),
-        (["server.1=a:1:2", "server.2=b:1:2:observer"], "Observers w/o quorum is an invalid configuration"),
-    ],
-)
-def test_observers_need_voters(lines: list[str], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        check_membership(members(*lines), standalone_enabled=True)
-
-
-def test_no_voters_without_standalone_is_refused() -> None:
-    with pytest.raises(ConfigError, match="standaloneEnabled = false then number of participants should be >0"):
-        check_membership(Membership(), standalone_enabled=False)
-
-
-@pytest.mark.parametrize(
-    ("name", "version"),
-    [("zoo.cfg.dynamic.100000000", 0x100000000), ("zoo.cfg.dynamic", 0), ("zoo.dynamic.ff", 0xFF), ("dynamic", 0)],
-)
-def test_the_version_is_the_hexadecimal_end_of_the_name(name: str, version: int) -> None:
-    assert version_of_name(name) == version

@@ -6,10 +6,9 @@ connection, because containers change their addresses.
 
 import attrs
 
-from pyzk.errors import ConfigError
-from pyzk.server.config.fields_ensemble import OBSERVER, PARTICIPANT
-from pyzk.server.config.kinds import parse_decimal, refused
+from pyzk.zab.entries import ConfigEntry, parse_decimal, parse_long
 
+PARTICIPANT, OBSERVER = "participant", "observer"
 _WRONG_FORMAT = (
     "{} does not have the form server_config or server_config;client_config where server_config is the pipe separated "
     "list of host:port:port or host:port:port:type and client_config is port or host:port"
@@ -38,12 +37,24 @@ class ServerSpec:
     client: tuple[str, int] | None = None
 
     @property
+    def quorum_addresses(self) -> list[tuple[str, int]]:
+        """Where learners connect to it, (host, port)."""
+        return [(address.host, address.quorum_port) for address in self.addresses]
+
+    @property
+    def election_addresses(self) -> list[tuple[str, int]]:
+        """Where votes for it go, (host, port)."""
+        return [(address.host, address.election_port) for address in self.addresses]
+
+    @property
     def is_voter(self) -> bool:
         """Observers follow but have no vote."""
         return self.role == PARTICIPANT
 
     def canonical(self) -> str:
         """The line as /zookeeper/config shows it, without its key: role always there, addresses sorted by host."""
+        # Differs from Apache: several addresses on one host keep their ports; Apache pairs quorum and election ports
+        # in the order of two hash sets.
         addresses = "|".join(
             f"{_bracketed(address.host)}:{address.quorum_port}:{address.election_port}"
             for address in sorted(self.addresses)
@@ -56,25 +67,12 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-@attrs.frozen
-class _Line:
-    """A line being parsed: its parts and how to complain about it."""
-
-    key: str
-    value: str
-    source: str
-
-    def refused(self, message: str, remedy: str = _EXAMPLE) -> ConfigError:
-        return refused(self.key, self.value, message, f"{self.source}: {remedy}")
-
-
-def parse_server(key: str, value: str, source: str, *, multi_address_enabled: bool) -> ServerSpec:
-    """The server of a line `key=value`; ConfigError has Apache's message."""
-    line = _Line(key, value, source)
-    server_id = parse_server_id(key, value, source)
-    parts = _split(value, ";")
+def parse_server(line: ConfigEntry, *, multi_address_enabled: bool) -> ServerSpec:
+    """The server of a line; ConfigError has Apache's message."""
+    server_id = parse_server_id(line)
+    parts = _split(line.value, ";")
     if not 1 <= len(parts) <= 2:
-        raise line.refused(_WRONG_FORMAT.format(value))
+        raise line.refused(_WRONG_FORMAT.format(line.value), _EXAMPLE)
     client = _parse_client(line, parts[1]) if len(parts) == 2 else None
     texts = _split(parts[0], "|")
     if len(texts) > 1 and not multi_address_enabled:
@@ -86,54 +84,53 @@ def parse_server(key: str, value: str, source: str, *, multi_address_enabled: bo
     return ServerSpec(server_id, tuple(address for address, _ in parsed), _common_role(line, parsed), client)
 
 
-def parse_server_id(key: str, value: str, source: str) -> int:
-    """The number behind the first dot of server.N or weight.N."""
-    _, _, text = key.partition(".")
+def parse_server_id(line: ConfigEntry) -> int:
+    """The number behind the first dot of server.N, group.N or weight.N."""
+    _, _, text = line.key.partition(".")
     try:
-        return parse_decimal(text)
+        return parse_long(text)
     except ValueError as error:
-        raise refused(
-            key, value, f'For input string: "{text}"', f"{source}: the key ends in a server's number"
-        ) from error
+        raise line.refused(f'For input string: "{text}"', "the key ends in a server's number") from error
 
 
-def _parse_address(line: _Line, text: str, server_id: int) -> tuple[PeerAddress, str | None]:
+def _parse_address(line: ConfigEntry, text: str, server_id: int) -> tuple[PeerAddress, str | None]:
     parts = _split_host(line, text)
     if not 3 <= len(parts) <= 4:
-        raise line.refused(_WRONG_FORMAT.format(line.value))
+        raise line.refused(_WRONG_FORMAT.format(line.value), _EXAMPLE)
     host = parts[0]
     address = PeerAddress(host, _parse_port(line, host, parts[1]), _parse_port(line, host, parts[2]))
     if address.quorum_port == address.election_port:
         raise line.refused(
-            f"Client and election port must be different! Please update the configuration file on server.{server_id}"
+            f"Client and election port must be different! Please update the configuration file on server.{server_id}",
+            _EXAMPLE,
         )
     return address, _parse_role(line, parts[3]) if len(parts) == 4 else None
 
 
-def _common_role(line: _Line, parsed: list[tuple[PeerAddress, str | None]]) -> str:
+def _common_role(line: ConfigEntry, parsed: list[tuple[PeerAddress, str | None]]) -> str:
     roles = [role for _, role in parsed if role is not None]
     for role in roles[1:]:
         if role != roles[0]:
-            raise line.refused(f"Multiple addresses should have similar roles: {roles[0]} vs. {role}")
+            raise line.refused(f"Multiple addresses should have similar roles: {roles[0]} vs. {role}", _EXAMPLE)
     return roles[0] if roles else PARTICIPANT
 
 
-def _parse_role(line: _Line, text: str) -> str:
+def _parse_role(line: ConfigEntry, text: str) -> str:
     role = text.strip().lower()
     if role not in {PARTICIPANT, OBSERVER}:
         raise line.refused(f"Unrecognised peertype: {text}", "write participant or observer")
     return role
 
 
-def _parse_client(line: _Line, text: str) -> tuple[str, int]:
+def _parse_client(line: ConfigEntry, text: str) -> tuple[str, int]:
     parts = _split_host(line, text)
     if not 1 <= len(parts) <= 2:
-        raise line.refused(_WRONG_FORMAT.format(line.value))
+        raise line.refused(_WRONG_FORMAT.format(line.value), _EXAMPLE)
     host = parts[0] if len(parts) == 2 else _ANY_ADDRESS
     return host, _parse_port(line, host, parts[-1])
 
 
-def _parse_port(line: _Line, host: str, text: str) -> int:
+def _parse_port(line: ConfigEntry, host: str, text: str) -> int:
     try:
         port = parse_decimal(text.strip())
     except ValueError as error:
@@ -143,16 +140,16 @@ def _parse_port(line: _Line, host: str, text: str) -> int:
     return port
 
 
-def _split_host(line: _Line, text: str) -> list[str]:
+def _split_host(line: ConfigEntry, text: str) -> list[str]:
     """Host and what follows it, split at colons; an IPv6 host is in brackets."""
     text = text.strip()
     if not text.startswith("["):
         return _split(text, ":")
     host, bracket, rest = text[1:].partition("]")
     if not bracket or (rest and not rest.startswith(":")):
-        raise line.refused(f"{text} starts with '[' but has no matching ']:'")
+        raise line.refused(f"{text} starts with '[' but has no matching ']:'", _EXAMPLE)
     if rest == ":":
-        raise line.refused(f"{text} doesn't have a port after colon")
+        raise line.refused(f"{text} doesn't have a port after colon", _EXAMPLE)
     return [host, *_split(rest[1:], ":")] if rest else [host]
 
 
