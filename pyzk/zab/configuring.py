@@ -67,12 +67,13 @@ def stamp_config(state: State, epoch: int) -> None:
         _see(state, attrs.evolve(state.membership, version=epoch << 32))
 
 
-def activate_config(state: State, designated: int) -> bool:
+def activate_config(state: State, designated: int, leader_id: int) -> bool:
     """What was last seen is committed: act by it. True if our role or leader changes by that.
 
     Args:
         state: is changed.
         designated: the server that leads from now on.
+        leader_id: the server that leads now.
     """
     before, after = state.membership, state.last_seen
     if after.version <= before.version:
@@ -82,6 +83,9 @@ def activate_config(state: State, designated: int) -> bool:
     state.effects.append(ConfigChanged(after.text(), after.version))
     if not after.same_members(before):
         state.election_restarts = True
+    if designated != leader_id:
+        state.designated = designated
+        return True
     return _role(before, state.server_id) != _role(after, state.server_id)
 
 

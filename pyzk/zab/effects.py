@@ -83,8 +83,10 @@ class Truncate:
 
 @dataclass(slots=True)
 class Install:
-    """Take this tree in place of our own; remove txns above `tree.last_zxid` from the log, write the tree as a
-    snapshot, durably, and answer with `Done(token)`."""
+    """Take this tree in place of our own, and answer with `Done(token)` when that is durable.
+
+    Txns above `tree.last_zxid` go from the log, and the tree is written as a snapshot.
+    """
 
     tree: Tree
     token: int
@@ -110,6 +112,14 @@ class ReadLog:
 class Heal:
     """An established leader has given back what this server had lost: forget the doubt, durably; then `Done(token)`."""
 
+    token: int
+
+
+@dataclass(slots=True)
+class Doubt:
+    """This server has lost acknowledged data: remember it, durably, until `Heal`; then `Done(token)`."""
+
+    reason: str
     token: int
 
 
@@ -209,7 +219,7 @@ class Pinged:
 
 @dataclass(slots=True)
 class Synced:
-    """A `Sync` of one of our own clients is confirmed: by its tag on the leader, the oldest one on a learner (tag 0)."""
+    """A `Sync` of one of our own clients is confirmed: that with this tag on the leader, the oldest on a learner."""
 
     tag: int = 0
 
@@ -245,6 +255,7 @@ Effect = (
     | Install
     | ReadLog
     | Heal
+    | Doubt
     | SaveConfig
     | Deliver
     | Opened

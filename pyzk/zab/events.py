@@ -78,11 +78,19 @@ class Unwritten:
 
 @dataclass(slots=True)
 class Reloaded:
-    """A `Truncate` is durable, and the tree, which had held more, was loaded anew up to `zxid`."""
+    """A `Truncate` is durable, and the tree, which had held more, was loaded anew up to `zxid`.
+
+    Args:
+        token: of the effect.
+        zxid: of the tree, and the end of the log.
+        recent: the last txns that the tree holds, oldest first.
+        doubt: what is lost by that, if nothing older was there to load from.
+    """
 
     token: int
     zxid: int
     recent: Sequence[Entry]
+    doubt: str = ""
 
 
 @dataclass(slots=True)

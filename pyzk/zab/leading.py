@@ -135,7 +135,7 @@ class Leading:
             state.effects.append(Deliver(history.committed_zxid, committed))
         history.begin_epoch(self.epoch)
         self.established = True
-        activate_config(state, state.server_id)
+        activate_config(state, state.server_id, state.server_id)
         self.broadcast.quorums = self.syncs.quorums = state.quorums()
         state.effects.append(Opened(is_leader=True, is_observer=False, link=0, zxid=self.epoch << 32))
 

@@ -15,7 +15,7 @@ from pyzk.errors import DecodeError, PeerError
 from pyzk.tree.stream import TreeStream
 from pyzk.zab.configuring import activate_config, see_config, see_reconfig
 from pyzk.zab.conversation import NEXT, Conversation
-from pyzk.zab.effects import Deliver, Dial, Heal, Install, Opened, Truncate
+from pyzk.zab.effects import Deliver, Dial, Heal, Opened, Truncate
 from pyzk.zab.events import Port
 from pyzk.zab.hearing import Batch, hear
 from pyzk.zab.history import begins_epoch, epoch_of
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from pyzk.codec.quorum import Packet
-    from pyzk.zab.configuring import activate_config, see_config, see_reconfig
-from pyzk.zab.conversation import Script, Wait
-    from pyzk.zab.events import Entry, Reloaded
+    from pyzk.zab.conversation import Script, Wait
+    from pyzk.zab.events import Entry
     from pyzk.zab.state import State
 
     Part = Generator[Wait, Packet, None]
@@ -43,7 +42,6 @@ class Learning:
         link: to the leader.
         epoch: the leader's, once it is known.
         commit_to: the last txn that the leader has called committed.
-        reloaded: what the disk held after a TRUNC below the tree.
         is_synced: whether NEWLEADER is acknowledged: from then on the link may not be silent for syncLimit.
         established: whether UPTODATE has come.
         ended: why it is over, empty while it is not.
@@ -55,7 +53,6 @@ class Learning:
         self.is_observer = is_observer
         self.epoch = 0
         self.commit_to = state.history.committed_zxid
-        self.reloaded: Reloaded | None = None
         self.is_synced = self.established = self.connected = False
         self.ended = ""
         self.link = 0
@@ -199,11 +196,10 @@ class Learning:
             history.cut(zxid)
             yield lambda: state.done_token >= token
         else:
-            yield lambda: self.reloaded is not None
-            assert self.reloaded is not None
-            history.reset(self.reloaded.zxid, self.reloaded.recent)
+            yield lambda: state.done_token >= token
         if history.last_zxid != zxid and not begins_epoch(zxid):
-            state.doubt = f"the leader has us keep 0x{zxid:x}, but our log ends with 0x{history.last_zxid:x} then"
+            state.doubt_own_data(f"we are to keep 0x{zxid:x}, but our log ends with 0x{history.last_zxid:x} then")
+        if state.doubt:
             raise PeerError(state.doubt)
         self.commit_to = history.last_zxid
 
@@ -215,10 +211,8 @@ class Learning:
         yield lambda: not self._packets.is_raw
         self._stream = None
         stream.tree.last_zxid = zxid
-        token = state.next_token()
-        state.effects.append(Install(stream.tree, token))
+        token = state.install(stream.tree)
         yield lambda: state.done_token >= token
-        state.history.reset(zxid)
         self.commit_to = zxid
 
     def _feed_stream(self, data: bytes) -> None:
@@ -243,7 +237,7 @@ class Learning:
     def _acknowledge_newleader(self) -> Part:
         """The log is durable, then the epoch, then the leader is told (ZOOKEEPER-3911, 4643, 4646, 4785)."""
         state = self.state
-        yield lambda: state.history.is_settled
+        yield lambda: state.is_settled
         token = state.save_epoch(CURRENT, self.epoch)
         yield lambda: state.done_token >= token
         state.send(self.link, packet(PacketType.ACK, self.epoch << 32))
@@ -263,7 +257,7 @@ class Learning:
 
     def _establish(self) -> None:
         state = self.state
-        if activate_config(state, self.leader_id):
+        if activate_config(state, self.leader_id, self.leader_id):
             self.end("the leader's configuration has another role for us")
             return
         self.established = True
@@ -312,7 +306,7 @@ class Learning:
 
     def activate(self, designated: int) -> None:
         """A configuration is committed: follow on in it, or take the role that it has for us."""
-        if activate_config(self.state, designated):
+        if activate_config(self.state, designated, self.leader_id):
             self.end("the configuration has changed")
 
     # Time.

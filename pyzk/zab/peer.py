@@ -8,12 +8,13 @@ Source: docs/protocol/election.md section 6, docs/protocol/zab.md sections 9 and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyzk.codec.election import NOBODY, ServerState
 from pyzk.zab import events
+from pyzk.zab.configuring import activate_config
 from pyzk.zab.connections import Connections
-from pyzk.zab.effects import Closed, Effect, Opened
+from pyzk.zab.effects import Closed, Effect
 from pyzk.zab.election import Election, Vote
 from pyzk.zab.events import Port
 from pyzk.zab.leading import Leading
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     from pyzk.zab.election import ElectionSettings
     from pyzk.zab.state import State
 
-    Handler = Callable[["Peer", "events.Event", float], None]
+    Handler = Callable[["Peer", Any, float], None]
 
 EARLY_LINKS_MAX = 100
 """Learners that may connect while we do not know yet that we lead."""
+EARLY_BYTES_MAX = 4096
+"""What each of them may say."""
 
 
 class Peer:
@@ -55,9 +58,9 @@ class Peer:
         self.connections = Connections(state.server_id, state.effects, state.new_link, connection_settings)
         self.election = Election(state.server_id, self.connections, state.effects, election_settings)
         self._rng = rng
-        self._early: dict[int, str] = {}
+        self._early: dict[int, tuple[str, bytes]] = {}
         self._looks_at: float | None = None
-        self._is_looking = False
+        self._is_looking = self._is_refreshed = False
         self._share_membership()
 
     @property
@@ -67,8 +70,7 @@ class Peer:
 
     def _share_membership(self) -> None:
         state = self.state
-        for machine in (self.connections, self.election):
-            machine.membership, machine.last_seen = state.membership, state.last_seen
+        self.connections.membership, self.connections.last_seen = state.membership, state.last_seen
 
     def start(self, now: float) -> list[Effect]:
         """Begin to look for a leader."""
@@ -78,7 +80,7 @@ class Peer:
 
     def receive(self, event: events.Event, now: float) -> list[Effect]:
         """What is to be done after an event, in list order."""
-        HANDLERS[type(event)](self, event, now)
+        self._HANDLERS[type(event)](self, event, now)
         self._advance(now)
         return self._take_effects()
 
@@ -101,6 +103,9 @@ class Peer:
         """Leave a role that is over, look for a leader, take the role that was found; as far as it goes."""
         if self.role is not None and self.role.ended:
             self._leave(self.role, now)
+        elif self.role is not None and self.role.established and not self._is_refreshed:
+            self._is_refreshed = True
+            self.election.refresh(self.role.epoch)
         if self.role is None and not self._is_looking:
             self._look(now)
         if self._is_looking and self.election.newer_config is not None:
@@ -121,15 +126,25 @@ class Peer:
 
     def _look(self, now: float) -> None:
         """Begin an election, once the log is still."""
-        if self._looks_at is None or now < self._looks_at or not self.state.history.is_settled:
+        if self._looks_at is None or now < self._looks_at or not self.state.is_settled:
             return
         self._looks_at, self._is_looking = None, True
         self._share_membership()
         if self.state.election_restarts:
             self.state.election_restarts = False
-            self.connections.drop_all(now)
+            self.connections.drop_all()
+        if self.state.designated is not None:
+            self._follow_designation(self.state.designated, now)
+            return
         self.election.set_state(ServerState.LOOKING)
         self.election.start(self._vote(), now)
+
+    def _follow_designation(self, leader: int, now: float) -> None:
+        """A new configuration names its leader: no election is needed."""
+        state, election = self.state, self.election
+        state.designated = None
+        election.current = Vote(leader, state.history.last_zxid, election.logical_clock, state.current_epoch)
+        self._enter(election.current, now)
 
     def _vote(self) -> Vote:
         state = self.state
@@ -147,20 +162,20 @@ class Peer:
         membership = parse_text(text)
         if membership.version <= state.membership.version:
             return
-        see_and_activate(state, membership)
+        state.last_seen = membership
+        activate_config(state, state.server_id, state.server_id)
         self._is_looking, self._looks_at = False, now
         self._look(now)
 
     def _enter(self, winner: Vote, now: float) -> None:
         """The election is over."""
-        self._is_looking = False
+        self._is_looking = self._is_refreshed = False
         state = self.state
         if winner.leader == state.server_id:
             self.election.set_state(ServerState.LEADING)
             state.note("leads", epoch=state.current_epoch, zxid=hex(state.history.last_zxid))
             leading = self.role = Leading(state, now)
-            for link, label in self._early.items():
-                leading.accept(link, label, now)
+            self._admit_early(leading, now)
         else:
             self.election.set_state(ServerState.OBSERVING if self.is_observer else ServerState.FOLLOWING)
             state.note("follows", leader=winner.leader)
@@ -169,6 +184,21 @@ class Peer:
                 state.close(link, "we do not lead")
         self._early.clear()
         self._go_on(now)
+
+    def _keep_early(self, link: int, data: bytes) -> None:
+        """A learner speaks before we know that we lead: it has no more to say than who it is."""
+        label, received = self._early[link]
+        if len(received) + len(data) > EARLY_BYTES_MAX:
+            del self._early[link]
+            self.state.close(link, "it says too much before it is asked")
+        else:
+            self._early[link] = label, received + data
+
+    def _admit_early(self, leading: Leading, now: float) -> None:
+        for link, (label, received) in self._early.items():
+            leading.accept(link, label, now)
+            if received:
+                leading.receive(link, received, now)
 
     def _go_on(self, now: float) -> None:
         if isinstance(self.role, Leading):
@@ -184,13 +214,13 @@ class Peer:
         elif isinstance(self.role, Leading):
             self.role.accept(event.link, event.label, now)
         elif self.role is None and len(self._early) < EARLY_LINKS_MAX:
-            self._early[event.link] = event.label
+            self._early[event.link] = event.label, b""
         else:
             self.state.close(event.link, "we do not lead")
 
     def _connected(self, event: events.Connected, now: float) -> None:
         if self.connections.owns(event.link):
-            self.connections.connected(event.link, now)
+            self.connections.connected(event.link)
         elif isinstance(self.role, Learning) and event.link == self.role.link:
             self.role.connect(now)
         else:
@@ -198,29 +228,27 @@ class Peer:
 
     def _received(self, event: events.Received, now: float) -> None:
         if self.connections.owns(event.link):
-            for sender, body in self.connections.received(event.link, event.data, now):
+            for sender, body in self.connections.received(event.link, event.data):
                 self.election.notified(sender, body, now)
         elif isinstance(self.role, Leading):
             self.role.receive(event.link, event.data, now)
         elif isinstance(self.role, Learning) and event.link == self.role.link:
             self.role.receive(event.data, now)
+        elif event.link in self._early:
+            self._keep_early(event.link, event.data)
 
     def _disconnected(self, event: events.Disconnected, now: float) -> None:
         self._early.pop(event.link, None)
         if self.connections.owns(event.link):
-            self.connections.disconnected(event.link, now)
+            self.connections.disconnected(event.link)
         elif isinstance(self.role, Leading):
             self.role.left(event.link, event.reason)
         elif isinstance(self.role, Learning) and event.link == self.role.link:
             self.role.left(event.reason, now)
 
     def _done(self, event: events.Done, now: float) -> None:
-        self._durable(event.token)
+        self.state.durable(event.token)
         self._after_disk(now)
-
-    def _durable(self, token: int) -> None:
-        self.state.done_token = max(self.state.done_token, token)
-        self.state.history.durable(token)
 
     def _after_disk(self, now: float) -> None:
         role = self.role
@@ -233,16 +261,16 @@ class Peer:
 
     def _unwritten(self, event: events.Unwritten, now: float) -> None:  # noqa: ARG002
         """The disk is full: what was on its way is gone, and with it the role that counted on it."""
-        self.state.history.unwritten()
+        self.state.unwritten()
         if self.role is not None:
             self.role.end(f"the log could not be written: {event.error}")
 
     def _reloaded(self, event: events.Reloaded, now: float) -> None:
-        self._durable(event.token)
-        if isinstance(self.role, Learning):
-            self.role.reloaded = event
-        else:
-            self.state.history.reset(event.zxid, event.recent)
+        state = self.state
+        state.durable(event.token)
+        state.history.reset(event.zxid, event.recent)
+        if event.doubt:
+            state.doubt = event.doubt
         self._after_disk(now)
 
     def _log_read(self, event: events.LogRead, now: float) -> None:
@@ -270,23 +298,24 @@ class Peer:
 
     def _answer(self, event: events.Answer, now: float) -> None:  # noqa: ARG002
         role = self.role
-        is_ours = event.link in role.learners if isinstance(role, Leading) else role is not None and role.link == event.link
+        is_ours = (
+            event.link in role.learners if isinstance(role, Leading) else role is not None and role.link == event.link
+        )
         if is_ours:
             self.state.send(event.link, event.data)
 
-
-HANDLERS: dict[type, Handler] = {
-    events.Accepted: Peer._accepted,
-    events.Connected: Peer._connected,
-    events.Received: Peer._received,
-    events.Disconnected: Peer._disconnected,
-    events.Done: Peer._done,
-    events.Unwritten: Peer._unwritten,
-    events.Reloaded: Peer._reloaded,
-    events.LogRead: Peer._log_read,
-    events.Wake: Peer._wake,
-    events.OracleSays: Peer._oracle_says,
-    events.Propose: Peer._propose,
-    events.Sync: Peer._sync,
-    events.Answer: Peer._answer,
-}
+    _HANDLERS: ClassVar[dict[type, Handler]] = {
+        events.Accepted: _accepted,
+        events.Connected: _connected,
+        events.Received: _received,
+        events.Disconnected: _disconnected,
+        events.Done: _done,
+        events.Unwritten: _unwritten,
+        events.Reloaded: _reloaded,
+        events.LogRead: _log_read,
+        events.Wake: _wake,
+        events.OracleSays: _oracle_says,
+        events.Propose: _propose,
+        events.Sync: _sync,
+        events.Answer: _answer,
+    }

@@ -128,7 +128,7 @@ def _plan_from_log(leading: Leading, learner_zxid: int) -> Generator[Condition, 
     window = leading.committed_window()
     if settings.force_snapshot_sync or settings.snapshot_size_factor < 0 or learner_zxid < 0 or not window:
         return whole_tree()
-    token = state.next_token()
+    token = state.new_read()
     until = window[-1][0]
     state.effects.append(ReadLog(learner_zxid, until, settings.snapshot_size_factor, token))
     yield lambda: token in leading.log_reads

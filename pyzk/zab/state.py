@@ -1,9 +1,11 @@
 """What the roles of one server share: who it is, what it has promised, what its log holds, and where effects go."""
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pyzk.zab.effects import Append, Close, Effect, Note, SaveEpoch, Send
+from pyzk.tree.tree import Tree
+from pyzk.zab.effects import Append, Close, Doubt, Effect, Install, Note, SaveEpoch, Send
 from pyzk.zab.events import Entry
 from pyzk.zab.history import History
 from pyzk.zab.membership import Membership
@@ -45,11 +47,38 @@ class State:
     done_token: int = 0
     _last_token: int = 0
     _last_link: int = 0
+    _pending: deque[int] = field(default_factory=deque)
+    _trees: deque[tuple[int, int]] = field(default_factory=deque)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that was asked of the disk is done."""
+        return not self._pending
 
     def next_token(self) -> int:
-        """A token for an effect on the disk."""
+        """A token for an effect that changes the disk."""
+        self._last_token += 1
+        self._pending.append(self._last_token)
+        return self._last_token
+
+    def new_read(self) -> int:
+        """A token for an effect that only reads: it says nothing about durability."""
         self._last_token += 1
         return self._last_token
+
+    def durable(self, token: int) -> None:
+        """What this token and those before it asked for is durable."""
+        while self._pending and self._pending[0] <= token:
+            self._pending.popleft()
+        self.done_token = max(self.done_token, token)
+        self.history.durable(token)
+        while self._trees and self._trees[0][0] <= token:
+            self.history.reset(self._trees.popleft()[1])
+
+    def unwritten(self) -> None:
+        """The log took nothing of what is under way."""
+        self._pending.clear()
+        self.history.unwritten()
 
     def new_link(self) -> int:
         """A number for a link that we dial."""
@@ -68,6 +97,18 @@ class State:
         self.history.append(entries, token)
         self.effects.append(Append(entries, token))
         return token
+
+    def install(self, tree: Tree) -> int:
+        """Take another tree; returns the token, with which the history begins anew at its zxid."""
+        token = self.next_token()
+        self._trees.append((token, tree.last_zxid))
+        self.effects.append(Install(tree, token))
+        return token
+
+    def doubt_own_data(self, reason: str) -> None:
+        """We have lost acknowledged data."""
+        self.doubt = reason
+        self.effects.append(Doubt(reason, self.next_token()))
 
     def save_epoch(self, name: str, epoch: int) -> int:
         """Write an epoch file, and from now on act by it; returns the token, before which nobody is told."""
