@@ -297,6 +297,10 @@ class Peer:
         if isinstance(self.role, Leading) and self.role.established:
             self.role.sync(event)
 
+    def _step_down(self, event: events.StepDown, now: float) -> None:  # noqa: ARG002
+        if isinstance(self.role, Leading):
+            self.role.end(event.reason)
+
     def _answer(self, event: events.Answer, now: float) -> None:  # noqa: ARG002
         role = self.role
         is_ours = (
@@ -318,5 +322,6 @@ class Peer:
         events.OracleSays: _oracle_says,
         events.Propose: _propose,
         events.Sync: _sync,
+        events.StepDown: _step_down,
         events.Answer: _answer,
     }
