@@ -89,6 +89,7 @@ class Request:
         received_at: monotonic seconds.
         frame_bytes: length of its frame.
         err: why it will not become a txn although it was taken (throttled), 0 otherwise.
+        body: the record as the client sent it, where it will be forwarded; None for one that a server makes itself.
     """
 
     session_id: int
@@ -100,6 +101,7 @@ class Request:
     received_at: float = 0.0
     frame_bytes: int = 0
     err: int = 0
+    body: bytes | None = None
 
 
 def prepare(overlay: Overlay, rules: Rules, request: Request) -> Record:
