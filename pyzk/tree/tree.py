@@ -20,6 +20,7 @@ from pyzk.tree.node import (
     NodeState,
     branch_from_leaf,
     data_length_of,
+    data_of,
     is_session,
     is_ttl,
     pack_leaf,
@@ -83,8 +84,10 @@ class Tree:
 
         Its version stays -1 and its mzxid is that of the configuration; it does not count for the digest.
         """
-        self.preserve(CONFIG_PATH)
         node = self.nodes[CONFIG_PATH]
+        if data_of(node) == text:
+            return
+        self.preserve(CONFIG_PATH)
         self.data_bytes += len(text) - data_length_of(node)
         self.nodes[CONFIG_PATH] = pack_leaf(text, 0, version, 0, time_ms, -1, 0, -1, 0, 0, acl_index_of(node), 0)
 

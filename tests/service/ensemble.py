@@ -118,12 +118,12 @@ class Ensemble:
         """Until nothing moves."""
         moving = True
         while moving:
-            moving = any([learner.send() for learner in self.learners])
+            moving = any([learner.send() for learner in self.learners])  # noqa: C419 - all of them
             if self.leader.service.outbox.submitted:
                 self.orders += self.desk.take_own(1000, self.now, WALL_MS)
             while self.orders and not self.held:
                 self._commit(self.orders.popleft())
-            moving |= any([learner.arrive() for learner in self.learners])
+            moving |= any([learner.arrive() for learner in self.learners])  # noqa: C419 - all of them
             for server in self.servers:
                 moving |= bool(server.service.outbox.dirty or server.service.outbox.unfinished)
                 server.flush()
