@@ -18,8 +18,8 @@ from pyzk.service.proposer import Proposal, Proposer
 from pyzk.service.service import Service
 from pyzk.tree.prepare import Request
 from pyzk.zab.broadcast import Broadcast
-from pyzk.zab.effects import Append, Deliver, Effect
-from pyzk.zab.events import Done, Entry, Propose
+from pyzk.zab.events import Entry
+from pyzk.zab.quorum import Majority
 
 log = structlog.get_logger()
 
@@ -63,10 +63,11 @@ class Peer:
         on_proposed: called with (txns, bytes) for what goes to the log.
     """
 
-    def __init__(self, service: Service, proposer: Proposer, broadcast: Broadcast) -> None:
+    def __init__(self, service: Service, proposer: Proposer, server_id: int) -> None:
         self.service = service
         self.proposer = proposer
-        self.broadcast = broadcast
+        self.server_id = server_id
+        self.broadcast = Broadcast(Majority(frozenset({server_id})))
         self.clients: dict[int, ClientPort] = {}
         self.log: LogWriter
         self.unwritten_bytes = 0
@@ -114,15 +115,9 @@ class Peer:
         self._outstanding.extend(proposals)
         entries = [(proposal.header.zxid, proposal.payload) for proposal in proposals]
         for part in split(entries, self.log.batch_bytes_max):
-            self._perform(self.broadcast.receive(Propose(part)))
+            self.broadcast.propose(part)
+            self.log.submit(part, part[-1][0])
         self.on_proposed(len(entries), sum([len(payload) for _, payload in entries]))
-
-    def _perform(self, effects: list[Effect]) -> None:
-        for effect in effects:
-            if isinstance(effect, Append):
-                self.log.submit(effect.entries, effect.token)
-            elif isinstance(effect, Deliver):
-                self._deliver(effect.zxid)
 
     def _deliver(self, zxid: int) -> None:
         outstanding = self._outstanding
@@ -136,8 +131,10 @@ class Peer:
                 overlay.settle(proposal.header.zxid, proposal.paths)
 
     def logged(self, tokens: list[int]) -> None:
-        """The batches with these tokens are durable."""
-        self._perform(self.broadcast.receive(Done(tokens[-1])))
+        """The batches with these tokens, their last zxids, are durable."""
+        committed = self.broadcast.acknowledge(self.server_id, tokens[-1])
+        if committed:
+            self._deliver(committed[-1][0])
         self.flush()
         if self.service.outbox.submitted:
             self.wake()

@@ -29,8 +29,6 @@ from pyzk.storage.txnlog import Roll, TxnLog
 from pyzk.tree.acl import AccessControl
 from pyzk.tree.prepare import Rules
 from pyzk.tree.tree import Tree
-from pyzk.zab.broadcast import Broadcast
-from pyzk.zab.quorum import Majority
 
 log = structlog.get_logger()
 
@@ -130,7 +128,7 @@ class Server:
             digest_enabled=config.digest_enabled,
             txn_bytes_max=config.jute_max_buffer + config.jute_extra_size,
         )
-        return Peer(service, proposer, Broadcast(STANDALONE_ID, Majority(frozenset({STANDALONE_ID}))))
+        return Peer(service, proposer, STANDALONE_ID)
 
     def _start_chores(self, restored: Restored) -> None:
         config, peer, start = self.config, self.peer, self._chores.start

@@ -10,13 +10,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyzk.codec.quorum import PacketType, packet
-from pyzk.errors import PeerError
+from pyzk.codec.quorum import PacketType, pack_designated, pack_inform_and_activate, packet
+from pyzk.errors import (
+    BadArgumentsError,
+    BadVersionError,
+    NewConfigNoQuorumError,
+    PeerError,
+    ReconfigInProgressError,
+)
 from pyzk.zab.broadcast import Broadcast
 from pyzk.zab.catchup import plan
-from pyzk.zab.configuring import activate_config, stamp_config
+from pyzk.zab.configuring import activate_config, is_reconfig, see_reconfig, stamp_config
 from pyzk.zab.effects import Deliver, LearnerLeft, Opened, Synced
 from pyzk.zab.listening import hear
+from pyzk.zab.reconfig import propose_membership
 from pyzk.zab.serving import Learner
 from pyzk.zab.state import ACCEPTED, CURRENT
 from pyzk.zab.syncs import Syncs
@@ -24,8 +31,10 @@ from pyzk.zab.syncs import Syncs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyzk.codec.requests import ReconfigRequest
     from pyzk.zab.catchup import Plan
     from pyzk.zab.events import Entry, Sync
+    from pyzk.zab.membership import Membership
     from pyzk.zab.state import State
 
 LEARNERS_MAX = 1000
@@ -261,7 +270,21 @@ class Leading:
     # Txns.
 
     def propose(self, entries: Sequence[Entry], now: float) -> None:
-        """Service has prepared these txns: to all followers, and to our own log."""
+        """Service has prepared these txns; from one that changes the configuration on, the new one must agree too."""
+        for number, (_, payload) in enumerate(entries):
+            if is_reconfig(payload):
+                if number:
+                    self._propose(entries[:number], now)
+                see_reconfig(self.state, payload)
+                self.broadcast.quorums = self.syncs.quorums = self.state.quorums()
+                self._propose(entries[number : number + 1], now)
+                self.propose(entries[number + 1 :], now)
+                return
+        if entries:
+            self._propose(entries, now)
+
+    def _propose(self, entries: Sequence[Entry], now: float) -> None:
+        """To all followers, and to our own log."""
         self.proposed_zxid = entries[-1][0]
         self.broadcast.propose(entries)
         out = b"".join([packet(PacketType.PROPOSAL, zxid, payload) for zxid, payload in entries])
@@ -278,6 +301,18 @@ class Leading:
             self._commit(self.broadcast.acknowledge(server_id, zxid))
 
     def _commit(self, entries: list[Entry]) -> None:
+        """A configuration is in force from the txn on that brings it; other txns are told together."""
+        for number, (_, payload) in enumerate(entries):
+            if self.state.last_seen is not self.state.membership and is_reconfig(payload):
+                self._tell(entries[:number])
+                self._activate(entries[number])
+                if not self.ended:
+                    self._commit(entries[number + 1 :])
+                return
+        self._tell(entries)
+        self.answer_syncs()
+
+    def _tell(self, entries: list[Entry]) -> None:
         if not entries:
             return
         commits = b"".join([packet(PacketType.COMMIT, zxid) for zxid, _ in entries])
@@ -290,7 +325,57 @@ class Leading:
                 self.state.send(learner.link, commits)
         self.state.history.commit(entries[-1][0])
         self.state.effects.append(Deliver(entries[-1][0], entries))
-        self.answer_syncs()
+
+    def _activate(self, entry: Entry) -> None:
+        """A new configuration is committed; whoever it names leads from here on."""
+        state, (zxid, payload) = self.state, entry
+        designated = self._designate(zxid)
+        commit = packet(PacketType.COMMITANDACTIVATE, zxid, pack_designated(designated))
+        inform = packet(PacketType.INFORMANDACTIVATE, zxid, pack_inform_and_activate(designated, payload))
+        for learner in self.learners.values():
+            if learner.forwards:
+                state.send(learner.link, inform if learner.is_observer else commit)
+        state.history.commit(zxid)
+        state.effects.append(Deliver(zxid, [entry]))
+        if activate_config(state, designated, state.server_id):
+            self.end(f"the new configuration has server {designated} lead")
+        self.broadcast.quorums = self.syncs.quorums = state.quorums()
+
+    def _designate(self, zxid: int) -> int:
+        """Ourselves if we still vote at the same address, else the new voter whose log is the longest."""
+        state, own = self.state, self.state.server_id
+        before, after = state.membership, state.last_seen
+        if own in after.voter_ids and after.quorum_addresses(own) == before.quorum_addresses(own):
+            return own
+        having = [
+            (acknowledged, server_id)
+            for server_id, acknowledged in self.broadcast.acknowledged.items()
+            if server_id in after.voter_ids and server_id != own and acknowledged >= zxid
+        ]
+        return max(having, default=(0, own))[1]
+
+    def reconfigure(self, request: ReconfigRequest) -> Membership:
+        """The membership that a request asks for, with the old version. Raises RequestError.
+
+        The checks stand in the order of zab.md section 12.3.
+        """
+        state = self.state
+        if state.last_seen.version != state.membership.version:
+            raise ReconfigInProgressError
+        if request.config_id not in {-1, state.last_seen.version}:
+            raise BadVersionError
+        proposed = propose_membership(
+            state.last_seen,
+            _text(request.joining_servers),
+            _text(request.leaving_servers),
+            _text(request.new_members),
+            standalone_enabled=self.settings.standalone_enabled,
+            multi_address_enabled=self.settings.multi_address_enabled,
+        )
+        present = [learner.server_id for learner in self.learners.values() if learner.is_synced]
+        if not proposed.quorum().contains_quorum([state.server_id, *present]):
+            raise NewConfigNoQuorumError
+        return proposed
 
     # Syncs.
 
@@ -385,3 +470,11 @@ class Leading:
         for learner in list(self.learners.values()):
             self.state.close(learner.link, f"we do not lead any more: {self.ended}")
         self.learners.clear()
+
+
+def _text(field: bytes | None) -> str | None:
+    """Raises BadArgumentsError."""
+    try:
+        return None if field is None else field.decode()
+    except UnicodeDecodeError as error:
+        raise BadArgumentsError("a list of servers that is not UTF-8") from error

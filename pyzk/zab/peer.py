@@ -69,8 +69,12 @@ class Peer:
         return self.state.server_id in self.state.membership.observer_ids
 
     def _share_membership(self) -> None:
-        state = self.state
-        self.connections.membership, self.connections.last_seen = state.membership, state.last_seen
+        """Let the election know the configurations; with other members, all its links are made anew."""
+        state, connections = self.state, self.connections
+        connections.membership, connections.last_seen = state.membership, state.last_seen
+        if state.election_restarts:
+            state.election_restarts = False
+            connections.drop_all()
 
     def start(self, now: float) -> list[Effect]:
         """Begin to look for a leader."""
@@ -106,6 +110,7 @@ class Peer:
         elif self.role is not None and self.role.established and not self._is_refreshed:
             self._is_refreshed = True
             self.election.refresh(self.role.epoch)
+        self._share_membership()
         if self.role is None and not self._is_looking:
             self._look(now)
         if self._is_looking and self.election.newer_config is not None:
@@ -129,10 +134,6 @@ class Peer:
         if self._looks_at is None or now < self._looks_at or not self.state.is_settled:
             return
         self._looks_at, self._is_looking = None, True
-        self._share_membership()
-        if self.state.election_restarts:
-            self.state.election_restarts = False
-            self.connections.drop_all()
         if self.state.designated is not None:
             self._follow_designation(self.state.designated, now)
             return
@@ -296,6 +297,10 @@ class Peer:
         if isinstance(self.role, Leading) and self.role.established:
             self.role.sync(event)
 
+    def _step_down(self, event: events.StepDown, now: float) -> None:  # noqa: ARG002
+        if isinstance(self.role, Leading):
+            self.role.end(event.reason)
+
     def _answer(self, event: events.Answer, now: float) -> None:  # noqa: ARG002
         role = self.role
         is_ours = (
@@ -317,5 +322,6 @@ class Peer:
         events.OracleSays: _oracle_says,
         events.Propose: _propose,
         events.Sync: _sync,
+        events.StepDown: _step_down,
         events.Answer: _answer,
     }

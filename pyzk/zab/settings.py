@@ -36,6 +36,8 @@ class AgreementSettings:
     packet_bytes_max: int = 2 * 0xFFFFF
     observer_logs: bool = True
     reconfig_enabled: bool = False
+    standalone_enabled: bool = True
+    multi_address_enabled: bool = False
 
     @property
     def init_seconds(self) -> float:
