@@ -255,7 +255,7 @@ class Peer:
         role = self.role
         if isinstance(role, Leading):
             if role.established:
-                role.acknowledge(self.state.server_id, self.state.history.durable_zxid)
+                role.proposals.acknowledge(self.state.server_id, self.state.history.durable_zxid)
             role.go_on(now)
         elif role is not None:
             role.done()
@@ -291,7 +291,7 @@ class Peer:
 
     def _propose(self, event: events.Propose, now: float) -> None:
         if isinstance(self.role, Leading) and self.role.established:
-            self.role.propose(event.entries, now)
+            self.role.proposals.propose(event.entries, now)
 
     def _sync(self, event: events.Sync, now: float) -> None:  # noqa: ARG002
         if isinstance(self.role, Leading) and self.role.established:
