@@ -63,6 +63,13 @@ class MembershipSettings:
     multi_address_enabled: bool = setting(
         "multiAddress.enabled", STRICT_BOOLEAN, False, "A server may have several addresses, with | between them."
     )
+    oracle_path: str | None = setting(
+        "oraclePath",
+        TEXT,
+        None,
+        "File that begins with 1 where one of two voters may lead alone; both servers need it.",
+        status=Status.ENSEMBLE,
+    )
     reachability_check_timeout_ms: int = setting(
         "multiAddress.reachabilityCheckTimeoutMs",
         MILLISECONDS,
@@ -95,6 +102,13 @@ class LinkSettings:
         PORT,
         0,
         "Port on which followers accept observers; 0: none.",
+        status=Status.ENSEMBLE,
+    )
+    observer_master_size_limit_bytes: int = setting(
+        "observerMaster.sizeLimit",
+        COUNT,
+        33_554_432,
+        "Committed txns that a follower keeps in memory for its observers.",
         status=Status.ENSEMBLE,
     )
     connect_to_learner_master_limit_ticks: int = setting(
