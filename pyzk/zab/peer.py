@@ -15,11 +15,12 @@ from pyzk.zab import events
 from pyzk.zab.configuring import activate_config
 from pyzk.zab.connections import Connections
 from pyzk.zab.effects import Closed, Effect
-from pyzk.zab.election import Election, Vote
+from pyzk.zab.election import Election
 from pyzk.zab.events import Port
 from pyzk.zab.leading import Leading
 from pyzk.zab.learning import Learning
 from pyzk.zab.membership import parse_text
+from pyzk.zab.votes import Vote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
