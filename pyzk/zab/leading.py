@@ -44,6 +44,7 @@ class Leading:
         log_reads: what came back from the log files, by token.
         proposals: txns on their way.
         established: whether a quorum has our history.
+        began_at: when it began, monotonic seconds.
         ended: why the term is over, empty while it is not.
     """
 
@@ -56,6 +57,8 @@ class Leading:
         self.established = False
         self.ended = ""
         self.tick = 0
+        self.began_at = now
+        state.oracle.is_alone = True
         self.proposals = Proposals(self)
         self.syncs = Syncs(state.server_id, state.quorums())
         self._summary = (state.current_epoch, state.history.last_zxid)
@@ -91,7 +94,7 @@ class Leading:
             return
         self._wanted_epoch = max(self._wanted_epoch, accepted_epoch + 1)
         self._offers[server_id] = None
-        if self.state.membership.quorum().contains_quorum(self._offers):
+        if self.state.quorum().contains_quorum(self._offers):
             self.epoch = self._wanted_epoch
             self._accepted_token = self.state.save_epoch(ACCEPTED, self.epoch)
 
@@ -111,7 +114,7 @@ class Leading:
     def _promise(self, server_id: int) -> None:
         self._promises[server_id] = None
         own = self.state.server_id
-        if own in self._promises and self.state.membership.quorum().contains_quorum(self._promises):
+        if own in self._promises and self.state.quorum().contains_quorum(self._promises):
             self._current_token = self.state.save_epoch(CURRENT, self.epoch)
             self.proposals.last_zxid = self.epoch << 32
             stamp_config(self.state, self.epoch)
@@ -203,6 +206,7 @@ class Leading:
         if out:
             self.state.send(learner.link, b"".join(out))
         learner.forwards = True
+        self.state.oracle.is_alone = False
 
     def receive(self, link: int, data: bytes, now: float) -> None:
         """A learner has sent something."""
@@ -257,6 +261,7 @@ class Leading:
 
     def _forget(self, learner: Learner, reason: str) -> None:
         del self.learners[learner.link]
+        self.state.oracle.is_alone = not any(other.forwards for other in self.learners.values())
         self.proposals.broadcast.forget(learner.server_id)
         self.syncs.left(learner.server_id)
         self._synced.pop(learner.server_id, None)
@@ -340,6 +345,7 @@ class Leading:
     def _require_quorum(self) -> None:
         if not self.established:
             return
+        self.proposals.retry()
         following = [learner for learner in self.learners.values() if learner.is_synced]
         present = [learner.server_id for learner in following if self.tick <= learner.deadline_tick]
         for quorum in self.state.quorums():

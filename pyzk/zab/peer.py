@@ -106,6 +106,8 @@ class Peer:
 
     def _advance(self, now: float) -> None:
         """Leave a role that is over, look for a leader, take the role that was found; as far as it goes."""
+        if isinstance(self.role, Leading):
+            self._watch_electors(self.role, now)
         if self.role is not None and self.role.ended:
             self._leave(self.role, now)
         elif self.role is not None and self.role.established and not self._is_refreshed:
@@ -118,6 +120,14 @@ class Peer:
             self._adopt(self.election.newer_config, now)
         if self._is_looking and self.election.winner is not None:
             self._enter(self.election.winner, now)
+
+    def _watch_electors(self, leading: Leading, now: float) -> None:
+        """Do not wait for long for the epoch of a voter that has changed its mind (ZOOKEEPER-3109)."""
+        wait_ms_max = self.state.settings.epoch_wait_ms_max
+        is_left = not self.election.electors.isdisjoint(self.election.looking_heard)
+        self.election.looking_heard.clear()
+        if wait_ms_max >= 0 and is_left and not leading.epoch and (now - leading.began_at) * 1000 > wait_ms_max:
+            leading.end("one of those who elected us looks for a leader again")
 
     def _leave(self, role: Leading | Learning, now: float) -> None:
         state = self.state
@@ -288,7 +298,7 @@ class Peer:
             self.role.wake(now)
 
     def _oracle_says(self, event: events.OracleSays, now: float) -> None:  # noqa: ARG002
-        self.election.oracle_says = event.lead_alone
+        self.election.oracle_says = self.state.oracle.lead_alone = event.lead_alone
 
     def _propose(self, event: events.Propose, now: float) -> None:
         if isinstance(self.role, Leading) and self.role.established:

@@ -68,6 +68,10 @@ class Proposals:
         if zxid > self.state.history.committed_zxid:
             self._commit(self.broadcast.acknowledge(server_id, zxid))
 
+    def retry(self) -> None:
+        """An oracle may allow what no acknowledgement does."""
+        self._commit(self.broadcast.advance())
+
     def _commit(self, entries: list[Entry]) -> None:
         """A quorum has these; a configuration among them is in force from there on."""
         for number, (_, payload) in enumerate(entries):
