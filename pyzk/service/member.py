@@ -148,7 +148,7 @@ class Member:
         """The text of the configuration that a request asks for. Raises RequestError."""
         role = self.peer.role
         assert isinstance(role, Leading), "only a leader prepares"
-        return attrs.evolve(role.reconfigure(request), version=zxid).text().encode()
+        return attrs.evolve(role.proposals.reconfigure(request), version=zxid).text().encode()
 
     # Effects for service.
 

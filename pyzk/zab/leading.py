@@ -2,7 +2,7 @@
 
 Three things must come from a quorum, one after the other: the epochs that servers have accepted, their promise of the
 new one, and their acknowledgement of NEWLEADER. Each is a condition that the learners' conversations (`serving`) wait
-for. Once established, proposals are in `broadcast`, syncs in `syncs`, and what learners say in `listening`.
+for. Once established, txns are in `proposals`, syncs in `syncs`, and what learners say in `listening`.
 Source: docs/protocol/zab.md sections 3.2, 4, 6.1 and 9.
 """
 
@@ -10,20 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyzk.codec.quorum import PacketType, pack_designated, pack_inform_and_activate, packet
+from pyzk.codec.quorum import PacketType, packet
 from pyzk.errors import (
-    BadArgumentsError,
-    BadVersionError,
-    NewConfigNoQuorumError,
     PeerError,
-    ReconfigInProgressError,
 )
-from pyzk.zab.broadcast import Broadcast
 from pyzk.zab.catchup import plan
-from pyzk.zab.configuring import activate_config, is_reconfig, see_reconfig, stamp_config
+from pyzk.zab.configuring import activate_config, stamp_config
 from pyzk.zab.effects import Deliver, LearnerLeft, Opened, Synced
 from pyzk.zab.listening import hear
-from pyzk.zab.reconfig import propose_membership
+from pyzk.zab.proposals import Proposals
 from pyzk.zab.serving import Learner
 from pyzk.zab.state import ACCEPTED, CURRENT
 from pyzk.zab.syncs import Syncs
@@ -31,10 +26,8 @@ from pyzk.zab.syncs import Syncs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyzk.codec.requests import ReconfigRequest
     from pyzk.zab.catchup import Plan
     from pyzk.zab.events import Entry, Sync
-    from pyzk.zab.membership import Membership
     from pyzk.zab.state import State
 
 LEARNERS_MAX = 1000
@@ -49,8 +42,9 @@ class Leading:
         epoch: the new epoch, 0 before it is found.
         learners: by link.
         log_reads: what came back from the log files, by token.
-        proposed_zxid: the last zxid given out.
+        proposals: txns on their way.
         established: whether a quorum has our history.
+        began_at: when it began, monotonic seconds.
         ended: why the term is over, empty while it is not.
     """
 
@@ -60,11 +54,12 @@ class Leading:
         self.learners: dict[int, Learner] = {}
         self.log_reads: dict[int, Sequence[Entry] | None] = {}
         self.epoch = 0
-        self.proposed_zxid = 0
         self.established = False
         self.ended = ""
         self.tick = 0
-        self.broadcast = Broadcast(*state.quorums())
+        self.began_at = now
+        state.oracle.is_alone = True
+        self.proposals = Proposals(self)
         self.syncs = Syncs(state.server_id, state.quorums())
         self._summary = (state.current_epoch, state.history.last_zxid)
         self._invented = 0
@@ -99,7 +94,7 @@ class Leading:
             return
         self._wanted_epoch = max(self._wanted_epoch, accepted_epoch + 1)
         self._offers[server_id] = None
-        if self.state.membership.quorum().contains_quorum(self._offers):
+        if self.state.quorum().contains_quorum(self._offers):
             self.epoch = self._wanted_epoch
             self._accepted_token = self.state.save_epoch(ACCEPTED, self.epoch)
 
@@ -119,9 +114,9 @@ class Leading:
     def _promise(self, server_id: int) -> None:
         self._promises[server_id] = None
         own = self.state.server_id
-        if own in self._promises and self.state.membership.quorum().contains_quorum(self._promises):
+        if own in self._promises and self.state.quorum().contains_quorum(self._promises):
             self._current_token = self.state.save_epoch(CURRENT, self.epoch)
-            self.proposed_zxid = self.epoch << 32
+            self.proposals.last_zxid = self.epoch << 32
             stamp_config(self.state, self.epoch)
 
     def learner_synced(self, learner: Learner) -> None:
@@ -145,8 +140,12 @@ class Leading:
         history.begin_epoch(self.epoch)
         self.established = True
         activate_config(state, state.server_id, state.server_id)
-        self.broadcast.quorums = self.syncs.quorums = state.quorums()
+        self.share_quorums()
         state.effects.append(Opened(is_leader=True, is_observer=False, link=0, zxid=self.epoch << 32))
+
+    def share_quorums(self) -> None:
+        """The configurations in force have changed."""
+        self.proposals.broadcast.quorums = self.syncs.quorums = self.state.quorums()
 
     # Learners.
 
@@ -202,11 +201,12 @@ class Leading:
         ]
         after = found.entries[-1][0] if found.entries else found.forward_after
         if not learner.is_observer:
-            outstanding = [entry for entry in self.broadcast.outstanding if entry[0] > after]
+            outstanding = [entry for entry in self.proposals.broadcast.outstanding if entry[0] > after]
             out += [packet(PacketType.PROPOSAL, zxid, payload) for zxid, payload in outstanding]
         if out:
             self.state.send(learner.link, b"".join(out))
         learner.forwards = True
+        self.state.oracle.is_alone = False
 
     def receive(self, link: int, data: bytes, now: float) -> None:
         """A learner has sent something."""
@@ -261,127 +261,18 @@ class Leading:
 
     def _forget(self, learner: Learner, reason: str) -> None:
         del self.learners[learner.link]
-        self.broadcast.forget(learner.server_id)
+        self.state.oracle.is_alone = not any(other.forwards for other in self.learners.values())
+        self.proposals.broadcast.forget(learner.server_id)
         self.syncs.left(learner.server_id)
         self._synced.pop(learner.server_id, None)
         self.state.note("learner_left", is_warning=True, learner=str(learner), reason=reason)
         self.state.effects.append(LearnerLeft(learner.link))
 
-    # Txns.
-
-    def propose(self, entries: Sequence[Entry], now: float) -> None:
-        """Service has prepared these txns; from one that changes the configuration on, the new one must agree too."""
-        for number, (_, payload) in enumerate(entries):
-            if is_reconfig(payload):
-                if number:
-                    self._propose(entries[:number], now)
-                see_reconfig(self.state, payload)
-                self.broadcast.quorums = self.syncs.quorums = self.state.quorums()
-                self._propose(entries[number : number + 1], now)
-                self.propose(entries[number + 1 :], now)
-                return
-        if entries:
-            self._propose(entries, now)
-
-    def _propose(self, entries: Sequence[Entry], now: float) -> None:
-        """To all followers, and to our own log."""
-        self.proposed_zxid = entries[-1][0]
-        self.broadcast.propose(entries)
-        out = b"".join([packet(PacketType.PROPOSAL, zxid, payload) for zxid, payload in entries])
-        for learner in self.learners.values():
-            if learner.forwards and not learner.is_observer:
-                self.state.send(learner.link, out)
-                if learner.is_synced and learner.overdue is None:
-                    learner.overdue = (self.proposed_zxid, now)
-        self.state.append(entries)
-
-    def acknowledge(self, server_id: int, zxid: int) -> None:
-        """A server has everything up to `zxid` durably."""
-        if zxid > self.state.history.committed_zxid:
-            self._commit(self.broadcast.acknowledge(server_id, zxid))
-
-    def _commit(self, entries: list[Entry]) -> None:
-        """A configuration is in force from the txn on that brings it; other txns are told together."""
-        for number, (_, payload) in enumerate(entries):
-            if self.state.last_seen is not self.state.membership and is_reconfig(payload):
-                self._tell(entries[:number])
-                self._activate(entries[number])
-                if not self.ended:
-                    self._commit(entries[number + 1 :])
-                return
-        self._tell(entries)
-        self.answer_syncs()
-
-    def _tell(self, entries: list[Entry]) -> None:
-        if not entries:
-            return
-        commits = b"".join([packet(PacketType.COMMIT, zxid) for zxid, _ in entries])
-        informs = b""
-        for learner in self.learners.values():
-            if learner.forwards and learner.is_observer:
-                informs = informs or b"".join([packet(PacketType.INFORM, zxid, payload) for zxid, payload in entries])
-                self.state.send(learner.link, informs)
-            elif learner.forwards:
-                self.state.send(learner.link, commits)
-        self.state.history.commit(entries[-1][0])
-        self.state.effects.append(Deliver(entries[-1][0], entries))
-
-    def _activate(self, entry: Entry) -> None:
-        """A new configuration is committed; whoever it names leads from here on."""
-        state, (zxid, payload) = self.state, entry
-        designated = self._designate(zxid)
-        commit = packet(PacketType.COMMITANDACTIVATE, zxid, pack_designated(designated))
-        inform = packet(PacketType.INFORMANDACTIVATE, zxid, pack_inform_and_activate(designated, payload))
-        for learner in self.learners.values():
-            if learner.forwards:
-                state.send(learner.link, inform if learner.is_observer else commit)
-        state.history.commit(zxid)
-        state.effects.append(Deliver(zxid, [entry]))
-        if activate_config(state, designated, state.server_id):
-            self.end(f"the new configuration has server {designated} lead")
-        self.broadcast.quorums = self.syncs.quorums = state.quorums()
-
-    def _designate(self, zxid: int) -> int:
-        """Ourselves if we still vote at the same address, else the new voter whose log is the longest."""
-        state, own = self.state, self.state.server_id
-        before, after = state.membership, state.last_seen
-        if own in after.voter_ids and after.quorum_addresses(own) == before.quorum_addresses(own):
-            return own
-        having = [
-            (acknowledged, server_id)
-            for server_id, acknowledged in self.broadcast.acknowledged.items()
-            if server_id in after.voter_ids and server_id != own and acknowledged >= zxid
-        ]
-        return max(having, default=(0, own))[1]
-
-    def reconfigure(self, request: ReconfigRequest) -> Membership:
-        """The membership that a request asks for, with the old version. Raises RequestError.
-
-        The checks stand in the order of zab.md section 12.3.
-        """
-        state = self.state
-        if state.last_seen.version != state.membership.version:
-            raise ReconfigInProgressError
-        if request.config_id not in {-1, state.last_seen.version}:
-            raise BadVersionError
-        proposed = propose_membership(
-            state.last_seen,
-            _text(request.joining_servers),
-            _text(request.leaving_servers),
-            _text(request.new_members),
-            standalone_enabled=self.settings.standalone_enabled,
-            multi_address_enabled=self.settings.multi_address_enabled,
-        )
-        present = [learner.server_id for learner in self.learners.values() if learner.is_synced]
-        if not proposed.quorum().contains_quorum([state.server_id, *present]):
-            raise NewConfigNoQuorumError
-        return proposed
-
     # Syncs.
 
     def sync(self, event: Sync) -> None:
         """A client wants to see everything that was committed before now."""
-        self.syncs.ask(event.link, event.tag, self.proposed_zxid)
+        self.syncs.ask(event.link, event.tag, self.proposals.last_zxid)
         self._begin_round()
 
     def _begin_round(self) -> None:
@@ -407,7 +298,7 @@ class Leading:
     # Time.
 
     def _ping(self, *, voters_only: bool = False) -> None:
-        ping = packet(PacketType.PING, self.proposed_zxid)
+        ping = packet(PacketType.PING, self.proposals.last_zxid)
         for learner in self.learners.values():
             if learner.forwards and not (voters_only and learner.is_observer):
                 self.state.send(learner.link, ping)
@@ -454,6 +345,7 @@ class Leading:
     def _require_quorum(self) -> None:
         if not self.established:
             return
+        self.proposals.retry()
         following = [learner for learner in self.learners.values() if learner.is_synced]
         present = [learner.server_id for learner in following if self.tick <= learner.deadline_tick]
         for quorum in self.state.quorums():
@@ -470,11 +362,3 @@ class Leading:
         for learner in list(self.learners.values()):
             self.state.close(learner.link, f"we do not lead any more: {self.ended}")
         self.learners.clear()
-
-
-def _text(field: bytes | None) -> str | None:
-    """Raises BadArgumentsError."""
-    try:
-        return None if field is None else field.decode()
-    except UnicodeDecodeError as error:
-        raise BadArgumentsError("a list of servers that is not UTF-8") from error

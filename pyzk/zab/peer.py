@@ -15,11 +15,12 @@ from pyzk.zab import events
 from pyzk.zab.configuring import activate_config
 from pyzk.zab.connections import Connections
 from pyzk.zab.effects import Closed, Effect
-from pyzk.zab.election import Election, Vote
+from pyzk.zab.election import Election
 from pyzk.zab.events import Port
 from pyzk.zab.leading import Leading
 from pyzk.zab.learning import Learning
 from pyzk.zab.membership import parse_text
+from pyzk.zab.votes import Vote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,6 +106,8 @@ class Peer:
 
     def _advance(self, now: float) -> None:
         """Leave a role that is over, look for a leader, take the role that was found; as far as it goes."""
+        if isinstance(self.role, Leading):
+            self._watch_electors(self.role, now)
         if self.role is not None and self.role.ended:
             self._leave(self.role, now)
         elif self.role is not None and self.role.established and not self._is_refreshed:
@@ -117,6 +120,14 @@ class Peer:
             self._adopt(self.election.newer_config, now)
         if self._is_looking and self.election.winner is not None:
             self._enter(self.election.winner, now)
+
+    def _watch_electors(self, leading: Leading, now: float) -> None:
+        """Do not wait for long for the epoch of a voter that has changed its mind (ZOOKEEPER-3109)."""
+        wait_ms_max = self.state.settings.epoch_wait_ms_max
+        is_left = not self.election.electors.isdisjoint(self.election.looking_heard)
+        self.election.looking_heard.clear()
+        if wait_ms_max >= 0 and is_left and not leading.epoch and (now - leading.began_at) * 1000 > wait_ms_max:
+            leading.end("one of those who elected us looks for a leader again")
 
     def _leave(self, role: Leading | Learning, now: float) -> None:
         state = self.state
@@ -255,7 +266,7 @@ class Peer:
         role = self.role
         if isinstance(role, Leading):
             if role.established:
-                role.acknowledge(self.state.server_id, self.state.history.durable_zxid)
+                role.proposals.acknowledge(self.state.server_id, self.state.history.durable_zxid)
             role.go_on(now)
         elif role is not None:
             role.done()
@@ -287,11 +298,11 @@ class Peer:
             self.role.wake(now)
 
     def _oracle_says(self, event: events.OracleSays, now: float) -> None:  # noqa: ARG002
-        self.election.oracle_says = event.lead_alone
+        self.election.oracle_says = self.state.oracle.lead_alone = event.lead_alone
 
     def _propose(self, event: events.Propose, now: float) -> None:
         if isinstance(self.role, Leading) and self.role.established:
-            self.role.propose(event.entries, now)
+            self.role.proposals.propose(event.entries, now)
 
     def _sync(self, event: events.Sync, now: float) -> None:  # noqa: ARG002
         if isinstance(self.role, Leading) and self.role.established:

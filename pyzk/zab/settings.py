@@ -35,6 +35,7 @@ class AgreementSettings:
     diff_syncs_max: int = 100
     packet_bytes_max: int = 2 * 0xFFFFF
     observer_logs: bool = True
+    oracle_enabled: bool = False
     reconfig_enabled: bool = False
     standalone_enabled: bool = True
     multi_address_enabled: bool = False
