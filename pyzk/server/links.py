@@ -59,7 +59,21 @@ class LinkOptions:
 class Link(asyncio.Protocol):
     """One socket to another server, or one that is being dialed."""
 
-    __slots__ = ("_behind", "_behind_bytes", "_links", "_out", "_out_bytes", "_paused", "_tree", "_will_pull")
+    __slots__ = (
+        "_behind",
+        "_behind_bytes",
+        "_links",
+        "_out",
+        "_out_bytes",
+        "_paused",
+        "_tree",
+        "_will_pull",
+        "dialing",
+        "label",
+        "number",
+        "port",
+        "transport",
+    )
 
     def __init__(self, links: "Links", number: int, port: Port) -> None:
         self._links = links

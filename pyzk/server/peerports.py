@@ -33,7 +33,12 @@ class PeerPorts:
     """
 
     def __init__(
-        self, links: Links, *, on_all_addresses: bool = False, attempts_max: int = 3, retry_seconds: float = RETRY_SECONDS
+        self,
+        links: Links,
+        *,
+        on_all_addresses: bool = False,
+        attempts_max: int = 3,
+        retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._links = links
         self._on_all_addresses = on_all_addresses

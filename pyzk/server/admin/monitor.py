@@ -16,7 +16,7 @@ from pyzk.server.clock import monotonic_seconds
 from pyzk.service.counters import Distribution, Summary
 
 if TYPE_CHECKING:
-    from pyzk.server.standalone import Server
+    from pyzk.server.base import BaseServer as Server
 
     Numbers = dict[str, object]
 

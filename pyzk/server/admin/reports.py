@@ -14,7 +14,7 @@ from pyzk import VERSION_WORD
 from pyzk.server.config.fields_clients import PORT_UNSET
 
 if TYPE_CHECKING:
-    from pyzk.server.standalone import Server
+    from pyzk.server.base import BaseServer as Server
     from pyzk.service.counters import Summary
 
 NOT_AVAILABLE = "<NA>"

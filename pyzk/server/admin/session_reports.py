@@ -12,7 +12,7 @@ from pyzk.server.clock import monotonic_seconds, wall_ms
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pyzk.server.standalone import Server
+    from pyzk.server.base import BaseServer as Server
     from pyzk.service.connection import Connection
 
 JAVA_DATE = "%a %b %d %H:%M:%S %Z %Y"

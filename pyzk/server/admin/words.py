@@ -15,7 +15,7 @@ from pyzk.server.config.fields_operations import ALL_WORDS_MARK
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyzk.server.standalone import Server
+    from pyzk.server.base import BaseServer as Server
 
 WORD_SIZE = 4
 MASK = Struct(">q")
