@@ -5,13 +5,12 @@ change, and that the walk may still have to show, is kept aside (`Tree.preserve`
 learner and backups all pull from it. Source: docs/protocol/storage.md sections 4.2 to 4.4.
 """
 
-import struct
 from collections.abc import Generator, Iterator
 from struct import Struct
 from zlib import crc32
 
 from pyzk.codec.jute import INT32, Reader, pack_buffer, pack_int32, pack_int64
-from pyzk.codec.records import ACLS
+from pyzk.codec.records import ACL, ACLS
 from pyzk.errors import DecodeError
 from pyzk.tree import usage
 from pyzk.tree.digest import DIGESTED, TREE_DIGEST_MASK, ZOOKEEPER_PREFIX, data_crc
@@ -122,14 +121,11 @@ def load(reader: Reader) -> Tree:
         session_id = reader.int64()
         tree.sessions[session_id] = reader.int32()
     for _ in range(_count(reader)):
-        index = reader.int64()
-        acl = ACLS.read(reader)
-        if acl is None:
-            raise DecodeError(f"ACL list {index} is null")
-        tree.acls.restore(index, acl)
-    _load_nodes(tree, reader)
-    if b"/" not in tree.nodes:
-        raise DecodeError("the snapshot has no root")
+        restore_acl(tree, reader.int64(), ACLS.read(reader))
+    position, missing = load_nodes(tree, reader.source, reader.position, reader.end, reader.string_max)
+    if missing:
+        raise DecodeError(f"the snapshot ends within a znode at offset {position}")
+    reader.take(position - reader.position)
     return tree
 
 
@@ -140,25 +136,46 @@ def _count(reader: Reader) -> int:
     return count
 
 
-def _load_nodes(tree: Tree, reader: Reader) -> None:
-    """Take all znodes and the end mark; straight from the bytes, because a start waits for it."""
-    source, position, end = reader.source, reader.position, reader.end
-    try:
-        while True:
-            length = INT32.unpack_from(source, position)[0]
-            data_at = position + 4 + length
-            path = source[position + 4 : data_at]
-            if path == b"/":
-                break
-            size = INT32.unpack_from(source, data_at)[0]
-            stored_at = data_at + 4 + (max(0, size))
-            position = stored_at + STORED.size
-            if length < 0 or size < -1 or position > end:
-                raise DecodeError(f"a znode at offset {data_at - 4 - length} does not end before offset {end}")
-            _load_node(tree, path or b"/", source[data_at:stored_at], STORED.unpack_from(source, stored_at))
-    except struct.error as error:
-        raise DecodeError(f"the snapshot ends within a znode at offset {position}") from error
-    reader.take(data_at - reader.position)
+def restore_acl(tree: Tree, index: int, acl: list[ACL] | None) -> None:
+    """Put in an ACL list of a snapshot. Raises DecodeError."""
+    if acl is None:
+        raise DecodeError(f"ACL list {index} is null")
+    tree.acls.restore(index, acl)
+
+
+def load_nodes(tree: Tree, source: bytes, position: int, end: int, string_max: int) -> tuple[int, int]:
+    """Take znodes from `source[position:end]`, as many as are whole; straight from the bytes: a start waits for it.
+
+    Returns the offset behind what was taken, and how many bytes from there must be at hand before it can go on:
+    0 when the end mark was taken. Raises DecodeError.
+    """
+    unpack = INT32.unpack_from
+    while True:
+        path_at = position + 4
+        if path_at > end:
+            return position, 4
+        (length,) = unpack(source, position)
+        data_at = path_at + length
+        if not 0 <= length <= string_max:
+            raise DecodeError(f"a path of {length} bytes at offset {position}")
+        if data_at > end:
+            return position, data_at - position
+        path = source[path_at:data_at]
+        if path == b"/":
+            break
+        if data_at + 4 > end:
+            return position, data_at + 4 - position
+        (size,) = unpack(source, data_at)
+        if not -1 <= size <= string_max:
+            raise DecodeError(f"data of {size} bytes at offset {data_at}, in znode {path!r}")
+        stored_at = data_at + 4 + max(0, size)
+        if stored_at + STORED.size > end:
+            return position, stored_at + STORED.size - position
+        _load_node(tree, path or b"/", source[data_at:stored_at], STORED.unpack_from(source, stored_at))
+        position = stored_at + STORED.size
+    if b"/" not in tree.nodes:
+        raise DecodeError("the snapshot has no root")
+    return data_at, 0
 
 
 def _load_node(tree: Tree, path: bytes, data: bytes, stored: tuple[int, ...]) -> None:
