@@ -8,8 +8,9 @@
     ├── PeerPortError           a port for other servers that cannot be opened: exit code 14
     ├── ConfigError             a setting that cannot be used: names key, value and remedy
     ├── StorageError            files that cannot be read or written
-    │   ├── CorruptionError     damaged bytes: file, offset and the last good zxid
-    │   ├── GapError            txns are missing between two files
+    │   ├── DamageError         the files do not hold what was acknowledged, or may not
+    │   │   ├── CorruptionError damaged bytes: file, offset and the last good zxid
+    │   │   └── GapError        txns are missing between two files
     │   ├── DiskFullError       no space left: writes are refused, reads go on
     │   └── FsyncError          a failed fsync; the process must end, it is never retried
     ├── ConnectionLostError     (client) the connection ended before the reply came
@@ -232,7 +233,11 @@ class StorageError(PyzkError):
     """A file that cannot be read or written."""
 
 
-class CorruptionError(StorageError):
+class DamageError(StorageError):
+    """The files can be read, but do not hold what was acknowledged, or it cannot be told whether they do."""
+
+
+class CorruptionError(DamageError):
     """Damaged bytes in a file; they are never served.
 
     Args:
@@ -250,7 +255,7 @@ class CorruptionError(StorageError):
         self.what = what
 
 
-class GapError(StorageError):
+class GapError(DamageError):
     """Txns are missing between a snapshot and the log, or between two log files."""
 
 
