@@ -18,7 +18,8 @@ from pyzk.zab.effects import Closed, Effect
 from pyzk.zab.election import Election
 from pyzk.zab.events import Port
 from pyzk.zab.leading import Leading
-from pyzk.zab.learning import Learning
+from pyzk.zab.learning import Call, Learning
+from pyzk.zab.mastering import Mastering
 from pyzk.zab.membership import parse_text
 from pyzk.zab.votes import Vote
 
@@ -191,11 +192,21 @@ class Peer:
         else:
             self.election.set_state(ServerState.OBSERVING if self.is_observer else ServerState.FOLLOWING)
             state.note("follows", leader=winner.leader)
-            self.role = Learning(state, winner.leader, winner.peer_epoch, now, is_observer=self.is_observer)
+            self.role = Learning(state, self._call(winner), now)
             for link in self._early:
                 state.close(link, "we do not lead")
         self._early.clear()
         self._go_on(now)
+
+    def _call(self, winner: Vote) -> Call:
+        """How to reach a leader, or, for an observer, one of those who serve observers in its place."""
+        membership, master_port = self.state.membership, self.state.settings.observer_master_port
+        port, addresses = Port.QUORUM, membership.quorum_addresses(winner.leader)
+        if self.is_observer and master_port:
+            voters = [server.quorum_addresses for server in membership.voters]
+            port, addresses = Port.OBSERVER_MASTER, [(host, master_port) for voter in voters for host, _ in voter]
+            self._rng.shuffle(addresses)
+        return Call(winner.leader, winner.peer_epoch, port, addresses, self.is_observer)
 
     def _keep_early(self, link: int, data: bytes) -> None:
         """A learner speaks before we know that we lead: it has no more to say than who it is."""
@@ -223,12 +234,25 @@ class Peer:
     def _accepted(self, event: events.Accepted, now: float) -> None:
         if event.port == Port.ELECTION:
             self.connections.accepted(event.link, event.label, now)
+        elif event.port == Port.OBSERVER_MASTER:
+            self._accept_observer(event, now)
         elif isinstance(self.role, Leading):
             self.role.accept(event.link, event.label, now)
         elif self.role is None and len(self._early) < EARLY_LINKS_MAX:
             self._early[event.link] = event.label, b""
         else:
             self.state.close(event.link, "we do not lead")
+
+    def _accept_observer(self, event: events.Accepted, now: float) -> None:
+        mastering = self._mastering
+        if mastering is not None:
+            mastering.accept(event.link, event.label, now)
+        else:
+            self.state.close(event.link, "we do not follow, so we serve no observers")
+
+    @property
+    def _mastering(self) -> Mastering | None:
+        return self.role.mastering if isinstance(self.role, Learning) else None
 
     def _connected(self, event: events.Connected, now: float) -> None:
         if self.connections.owns(event.link):
@@ -248,6 +272,8 @@ class Peer:
             self.role.receive(event.data, now)
         elif event.link in self._early:
             self._keep_early(event.link, event.data)
+        elif self._mastering is not None:
+            self._mastering.receive(event.link, event.data, now)
 
     def _disconnected(self, event: events.Disconnected, now: float) -> None:
         self._early.pop(event.link, None)
@@ -257,6 +283,8 @@ class Peer:
             self.role.left(event.link, event.reason)
         elif isinstance(self.role, Learning) and event.link == self.role.link:
             self.role.left(event.reason, now)
+        elif self._mastering is not None:
+            self._mastering.left(event.link, event.reason)
 
     def _done(self, event: events.Done, now: float) -> None:
         self.state.durable(event.token)
@@ -286,9 +314,10 @@ class Peer:
         self._after_disk(now)
 
     def _log_read(self, event: events.LogRead, now: float) -> None:
-        if isinstance(self.role, Leading):
-            self.role.log_reads[event.token] = event.entries
-            self.role.go_on(now)
+        master = self.role if isinstance(self.role, Leading) else self._mastering
+        if master is not None:
+            master.log_reads[event.token] = event.entries
+            master.go_on(now)
 
     def _wake(self, event: events.Wake, now: float) -> None:  # noqa: ARG002
         self.connections.wake(now)
@@ -314,10 +343,9 @@ class Peer:
 
     def _answer(self, event: events.Answer, now: float) -> None:  # noqa: ARG002
         role = self.role
-        is_ours = (
-            event.link in role.learners if isinstance(role, Leading) else role is not None and role.link == event.link
-        )
-        if is_ours:
+        master = role if isinstance(role, Leading) else self._mastering
+        is_to_leader = isinstance(role, Learning) and event.link == role.link
+        if is_to_leader or (master is not None and event.link in master.learners):
             self.state.send(event.link, event.data)
 
     _HANDLERS: ClassVar[dict[type, Handler]] = {
