@@ -141,14 +141,7 @@ class ClientConnection(asyncio.Protocol):
         if encoded:
             outbox.dirty.pop(self.id, None)
             self.write(encoded)
-        if (
-            outbox.submitted
-            or outbox.dirty
-            or outbox.closing
-            or outbox.reading
-            or outbox.unfinished
-            or outbox.packets
-        ):
+        if outbox.submitted or outbox.dirty or outbox.closing or outbox.reading or outbox.unfinished or outbox.packets:
             self._driver.wake()
 
     def _identify(self, data: bytes) -> bytes:

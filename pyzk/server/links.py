@@ -46,14 +46,15 @@ class LinkOptions:
             (pyzk.peerOutBufferBytesMax).
         keep_alive: SO_KEEPALIVE on election links (tcpKeepAlive).
         accepted_no_delay, dialed_no_delay: TCP_NODELAY on quorum links (leader.nodelay, follower.nodelay).
-        reach_timeout_ms: how long an address may take when there is another one to try (multiAddress.*).
+        reach_timeout_ms: how long an address may take when there is another one to try
+            (multiAddress.reachabilityCheckTimeoutMs); None: as long as any.
     """
 
     out_buffer_bytes_max: int = OUT_BUFFER_BYTES_MAX
     keep_alive: bool = False
     accepted_no_delay: bool = True
     dialed_no_delay: bool = True
-    reach_timeout_ms: int = 1000
+    reach_timeout_ms: int | None = 1000
 
 
 class Link(asyncio.Protocol):
@@ -219,6 +220,7 @@ class Links:
         self._dirty: dict[int, Link] = {}
         self._accepted = Counter[Port]()
         self._numbers = count(-1, -1)
+        self._stopped = False
         self._loop = asyncio.get_running_loop()
 
     def __len__(self) -> int:
@@ -266,6 +268,8 @@ class Links:
 
     def dial(self, effect: Dial) -> None:
         """Connect to the first address that answers."""
+        if self._stopped:
+            return
         link = self._links[effect.link] = Link(self, effect.link, effect.port)
         link.dialing = self._loop.create_task(self._dial(link, effect.addresses, effect.timeout_ms))
 
@@ -276,7 +280,8 @@ class Links:
             link.flush()
 
     async def stop(self) -> None:
-        """Close all links and give up all dials."""
+        """Close all links, give up all dials, and dial no more."""
+        self._stopped = True
         links = list(self._links.values())
         for link in links:
             self._forget(link)
@@ -294,7 +299,7 @@ class Links:
         reasons = []
         for position, (host, port) in enumerate(addresses, 1):
             is_last = position == len(addresses)
-            wait_ms = timeout_ms if is_last else min(timeout_ms, self.options.reach_timeout_ms)
+            wait_ms = timeout_ms if is_last else min(timeout_ms, self.options.reach_timeout_ms or timeout_ms)
             try:
                 async with asyncio.timeout(wait_ms / 1000):
                     await self._loop.create_connection(lambda: link, host, port)

@@ -84,7 +84,7 @@ class MemberDisk:
 
     Args:
         files: all but the log's writing side.
-        log: its outcomes must be `logged` and `log_failed`.
+        log: its outcomes are to be `logged` and `log_failed`.
         last_zxid: where the log ends.
         reports: whom to tell.
         retry_seconds: how long to wait for space.

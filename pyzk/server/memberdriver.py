@@ -8,10 +8,11 @@ durable, without waiting for the end of a turn.
 import asyncio
 from collections.abc import Callable
 from math import ceil
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import structlog
 
+from pyzk.errors import StorageError
 from pyzk.server.clock import monotonic_seconds, wall_ms
 from pyzk.server.driver import Driver
 from pyzk.server.links import Links
@@ -41,6 +42,12 @@ from pyzk.zab.events import Event, Unwritten, Wake
 log = structlog.get_logger()
 
 
+class OnOpened(Protocol):
+    """Called when a server has a role."""
+
+    def __call__(self, *, has_new_tree: bool) -> None: ...
+
+
 class ProposalSizes:
     """Bytes of the txns that this server has proposed; -1 before the first."""
 
@@ -64,19 +71,24 @@ class MemberDriver(Driver):
     Attributes:
         on_config: called when another configuration is in force.
         on_save_config: called with a configuration that is to be written.
-        on_closed: called when the server leaves its role.
+        on_opened: called when the server has a role, with whether it got another tree for it.
+        established: set while it leads or follows.
         proposal_sizes: of this term.
         led_since: when the server began to lead, monotonic seconds; None while it does not.
     """
 
-    def __init__(self, member: Member) -> None:
+    def __init__(self, member: Member, *, leader_serves: bool = True) -> None:
         super().__init__(member.service)
+        self._leader_serves = leader_serves
+        self._has_new_tree = False
+        self._waiters: list[asyncio.Future[None]] = []
         self.member = member
         self.links: Links
         self.disk: MemberDisk
         self.on_config: Callable[[ConfigChanged], None]
         self.on_save_config: Callable[[SaveConfig], None]
-        self.on_closed: Callable[[], None]
+        self.on_opened: OnOpened
+        self.established = asyncio.Event()
         self.proposal_sizes = ProposalSizes()
         self.led_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -86,7 +98,7 @@ class MemberDriver(Driver):
     @property
     def is_serving(self) -> bool:
         """Whether it has a role in which clients are served."""
-        return self.service.is_serving
+        return self.service.is_serving and (self._leader_serves or self.member.desk is None)
 
     @property
     def mode(self) -> str:
@@ -107,6 +119,20 @@ class MemberDriver(Driver):
         """Whether it leads or follows, so that its tree is what the ensemble has agreed on."""
         return self.member.desk is not None or self.member.forwarding is not None
 
+    async def has_logged(self, zxid: int) -> bool:
+        """Wait until our own log has everything up to there, durably; False when the role ends first."""
+        while self.is_established and self.member.state.history.durable_zxid < zxid:
+            waiter = self._loop.create_future()
+            self._waiters.append(waiter)
+            await waiter
+        return self.is_established
+
+    def _tell_waiters(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
     # What happens.
 
     def start(self) -> None:
@@ -125,9 +151,20 @@ class MemberDriver(Driver):
         """Something is durable, or was read: others wait for that."""
         if isinstance(event, Unwritten):
             self.service.writes_refused = True
+            self.unwritten_bytes = self.log.batch_bytes_max
         with self._guard:
             self._perform(self.member.receive(event, monotonic_seconds(), wall_ms()))
+        if self._waiters:
+            self._tell_waiters()
         self._settle()
+
+    def logged(self, tokens: list[int]) -> None:
+        """The log has written batches."""
+        self.disk.logged(tokens)
+
+    def log_failed(self, error: StorageError, tokens: list[int]) -> None:
+        """The log could not write a batch."""
+        self.disk.log_failed(error, tokens)
 
     def tick(self) -> None:
         """A tick has passed."""
@@ -193,7 +230,11 @@ class MemberDriver(Driver):
     def _close_link(self, effect: Close) -> None:
         self.links.close(effect)
 
-    def _to_disk(self, effect: SaveEpoch | Truncate | Install | ReadLog | Heal | Doubt) -> None:
+    def _to_disk(self, effect: SaveEpoch | Truncate | ReadLog | Heal | Doubt) -> None:
+        self.disk.submit(effect)
+
+    def _install(self, effect: Install) -> None:
+        self._has_new_tree = True
         self.disk.submit(effect)
 
     def _append(self, effect: Append) -> None:
@@ -216,11 +257,15 @@ class MemberDriver(Driver):
         self.proposal_sizes.reset()
         self.led_since = monotonic_seconds() if effect.is_leader else None
         log.info("serves", role=self.mode, zxid=hex(effect.zxid))
+        self.established.set()
+        self.on_opened(has_new_tree=self._has_new_tree)
+        self._has_new_tree = False
 
     def _closed(self, effect: Closed) -> None:
         log.warning("serves_no_more", reason=effect.reason)
         self.led_since = None
-        self.on_closed()
+        self.established.clear()
+        self._tell_waiters()
 
     _PERFORMERS: ClassVar[dict[type, Callable[["MemberDriver", Any], None]]] = {
         Append: _append,
@@ -230,7 +275,7 @@ class MemberDriver(Driver):
         Dial: _dial,
         Doubt: _to_disk,
         Heal: _to_disk,
-        Install: _to_disk,
+        Install: _install,
         Note: _note,
         Opened: _opened,
         ReadLog: _to_disk,

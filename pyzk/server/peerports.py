@@ -29,6 +29,7 @@ class PeerPorts:
         links: takes those who connect.
         on_all_addresses: not only on the addresses of our own line (quorumListenOnAllIPs).
         attempts_max: how often to try to open a port (electionPortBindRetry); 0: until it can be had.
+        observer_master_port: where followers serve observers; 0: nowhere.
         retry_seconds: pause between two attempts.
     """
 
@@ -38,12 +39,15 @@ class PeerPorts:
         *,
         on_all_addresses: bool = False,
         attempts_max: int = 3,
+        observer_master_port: int = 0,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._links = links
         self._on_all_addresses = on_all_addresses
         self._attempts_max = attempts_max
         self._retry_seconds = retry_seconds
+        self._observer_master_port = observer_master_port
+        self._lock = asyncio.Lock()
         self._listeners: dict[Place, asyncio.Server] = {}
 
     def places(self, own: ServerSpec) -> list[Place]:
@@ -55,10 +59,15 @@ class PeerPorts:
             host = None if self._on_all_addresses else address.host
             yield host, address.election_port, Port.ELECTION
             yield host, address.quorum_port, Port.QUORUM
+            if self._observer_master_port:
+                yield host, self._observer_master_port, Port.OBSERVER_MASTER
 
     async def open(self, own: ServerSpec) -> None:
         """Listen where this line says, and nowhere else. Raises PeerPortError."""
-        wanted = self.places(own)
+        async with self._lock:
+            await self._open(self.places(own))
+
+    async def _open(self, wanted: list[Place]) -> None:
         for place in [place for place in self._listeners if place not in wanted]:
             self._listeners.pop(place).close()
         for place in wanted:

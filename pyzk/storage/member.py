@@ -100,6 +100,10 @@ class MemberFiles:
         """An established leader has given everything back, and it is durable: nothing is in doubt any more."""
         remove(self.disk, self.places.snapshots, [DOUBT])
 
+    def doubt(self, reason: str) -> None:
+        """The server has lost something that it has acknowledged: remember it until `heal`."""
+        replace_file(self.disk, self.places.snapshots, DOUBT, reason.encode())
+
     def save_epoch(self, name: str, epoch: int) -> None:
         """Write `acceptedEpoch` or `currentEpoch`, durably."""
         write_epoch(self.disk, self.places.snapshots, name, epoch)
@@ -225,7 +229,7 @@ class MemberFiles:
 
     def _in_doubt(self, doubt: str, restored: Restored) -> Stored:
         if DOUBT not in self._names():
-            replace_file(self.disk, self.places.snapshots, DOUBT, doubt.encode())
+            self.doubt(doubt)
         remove(self.disk, self.places.snapshots, [PENDING])
         stored = _stored(restored, self._known_epoch(ACCEPTED), self._known_epoch(CURRENT))
         stored.doubt = (
