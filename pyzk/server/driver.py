@@ -95,6 +95,12 @@ class Driver(ABC):
         self.service.tick(monotonic_seconds())
         self.wake()
 
+    def reset_statistics(self) -> None:
+        """Count anew."""
+        self.service.counters.reset()
+        self.log.sync_ms.reset()
+        self.log.batch_txns.reset()
+
     def flush(self) -> None:
         """Send what has gathered for each connection, in one write; then close and pause those that must be."""
         outbox, clients, take = self.service.outbox, self.clients, self.service.take

@@ -107,7 +107,7 @@ class MemberDriver(Driver):
             return "leader"
         if self.member.forwarding is not None:
             return "observer" if self.member.peer.is_observer else "follower"
-        return "read-only"
+        return "read-only" if self.service.is_serving else "looking"
 
     @property
     def decides(self) -> bool:
@@ -285,6 +285,11 @@ class MemberDriver(Driver):
         SendTree: _send_tree,
         Truncate: _to_disk,
     }
+
+    def reset_statistics(self) -> None:
+        """Count anew."""
+        super().reset_statistics()
+        self.proposal_sizes.reset()
 
     # The end.
 

@@ -36,8 +36,6 @@ class Statistics:
 
     def reset(self) -> None:
         """Start again from nothing (word `srst`)."""
-        self.peer.service.counters.reset()
-        self.peer.log.sync_ms.reset()
-        self.peer.log.batch_txns.reset()
+        self.peer.reset_statistics()
         self.connections_rejected = self.snapshot_errors = 0
         self.snapshot_ms.reset()

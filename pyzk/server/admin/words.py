@@ -43,8 +43,8 @@ def _ruok(asked: Asked) -> str:  # noqa: ARG001
     return "imok"
 
 
-def _isro(asked: Asked) -> str:  # noqa: ARG001
-    return "rw"
+def _isro(asked: Asked) -> str:
+    return "ro" if asked.server.peer.service.read_only else "rw"
 
 
 def _gtmk(asked: Asked) -> str:
