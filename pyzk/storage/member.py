@@ -73,6 +73,8 @@ class MemberFiles:
         self.places = places
         self.options = replace(options, certain_tears_only=True)
         self.with_last_zxid = with_last_zxid
+        self._reloaded: Stored | None = None
+        """What `truncate` has loaded to see what is left."""
 
     def load(self, *, trust: bool = False) -> Stored:
         """Read everything, finish what a crash has interrupted, repair what can be proven.
@@ -93,16 +95,18 @@ class MemberFiles:
         return stored
 
     def reload(self) -> Stored:
-        """Read everything anew after `truncate`; in doubt if what is left does not reach the zxid it was cut to."""
-        return self.load()
+        """Everything as it is after `truncate`; in doubt if what is left does not reach the zxid it was cut to."""
+        reloaded, self._reloaded = self._reloaded, None
+        return self.load() if reloaded is None else reloaded
+
+    def doubt(self, reason: str) -> None:
+        """Acknowledged data are lost: remember it, durably, until `heal`. The first reason stays."""
+        if DOUBT not in self._names():
+            replace_file(self.disk, self.places.snapshots, DOUBT, reason.encode())
 
     def heal(self) -> None:
         """An established leader has given everything back, and it is durable: nothing is in doubt any more."""
         remove(self.disk, self.places.snapshots, [DOUBT])
-
-    def doubt(self, reason: str) -> None:
-        """The server has lost something that it has acknowledged: remember it until `heal`."""
-        replace_file(self.disk, self.places.snapshots, DOUBT, reason.encode())
 
     def save_epoch(self, name: str, epoch: int) -> None:
         """Write `acceptedEpoch` or `currentEpoch`, durably."""
@@ -111,14 +115,17 @@ class MemberFiles:
     def truncate(self, zxid: int) -> None:
         """Remove all txns above `zxid` from log and snapshots, durably.
 
-        `reload` must follow if the tree in memory holds any of them. Raises DamageError if the log does not hold what
-        is below; GapError if it ends below `zxid`.
+        `reload` must follow if the tree in memory holds any of them. If snapshots go, what is left is loaded at once,
+        because it may be a doubt; else DamageError is raised if the log does not hold what is below, or ends below.
         """
+        self._reloaded = None
         is_above = any(found > zxid for found, _ in names.snapshots(self._names()))
         if is_above:
             begin_truncate(self.disk, self.places, zxid)
         database.truncate(self.disk, self.places, zxid)
-        if not is_above:
+        if is_above:
+            self._reloaded = self.load()
+        else:
             self._require_end(zxid, self._last_zxid())
 
     def install_steps(self, tree: Tree) -> Iterator[int]:
@@ -126,6 +133,7 @@ class MemberFiles:
 
         It is durable when the iterator is exhausted. Until then, and after an error, everything is as it was.
         """
+        self._reloaded = None
         compression = self.options.compression
         return install_steps(self.disk, self.places, tree, compression, with_last_zxid=self.with_last_zxid)
 
@@ -228,8 +236,7 @@ class MemberFiles:
         return self.disk.read(f"{self.places.snapshots}/{DOUBT}").decode(errors="replace") or "the server was in doubt"
 
     def _in_doubt(self, doubt: str, restored: Restored) -> Stored:
-        if DOUBT not in self._names():
-            self.doubt(doubt)
+        self.doubt(doubt)
         remove(self.disk, self.places.snapshots, [PENDING])
         stored = _stored(restored, self._known_epoch(ACCEPTED), self._known_epoch(CURRENT))
         stored.doubt = (

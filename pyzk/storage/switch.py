@@ -69,8 +69,8 @@ def _install(disk: Disk, places: Places, name: str) -> None:
         disk.sync_directory(places.snapshots)
     elif name not in found:
         raise DamageError(f"{places.snapshots}/{name}, received from the leader, is gone")
-    # Differs from Apache: the log and the snapshots of before go, because nothing proves that they are the history of this
-    # tree. If it could not be read one day, txns that only we had logged would come back, and others be missing unseen.
+    # Differs from Apache: log and snapshots of before go, because nothing proves them the history of this tree.
+    # If it could not be read one day, txns that only we had logged would come back, and others be missing unseen.
     remove(disk, places.snapshots, [other for _, other in names.snapshots(found) if other != name])
     remove(disk, places.logs, [log for _, log in names.logs(disk.names(places.logs))])
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyzk.codec.quorum import LearnerInfo, PacketReader, PacketType, pack_epoch, packet, unpack_epoch
+from pyzk.codec.quorum import STREAM_SIGNATURE, LearnerInfo, PacketReader, PacketType, pack_epoch, packet, unpack_epoch
 from pyzk.errors import PeerError
 from pyzk.zab.catchup import Plan, plan_from_log, whole_tree
 from pyzk.zab.conversation import NEXT, Conversation
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pyzk.zab.master import Master
 
 PROTOCOL_VERSION = 0x10000
-STREAM_SIGNATURE = b"\x00\x00\x00\x0aBenWasHere"
 UP_TO_DATE = packet(PacketType.UPTODATE, -1)
 
 

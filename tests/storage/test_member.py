@@ -5,13 +5,13 @@ from random import Random
 import pytest
 
 from pyzk.errors import ConfigError, CorruptionError, FsyncError, GapError
-from pyzk.storage.database import RestoreOptions
+from pyzk.storage.database import RestoreOptions, truncate
 from pyzk.storage.epochs import ACCEPTED, CURRENT, read_epoch
 from pyzk.storage.member import DOUBT, MemberFiles
 from pyzk.storage.memory import MemoryDisk
 from pyzk.storage.names import Places
 from pyzk.storage.snapshot import save
-from pyzk.storage.switch import PENDING
+from pyzk.storage.switch import PENDING, begin_truncate
 
 DIRECTORY = "data/version-2"
 
@@ -435,11 +435,30 @@ def test_truncate_that_leaves_less_than_asked_for_is_a_doubt(disk, files):
 
 
 @pytest.mark.usefixtures("built")
-def test_crash_before_the_reload_does_not_hide_what_truncate_has_left(disk, files):
+def test_crash_before_the_reload_does_not_hide_what_truncate_has_left(disk, places, files):
     drop(disk, "log.100000001", "log.10000000b", "snapshot.10000000a")
-    files.truncate(0x100000012)
+    begin_truncate(disk, places, 0x100000012)
+    truncate(disk, places, 0x100000012)
     disk.crash(Random(1))
     assert "was to be cut" in files.load().doubt
+
+
+def test_truncate_is_not_done_again_at_the_next_start(built, disk, files, log):
+    """Whether anybody reloads or not: what is logged behind the cut stays."""
+    files.truncate(0x100000007)
+    assert PENDING not in disk.names(DIRECTORY)
+    built.zxid = 0x100000007
+    log.append(built.batch(2))
+    assert files.load().last_zxid == 0x100000009
+
+
+def test_doubt_that_arises_later_stays_until_it_is_healed(disk, files):
+    files.load()
+    files.doubt("the log is shorter than it was")
+    files.doubt("another one")
+    in_doubt(files, disk, "shorter than it was")
+    files.heal()
+    assert files.load().doubt == ""
 
 
 @pytest.mark.usefixtures("built")

@@ -10,6 +10,7 @@ from pyzk.server.config.kinds import (
     STRICT_BOOLEAN,
     TEXT,
     YES_NO,
+    Status,
     choice,
     decimal,
     integer,
@@ -99,6 +100,7 @@ class LinkSettings:
         COUNT,
         33_554_432,
         "Committed txns that a follower keeps in memory for its observers.",
+        status=Status.PLANNED,
     )
     connect_to_learner_master_limit_ticks: int = setting(
         "connectToLearnerMasterLimit",
@@ -224,6 +226,7 @@ class AgreementSettings:
         MILLISECONDS,
         0,
         "Pause before an observer connects again.",
+        status=Status.PLANNED,
     )
     observer_election_delay_ms: int = setting(
         "observer.election.DelayMs",
