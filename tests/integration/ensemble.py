@@ -40,6 +40,8 @@ SETTINGS: Mapping[str, object] = {
     "maxSessionTimeout": 60000,
     "preAllocSize": 64,
 }
+# kazoo's own waits between two attempts grow to a minute, and a client that is told to stop waits to the end of one.
+KEEP_TRYING = {"max_tries": -1, "delay": 0.05, "max_delay": 0.3}
 # Lets the clients of the tests reconfigure, and makes the servers keep their members in dynamic files.
 DYNAMIC = {"reconfigEnabled": "true", "skipACL": "yes"}
 
@@ -222,6 +224,11 @@ class Ensemble:
         for sid in sids:
             self.members[sid].kill()
 
+    def pause_all_but(self, sid: int) -> None:
+        for other in self.running:
+            if other != sid:
+                self.members[other].pause()
+
     def replace(self, sid: int, kind: str) -> None:
         """Stop a server and start another kind on its files; returns once that one serves."""
         self.stop(sid)
@@ -238,7 +245,8 @@ class Ensemble:
 
     def client(self, *sids: int, timeout_s: float = 30.0, **options: object) -> KazooClient:
         """A started client of these servers only; the caller stops it (see `talking`)."""
-        client = KazooClient(self.hosts(*sids), timeout=timeout_s, **{"randomize_hosts": False, **options})
+        options = {"randomize_hosts": False, "connection_retry": KEEP_TRYING, **options}
+        client = KazooClient(self.hosts(*sids), timeout=timeout_s, **options)
         client.start(timeout=FORM_TIMEOUT_S)
         return client
 

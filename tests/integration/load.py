@@ -28,6 +28,7 @@ from kazoo.exceptions import (
 from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.protocol.states import KazooState
 
+from tests.integration.ensemble import KEEP_TRYING
 from tests.integration.processes import NotServingError, eventually
 
 WORKERS = 6
@@ -68,7 +69,7 @@ class Worker:
         self.may_expire = may_expire
         self.books = Books()
         self.rng = random.Random(f"{seed} {index}")
-        self.client = KazooClient(hosts, timeout=SESSION_TIMEOUT_S)
+        self.client = KazooClient(hosts, timeout=SESSION_TIMEOUT_S, connection_retry=KEEP_TRYING)
         self.client.add_listener(self._changed)
         self.session = 0
         self._version = 0
@@ -188,7 +189,7 @@ class Worker:
         """A session that makes an ephemeral and ends; its ephemeral must end with it, at the latest by its timeout."""
         path = f"{self.folder}/visitor-{number}"
         self.books.sent.add(path)
-        visitor = KazooClient(self.hosts, timeout=VISITOR_TIMEOUT_S)
+        visitor = KazooClient(self.hosts, timeout=VISITOR_TIMEOUT_S, connection_retry=KEEP_TRYING)
         try:
             visitor.start(timeout=CALL_TIMEOUT_S)
             visitor.create(path, b"", ephemeral=True)
@@ -281,7 +282,7 @@ class Load:
         """Close the sessions: what is wrong when ephemerals of theirs, or of earlier visitors, are still there then."""
         for worker in self.workers:
             worker.close()
-        observer = KazooClient(self.hosts, timeout=SESSION_TIMEOUT_S)
+        observer = KazooClient(self.hosts, timeout=SESSION_TIMEOUT_S, connection_retry=KEEP_TRYING)
         observer.start(timeout=CALL_TIMEOUT_S)
         left: list[str] = []
 

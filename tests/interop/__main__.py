@@ -18,6 +18,9 @@ SUITES = {
     "zkcli": ("tests.interop.zkcli", "zkCli.sh of Debian's package, scripted"),
     "node": ("tests.interop.node_client", "npm's node-zookeeper-client"),
     "kill9": ("tests.interop.kill9", "kill -9 under write load, --rounds times"),
+    "mixed": ("tests.interop.mixed", "ensembles of pyzk and Apache's servers, --repeat times"),
+    "chaos": ("tests.interop.chaos", "faults at random on ensembles under load, for --minutes"),
+    "learner-sync": ("tests.interop.learner_sync", "how long a learner takes to join, and what clients notice"),
     "connections": ("tests.interop.connections", "ten thousand pinging connections, bytes each"),
 }
 # Short enough for .ci/run; what is longer runs before an issue is called resolved.
@@ -30,7 +33,8 @@ def main() -> int:
         print("\n".join(f"{name:14} {what}" for name, (_, what) in SUITES.items()))
         print("differential   random programs against pyzk and an Apache server (its own options: --help)")
         print(f"ci             {', '.join(CI)}, and a short differential")
-        print("Options: --apache, --record, --only WORD, --rounds N, --seed N; see docs/interop.md")
+        print("Options: --apache, --record, --only WORD, --rounds N, --seed N, --cluster N, --repeat N, --kinds A,B,C,")
+        print("--minutes M; see docs/interop.md")
         return 0
     if options.name == "differential":
         return differential(rest)
@@ -47,7 +51,10 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--cluster", type=int, default=1, help="kazoo: servers of the suite's cluster, 1 or 3")
     arguments.add_argument("--only", help="only cases that match this word")
     arguments.add_argument("--rounds", type=int, default=100, help="kill9: how many times")
-    arguments.add_argument("--seed", type=int, help="kill9: repeat one run")
+    arguments.add_argument("--seed", type=int, help="kill9, mixed, chaos: repeat one run")
+    arguments.add_argument("--repeat", type=int, default=1, help="mixed: how many times in a row")
+    arguments.add_argument("--kinds", help="mixed, chaos, learner-sync: kinds of servers, such as java38,java38,java39")
+    arguments.add_argument("--minutes", type=float, default=10.0, help="chaos: how long")
     return arguments
 
 
