@@ -117,9 +117,10 @@ class History:
             # Differs from Apache: it applies the records once more.
             self.notes.append(f"{reader.path} at offset {offset}: txns from 0x{zxid:x} on stand there twice")
         original = b""
-        for self._beside_zxid, position, found in self._beside:
-            if self._beside_zxid >= zxid or position >= offset:
-                original = found if self._beside_zxid == zxid and position < offset else b""
+        for there, position, found in self._beside:
+            self._beside_zxid = there
+            if there >= zxid or position >= offset:
+                original = found if there == zxid and position < offset else b""
                 break
         if original != payload:
             what = f"zxid 0x{zxid:x} is not above the one before it, and not a txn that was there"

@@ -18,7 +18,6 @@ from kazoo.client import KazooClient
 
 from tests.integration.processes import (
     NotServingError,
-    PyzkServer,
     ServerProcess,
     eventually,
     four_letter_word,
@@ -236,12 +235,15 @@ class Ensemble:
         self.start(sid)
 
     def leader(self) -> int:
-        """The sid of the server that says it leads, waiting for one. A paused server is not asked: it says nothing."""
-        eventually(lambda: self._leaders(), "a server leads", FORM_TIMEOUT_S)
-        return self._leaders()[0]
+        """The sid of the server that says it leads; waits until there is one."""
+        leaders: list[int] = []
 
-    def _leaders(self) -> list[int]:
-        return [sid for sid in self.running if self.members[sid].mode == "leader"]
+        def found() -> bool:
+            leaders[:] = [sid for sid in self.running if self.members[sid].mode == "leader"]
+            return bool(leaders)
+
+        eventually(found, "a server leads", FORM_TIMEOUT_S)
+        return leaders[0]
 
     def client(self, *sids: int, timeout_s: float = 30.0, **options: object) -> KazooClient:
         """A started client of these servers only; the caller stops it (see `talking`)."""

@@ -9,6 +9,7 @@ there afterwards, what was never sent must not be, and what was cut off in betwe
     broken = load.verify(tree) + load.farewell()
 """
 
+import itertools
 import random
 import threading
 import time
@@ -18,7 +19,6 @@ from typing import Any, Self
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import (
-    BadVersionError,
     ConnectionClosedError,
     ConnectionLoss,
     KazooException,
@@ -73,6 +73,7 @@ class Worker:
         self.client.add_listener(self._changed)
         self.session = 0
         self._version = 0
+        self._in_doubt = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"worker-{index}", daemon=True)
 
@@ -143,26 +144,29 @@ class Worker:
         self.books.sequences.append(self._then(self.client.create_async(prefix, b"", sequence=True)))
 
     def _count(self, _: int) -> None:
-        """The counter's value is the number of writes that were done, and so is its version."""
-        self.books.counter_sent = self._version + 1
+        """The counter's value is the number of writes that were done, and so is its version.
+
+        A write that was cut off may have been done; nobody else writes here.
+        """
         path = f"{self.folder}/counter"
+        if self._in_doubt:
+            self._look_at_counter(path)
+        self.books.counter_sent = self._version + 1
         try:
             stat = self._then(self.client.set_async(path, b"%d" % self.books.counter_sent, self._version))
-        except (*CUT_OFF, BadVersionError):
-            # A write that was cut off may have been done; nothing else than this worker writes here.
-            self._look_at_counter(path)
+        except CUT_OFF:
+            self._in_doubt = True
             raise
         self._version = self.books.counter = stat.version
 
     def _look_at_counter(self, path: str) -> None:
-        if self._stopping.is_set():
-            return
         self.client.sync_async(path).get(timeout=CALL_TIMEOUT_S)
         data, stat = self.client.get_async(path).get(timeout=CALL_TIMEOUT_S)
         if stat.version not in {self._version, self._version + 1} or int(data) != stat.version:
             known = f"{self.books.counter} acknowledged, {self.books.counter_sent} sent"
             self.books.broken.append(f"counter {self.index}: value {data!r} version {stat.version}, {known}")
         self._version = self.books.counter = stat.version
+        self._in_doubt = False
 
     def _ephemeral(self, number: int) -> None:
         mine = self.books.ephemerals
@@ -247,7 +251,7 @@ class Load:
         ended = self._ended or time.monotonic()
         times = sorted(moment for worker in self.workers for moment in worker.books.successes if began < moment < ended)
         edges = [began, *times, ended]
-        return max(later - earlier for earlier, later in zip(edges, edges[1:], strict=False))
+        return max(later - earlier for earlier, later in itertools.pairwise(edges))
 
     def summary(self) -> str:
         gap = f"longest gap {self.longest_gap_s():.2f} s"
@@ -336,4 +340,3 @@ def _ephemerals_broken(worker: Worker, tree: Mapping[str, tuple[bytes, Any]]) ->
         elif tree[path][1].ephemeralOwner != session:
             broken.append(f"ephemeral {path} belongs to 0x{tree[path][1].ephemeralOwner:x}, not 0x{session:x}")
     return broken
-

@@ -1,7 +1,7 @@
 """A network of its own for each server of an ensemble, and partitions between them: Linux network namespaces.
 
 Every server has an address on one bridge, which the clients of this machine reach too. A partition is a route that
-drops what one server sends to another, so nobody is told: packets vanish, as on a network. Needs root; `permitted` says.
+drops what one server sends to another, so nobody is told: packets vanish, as on a network. Needs root.
 
     with Network(5) as network:
         ensemble = Ensemble(folder, kinds, hosts=network.hosts)

@@ -70,9 +70,12 @@ def run(options: argparse.Namespace) -> list[Result]:
 
 
 def all_cases(kinds: Sequence[str]) -> Iterator[Case]:
-    subject, partners = kinds[0], list(dict.fromkeys(kinds[1:]))
+    subject, partners = kinds[0], list(dict.fromkeys(kinds[1:] or kinds))
     for mixture in mixtures(subject, partners):
-        yield Case(f"failover: {mixture[2]} leads {mixture[1]} and {mixture[0]}", lambda arena, m=mixture: cases.failover(arena, m))
+        yield Case(
+            f"failover: {mixture[2]} leads {mixture[1]} and {mixture[0]}",
+            lambda arena, m=mixture: cases.failover(arena, m),
+        )
     for partner in partners:
         for leads, learns in dict.fromkeys([(partner, subject), (subject, partner)]):
             for name, body in TWO_SIDED:
@@ -80,7 +83,8 @@ def all_cases(kinds: Sequence[str]) -> Iterator[Case]:
                     f"{name}: {leads} leads, {learns}", lambda arena, b=body, one=leads, two=learns: b(arena, one, two)
                 )
         yield Case(
-            f"rolling: {partner} to {subject} and back", lambda arena, one=partner, two=subject: cases.rolling(arena, one, two)
+            f"rolling: {partner} to {subject} and back",
+            lambda arena, one=partner, two=subject: cases.rolling(arena, one, two),
         )
 
 

@@ -1,4 +1,4 @@
-"""What an ensemble of several kinds has to get right, one function a case; tests/interop/mixed.py says with which kinds.
+"""What an ensemble of several kinds has to get right, a function a case; tests/interop/mixed.py says with which kinds.
 
 Each function starts an ensemble in the arena's folder, does something to it, and returns what was wrong, in sentences.
 In the two-sided cases `leads` and `learns` are kinds.
