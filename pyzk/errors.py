@@ -7,8 +7,9 @@
     ├── PeerError               another server of the ensemble broke the protocol: its link is closed
     ├── ConfigError             a setting that cannot be used: names key, value and remedy
     ├── StorageError            files that cannot be read or written
-    │   ├── CorruptionError     damaged bytes: file, offset and the last good zxid
-    │   ├── GapError            txns are missing between two files
+    │   ├── DamageError         the files do not hold what was acknowledged, or may not
+    │   │   ├── CorruptionError damaged bytes: file, offset and the last good zxid
+    │   │   └── GapError        txns are missing between two files
     │   ├── DiskFullError       no space left: writes are refused, reads go on
     │   └── FsyncError          a failed fsync; the process must end, it is never retried
     ├── ConnectionLostError     (client) the connection ended before the reply came
@@ -227,7 +228,11 @@ class StorageError(PyzkError):
     """A file that cannot be read or written."""
 
 
-class CorruptionError(StorageError):
+class DamageError(StorageError):
+    """The files can be read, but do not hold what was acknowledged, or it cannot be told whether they do."""
+
+
+class CorruptionError(DamageError):
     """Damaged bytes in a file; they are never served.
 
     Args:
@@ -245,7 +250,7 @@ class CorruptionError(StorageError):
         self.what = what
 
 
-class GapError(StorageError):
+class GapError(DamageError):
     """Txns are missing between a snapshot and the log, or between two log files."""
 
 

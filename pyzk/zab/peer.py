@@ -68,6 +68,11 @@ class Peer:
         """Whether we follow without a vote."""
         return self.state.server_id in self.state.membership.observer_ids
 
+    @property
+    def is_looking(self) -> bool:
+        """Whether we take part in an election."""
+        return self._is_looking
+
     def _share_membership(self) -> None:
         state = self.state
         self.connections.membership, self.connections.last_seen = state.membership, state.last_seen
