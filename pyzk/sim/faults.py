@@ -30,7 +30,7 @@ class Faults:
         self.world = world
         self.rng = world.rng
         self.is_over = False
-        self.mean_seconds = self.rng.choice((0.2, 1.0, 4.0))
+        self.mean_seconds = self.rng.choice((0.1, 0.5, 1.0, 4.0))
         kinds = list(self._KINDS)
         self.kinds = self.rng.sample(kinds, self.rng.randrange(2, len(kinds) + 1))
 
@@ -89,6 +89,18 @@ class Faults:
         host = self._some_host()
         host.dies_after = self.rng.randrange(12)
         self._later(4.0, lambda: self._restart(host))
+
+    def _vanish(self) -> None:
+        """A leader that has just begun to propose is not heard any more, or ends."""
+        leader = self.world.leader
+        if leader is None:
+            return
+        leader.propose(self.rng.randrange(1, 5))
+        if self.rng.random() < 0.5:
+            self.world.after(self.rng.uniform(0, 0.01), lambda: self._end(leader))
+        else:
+            self.world.cut_off(leader.server_id)
+            self._later(4.0, self.world.network.heal)
 
     def _crash_all(self) -> None:
         for host in self.world.hosts.values():
@@ -169,6 +181,7 @@ class Faults:
         "crash": _crash,
         "crash between effects": _crash_between_effects,
         "crash of all": _crash_all,
+        "vanishing leader": _vanish,
         "freeze": _freeze,
         "cut off": _cut_off,
         "split": _split,

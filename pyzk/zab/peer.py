@@ -14,7 +14,7 @@ from pyzk.codec.election import NOBODY, ServerState
 from pyzk.zab import events
 from pyzk.zab.configuring import activate_config
 from pyzk.zab.connections import Connections
-from pyzk.zab.effects import Closed, Effect
+from pyzk.zab.effects import Closed, Effect, Truncate
 from pyzk.zab.election import Election, Vote
 from pyzk.zab.events import Port
 from pyzk.zab.leading import Leading
@@ -98,8 +98,12 @@ class Peer:
 
     def deadline(self) -> float | None:
         """When to be woken, monotonic seconds."""
-        role = self.role.deadline() if self.role is not None else self._looks_at
-        times = [role, self.connections.deadline(), self.election.deadline() if self._is_looking else None]
+        times = [self.connections.deadline(), self.election.deadline() if self._is_looking else None]
+        if self.role is not None:
+            times.append(self.role.deadline())
+        elif self.state.is_settled:
+            # Until the log is still there is nothing to wake up for.
+            times.append(self._looks_at)
         return min((time for time in times if time is not None), default=None)
 
     # From role to role.
@@ -266,7 +270,11 @@ class Peer:
 
     def _unwritten(self, event: events.Unwritten, now: float) -> None:  # noqa: ARG002
         """The disk is full: what was on its way is gone, and with it the role that counted on it."""
-        self.state.unwritten()
+        state = self.state
+        state.unwritten()
+        if state.history.committed_zxid > state.history.durable_zxid:
+            # A quorum of others has what we could not log: our tree must not be ahead of our log.
+            state.effects.append(Truncate(state.history.durable_zxid, state.next_token()))
         if self.role is not None:
             self.role.end(f"the log could not be written: {event.error}")
 
