@@ -36,6 +36,7 @@ class History:
         after: zxid of the snapshot on which the txns build; while iterating, of the last txn.
         accept_gaps: the operator's override: gaps are noted instead of refused.
         batch_bytes_max: what a crash can tear at most (log_batch_bytes_max).
+        certain_tears_only: refuse damage at the end that may have hit what was acknowledged (members of an ensemble).
         notes: what an operator should know, one sentence each.
         torn: readers of the files at the end that end in a torn batch or have no record; `repair` cuts them.
     """
@@ -45,6 +46,7 @@ class History:
     after: int
     accept_gaps: bool = False
     batch_bytes_max: int = BATCH_BYTES_MAX
+    certain_tears_only: bool = False
     notes: list[str] = field(default_factory=list)
     torn: list[LogReader] = field(default_factory=list)
     _last_logged: int = -1
@@ -122,8 +124,18 @@ class History:
             whole = f"{reader.damage}, with {reader.behind} bytes behind it"
             if reader.behind > self.batch_bytes_max or (reader.position == 0 and not reader.torn_header):
                 raise _corruption(reader, whole)
+            if self.certain_tears_only and not reader.is_unwritten(self.batch_bytes_max):
+                raise _corruption(reader, f"{whole}: this is no write that was cut short")
             self.notes.append(f"{reader.path} at offset {reader.position}: the torn last batch is cut ({whole})")
+        if self.certain_tears_only and reader.last_zxid == 0:
+            self._check_place(reader)
         self.torn.append(reader)
+
+    def _check_place(self, reader: LogReader) -> None:
+        """A file without a record was begun behind the last txn, or there were others before it."""
+        ((first, _),) = names.logs([reader.name])
+        if first > self.after + 1 and not follows(first, self.after):
+            self._gap(reader, first, inside=False)
 
 
 _OVERRIDE_REMEDY = f"If they never existed, start once with {GAPS_OVERRIDE}=true"
