@@ -277,7 +277,7 @@ class Checker:
 
     def step(self, host: Host) -> None:
         """What a server believes of itself is true."""
-        if host.peer is None:
+        if host.peer is None or host.is_frozen:
             return
         state, log = host.state, self.logs[host.server_id]
         history = state.history

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from pyzk.errors import DiskFullError
 from pyzk.sim.disk import PowerLostError
 from pyzk.storage.database import RestoreOptions
-from pyzk.storage.disk import replace
-from pyzk.storage.member import DOUBT, MemberFiles, Stored
+from pyzk.storage.member import MemberFiles, Stored
 from pyzk.storage.names import Places
 from pyzk.storage.snapshot import save
 from pyzk.storage.txnlog import TxnLog
@@ -134,7 +133,7 @@ class Machine:
             self.log.roll()
             self.files.heal()
         else:
-            replace(self.host.disk, PLACES.snapshots, DOUBT, work.reason.encode())
+            self.files.doubt(work.reason)
         return Done(work.token)
 
     def _truncate(self, work: do.Truncate) -> Event:

@@ -170,4 +170,6 @@ def _shown(subject: object) -> str:
     """An event or effect in a line: bytes and trees by their size and checksum."""
     if isinstance(subject, effects.Install):
         return f"Install(0x{subject.tree.last_zxid:x}, token={subject.token})"
+    if isinstance(subject, effects.Deliver | effects.Append):
+        return f"{type(subject).__name__}({', '.join([f'0x{zxid:x}' for zxid, _ in subject.entries])})"
     return str(subject)

@@ -16,6 +16,7 @@ from pyzk.zab.broadcast import Broadcast
 from pyzk.zab.catchup import plan
 from pyzk.zab.configuring import activate_config, stamp_config
 from pyzk.zab.effects import Deliver, LearnerLeft, Opened, Synced
+from pyzk.zab.history import COUNTER_MASK, epoch_of
 from pyzk.zab.listening import hear
 from pyzk.zab.serving import Learner
 from pyzk.zab.state import ACCEPTED, CURRENT
@@ -59,7 +60,7 @@ class Leading:
         self.syncs = Syncs(state.server_id, state.quorums())
         self._summary = (state.current_epoch, state.history.last_zxid)
         self._invented = 0
-        self._wanted_epoch = 0
+        self._wanted_epoch = state.seen_epoch + 1
         self._offers: dict[int, None] = {}
         self._promises: dict[int, None] = {}
         self._synced: dict[int, None] = {}
@@ -96,6 +97,11 @@ class Leading:
 
     def learner_offers(self, learner: Learner, accepted_epoch: int) -> None:
         """A learner has told the epoch it has accepted."""
+        if learner.server_id in self.state.membership.voter_ids:
+            self.state.seen_epoch = max(self.state.seen_epoch, accepted_epoch)
+            if self.epoch and accepted_epoch > self.epoch:
+                # Differs from Apache: there such a server is left out until there is another election.
+                self.end(f"{learner} has promised epoch {accepted_epoch}: only a newer one lets it in")
         self._offer(learner.server_id, accepted_epoch)
 
     def learner_promises(self, learner: Learner, current_epoch: int, last_zxid: int) -> None:
@@ -262,6 +268,10 @@ class Leading:
 
     def propose(self, entries: Sequence[Entry], now: float) -> None:
         """Service has prepared these txns: to all followers, and to our own log."""
+        if entries[-1][0] & COUNTER_MASK == COUNTER_MASK or epoch_of(entries[-1][0]) != self.epoch:
+            # The first zxid behind them would be of the next epoch, which is not ours (ZOOKEEPER-1277).
+            self.end("the zxids of this epoch are used up")
+            return
         self.proposed_zxid = entries[-1][0]
         self.broadcast.propose(entries)
         out = b"".join([packet(PacketType.PROPOSAL, zxid, payload) for zxid, payload in entries])
@@ -353,9 +363,10 @@ class Leading:
             self._require_quorum()
 
     def _judge(self, learner: Learner, now: float, *, was_late: bool) -> None:
-        """Drop a learner that was silent, or owes an ack, for too long; not if it is we who were away."""
-        if was_late:
+        """Drop a learner that was silent, or owes an ack, for too long; not if it is we who were away, or not ready."""
+        if was_late or (learner.is_synced and not self.established):
             learner.heard_at = now
+            learner.deadline_tick = self.tick + self.settings.sync_ticks
             learner.overdue = None
             return
         limit = self.settings.sync_seconds if learner.is_synced else self.settings.init_seconds

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     Handler = Callable[["Peer", Any, float], None]
 
+FAILURES_MAX = 10
+"""Roles in succession that came to nothing; more make the pause between them no longer."""
 EARLY_LINKS_MAX = 100
 """Learners that may connect while we do not know yet that we lead."""
 EARLY_BYTES_MAX = 4096
@@ -61,6 +63,7 @@ class Peer:
         self._early: dict[int, tuple[str, bytes]] = {}
         self._looks_at: float | None = None
         self._is_looking = self._is_refreshed = False
+        self._failures = 0
         self._share_membership()
 
     @property
@@ -128,10 +131,18 @@ class Peer:
         role.stop()
         state.effects.append(Closed(role.ended))
         self.role = None
-        pause = 0.0
+        # Nobody is to hear of the role that is over while we wait for the log, or for a pause to end.
+        self.election.set_state(ServerState.LOOKING)
+        self._looks_at = now + self._pause_seconds(role)
+
+    def _pause_seconds(self, role: Leading | Learning) -> float:
+        """How long to wait before we look again: who fails again and again, or is one of many observers, waits."""
+        settings = self.state.settings
+        self._failures = 0 if role.established else min(self._failures + 1, FAILURES_MAX)
+        pause_ms = max(0, self._failures - 1) * settings.redial_delay_ms
         if isinstance(role, Learning) and role.is_observer:
-            pause = self._rng.random() * state.settings.observer_election_delay_ms / 1000
-        self._looks_at = now + pause
+            pause_ms += int(self._rng.random() * settings.observer_election_delay_ms)
+        return pause_ms / 1000
 
     def _look(self, now: float) -> None:
         """Begin an election, once the log is still."""

@@ -72,9 +72,10 @@ def bring_up(leading: Leading, learner: Learner) -> Script:
     yield leading.may_synchronise
     yield from _synchronise(leading, learner, answer.zxid)
     state.send(learner.link, packet(PacketType.NEWLEADER, leading.epoch << 32, state.last_seen.text().encode()))
-    yield from _await_ack(leading)
+    overtaking = yield from _await_ack(leading)
     leading.learner_synced(learner)
     yield leading.is_established
+    leading.acknowledge(learner.server_id, overtaking)
     state.send(learner.link, UP_TO_DATE)
     learner.is_established = True
     state.note("learner_up_to_date", server=learner.server_id)
@@ -93,14 +94,16 @@ def _introduce(leading: Leading, learner: Learner, hello: Packet) -> None:
     leading.name_learner(learner, info.server_id)
 
 
-def _await_ack(leading: Leading) -> Generator[Condition, Packet, None]:
-    """The ACK of NEWLEADER. Old learners may let acks of proposals overtake it (ZOOKEEPER-4685)."""
+def _await_ack(leading: Leading) -> Generator[Condition, Packet, int]:
+    """The ACK of NEWLEADER; returns the last zxid whose ack has overtaken it, as old learners let it (ZOOKEEPER-4685)."""
+    overtaking = 0
     while True:
         ack: Packet = yield NEXT  # type: ignore[misc]
         if ack.type == PacketType.ACK and ack.zxid == leading.epoch << 32:
-            return
-        if ack.type != PacketType.ACK:
-            raise PeerError(f"packet {ack.type} where the ACK of NEWLEADER was due")
+            return overtaking
+        if ack.type != PacketType.ACK or ack.zxid > leading.proposed_zxid:
+            raise PeerError(f"packet {ack.type} (0x{ack.zxid:x}) where the ACK of NEWLEADER was due")
+        overtaking = ack.zxid
 
 
 def _synchronise(leading: Leading, learner: Learner, learner_zxid: int) -> Generator[Condition, Packet, None]:
