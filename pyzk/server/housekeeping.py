@@ -63,21 +63,20 @@ class Chores:
 
 
 async def keep_sessions(peer: Peer, tick_ms: int) -> None:
-    """Once a tick: expire sessions. Time in which this server itself stood still is given back to all of them."""
-    tick_seconds = tick_ms / 1000
-    due = monotonic_seconds() + tick_seconds
+    """At each end of a tick: expire sessions. Time in which this server itself stood still is given back to all."""
+    tracker = peer.service.tracker
     while True:
+        due = tracker.tick_end(monotonic_seconds())
         await asyncio.sleep(max(0.0, due - monotonic_seconds()))
         stall_seconds = monotonic_seconds() - due
-        if stall_seconds > tick_seconds:
+        if stall_seconds > tick_ms / 1000:
             log.warning("server_stalled", seconds=round(stall_seconds, 3))
-            peer.service.tracker.shift(stall_seconds)
+            tracker.shift(stall_seconds)
         # Two turns of the loop: everything that can be read by now is read before anybody expires.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         peer.service.tick(monotonic_seconds())
         peer.wake()
-        due = max(due + tick_seconds, monotonic_seconds())
 
 
 async def close_sessionless(peer: Peer, timeout_ms: int) -> None:

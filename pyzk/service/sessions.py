@@ -129,6 +129,10 @@ class SessionTracker:
         """When to ask `expired` again; None if no session can expire."""
         return None if self._earliest is None else self._time_of(self._earliest)
 
+    def tick_end(self, now: float) -> float:
+        """The end of the tick under way: sessions expire only there, so that is when to ask `expired`."""
+        return self._time_of(self._bucket_at(0, now))
+
     def shift(self, stall_seconds: float) -> None:
         """Give everybody the time back in which this server itself did not run."""
         self._stalled_ms += stall_seconds * 1000.0

@@ -87,6 +87,18 @@ def test_a_silent_session_expires_within_a_tick_of_its_timeout(world: World, run
     assert client.closed == "the session has expired"
 
 
+@pytest.mark.parametrize("start", [1000.05, 1000.5, 1000.95])
+def test_a_session_expires_at_the_end_of_a_tick_whenever_the_server_began(
+    world: World, run: Callable[..., Clock], start: float
+) -> None:
+    world.now = start
+    client = world.client(timeout_ms=5000)
+    run(keep_sessions, 1004.9 - start)
+    assert client.closed is None
+    run(keep_sessions, 1006.01 - world.now)
+    assert client.closed == "the session has expired"
+
+
 def test_a_stall_of_the_server_is_given_back_to_all_sessions(world: World, run: Callable[..., Clock]) -> None:
     client = world.client(timeout_ms=5000)
     run(keep_sessions, 34.0, lambda clock: clock.stalls.update({1003: 30.0}))
