@@ -4,7 +4,7 @@ Each chore is small enough for one turn of the event loop, or hands its slow par
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 
 import structlog
 
@@ -121,10 +121,10 @@ async def watch_disk(peer: Peer, disk: Disk, directory: str, tick_ms: int) -> No
             log.warning("disk_low_writes_refused" if is_low else "disk_space_back_writes_taken", directory=directory)
 
 
-async def purge(disk: Disk, places: Places, config: Config) -> None:
+async def purge(disk: Disk, places: Places, config: Config, damaged: Collection[str]) -> None:
     """Delete snapshots and logs that are no longer needed, at the start and every purgeInterval hours."""
     while True:
-        removed = await asyncio.to_thread(retention.purge, disk, places, config.snap_retain_count)
+        removed = await asyncio.to_thread(retention.purge, disk, places, config.snap_retain_count, damaged)
         if removed:
             log.info("purged", files=len(removed))
         await asyncio.sleep(config.purge_interval_hours * 3600)
