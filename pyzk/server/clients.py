@@ -190,7 +190,7 @@ class ClientConnection(asyncio.Protocol):
                 "slow_client_disconnected",
                 address=self._address,
                 waiting_bytes=transport.get_write_buffer_size(),
-                setting="clientOutBufferBytesMax",
+                setting="pyzk.clientOutBufferBytesMax",
             )
             transport.abort()
             return
@@ -258,6 +258,11 @@ def label_of(address: str, port: int) -> str:
 
 
 async def listen(create: Callable[[], ClientConnection], host: str | None, port: int, backlog: int) -> asyncio.Server:
-    """Open the client port. Raises OSError if it cannot be had."""
+    """Open the client port. Raises OSError, with settings and remedy, if it cannot be had."""
     loop = asyncio.get_running_loop()
-    return await loop.create_server(create, host, port, backlog=backlog if backlog > 0 else BACKLOG_DEFAULT)
+    try:
+        return await loop.create_server(create, host, port, backlog=backlog if backlog > 0 else BACKLOG_DEFAULT)
+    except OSError as error:
+        place = f"clientPort={port}" + (f", clientPortAddress={host}" if host else "")
+        remedy = "choose an address of this machine and a port that no other program listens on"
+        raise OSError(f"the client port cannot be opened: {error.strerror or error} [{place}] {remedy}") from error

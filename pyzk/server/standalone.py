@@ -4,17 +4,19 @@ import asyncio
 import gc
 import os
 import random
+from contextlib import suppress
 from itertools import count
 
 import structlog
 
+from pyzk.errors import StorageError
 from pyzk.server import housekeeping
 from pyzk.server.admin.statistics import Statistics
 from pyzk.server.admin.words import FourLetterWords
 from pyzk.server.clients import ClientConnection, ClientLimits, listen
 from pyzk.server.clock import monotonic_seconds, wall_ms
 from pyzk.server.config import Config
-from pyzk.server.files import FileDisk, lock_directory
+from pyzk.server.files import FileDisk, lock_directory, require_directory
 from pyzk.server.logwriter import RECORD_OVERHEAD_BYTES, LogWriter, Outcomes
 from pyzk.server.peer import Peer
 from pyzk.service.outbox import Settings
@@ -151,7 +153,7 @@ class Server:
         if config.container_check_interval_ms > 0:
             start(housekeeping.delete_containers(peer, config))
         if config.purge_interval_hours > 0:
-            start(housekeeping.purge(self._disk, self.places, config))
+            start(housekeeping.purge(self._disk, self.places, config, restored.damaged))
 
     async def _open_port(self, port: int, limits: ClientLimits) -> None:
         numbers = count(1)
@@ -173,7 +175,11 @@ class Server:
         return self._size_of(self.places.snapshots), self._size_of(self.places.logs)
 
     def _size_of(self, directory: str) -> int:
-        return sum(self._disk.size(f"{directory}/{name}") for name in self._disk.names(directory))
+        size_bytes = 0
+        for name in self._disk.names(directory):
+            with suppress(StorageError):  # gone, or renamed, by a thread's hand since its name was read
+                size_bytes += self._disk.size(f"{directory}/{name}")
+        return size_bytes
 
     def fail(self, error: BaseException) -> None:
         """Something has happened after which going on would risk data: end the process."""
@@ -208,6 +214,8 @@ class Server:
     def _lock(self) -> None:
         """Nobody else may write where we do. Raises StorageError."""
         for directory in dict.fromkeys([self.places.snapshots, self.places.logs]):
+            if not self.config.data_dir_autocreate:
+                require_directory(directory)
             self._disk.make_directory(directory)
             self._locks.append(lock_directory(directory))
 
