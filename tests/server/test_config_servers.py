@@ -1,20 +1,29 @@
 """docs/protocol/configuration.md section 3: server.N, group.G and weight.N."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pyzk.errors import ConfigError
-from pyzk.server.config.membership import Membership, check_membership, parse_membership, version_of_name
+from pyzk.server.config.membership import (
+    Membership,
+    check_dynamic_entries,
+    check_membership,
+    parse_membership,
+    version_of_name,
+)
 from pyzk.server.config.servers import PeerAddress, ServerSpec, parse_server
-from pyzk.server.config.syntax import Entry
+from pyzk.server.config.syntax import Entry, parse_properties
 
 WRONG_FORMAT = (
     "{} does not have the form server_config or server_config;client_config where server_config is the pipe separated "
     "list of host:port:port or host:port:port:type and client_config is port or host:port"
 )
+
+DYNAMIC_FILES = sorted((Path(__file__).parents[1] / "vectors" / "storage" / "h-dynamic-config").iterdir())
 
 
 def parse(value: str, key: str = "server.1", *, multi: bool = False) -> ServerSpec:
@@ -185,6 +194,21 @@ def test_observers_need_voters(lines: list[str], message: str) -> None:
 def test_no_voters_without_standalone_is_refused() -> None:
     with pytest.raises(ConfigError, match="standaloneEnabled = false then number of participants should be >0"):
         check_membership(Membership(), standalone_enabled=False)
+
+
+@pytest.mark.parametrize("path", DYNAMIC_FILES, ids=lambda path: path.name)
+def test_the_dynamic_files_that_apache_has_written_are_read_and_written_again(path: Path) -> None:
+    version = version_of_name(path.name)
+    entries = parse_properties(path.read_bytes(), path.name)
+    membership = parse_membership(entries, multi_address_enabled=False, version=version)
+    check_dynamic_entries(entries)
+    assert path.name == f"zoo.cfg.dynamic.{membership.version:x}"
+    lines = [f"server.{server.server_id}={server.canonical()}" for server in membership.servers]
+    assert "\n".join(lines) == path.read_text()
+
+
+def test_all_dynamic_files_of_the_vectors_are_found() -> None:
+    assert len(DYNAMIC_FILES) == 6
 
 
 @pytest.mark.parametrize(
