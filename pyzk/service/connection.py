@@ -25,6 +25,9 @@ class Refused:
     err: int
 
 
+WAITING_MAX = 100
+"""Reads and refusals that may wait behind a session's writes; with more, nothing is taken from its connection."""
+
 Entry = Request | Behind | Refused
 """A request is a write whose txn is under way; its reply comes when the txn is applied."""
 
@@ -37,6 +40,7 @@ class Connection:
         identities: who the client has shown itself to be; its address to begin with.
         out: encoded frames to send, in order.
         queue: requests of the session not answered yet, in order; reads stand here only behind writes.
+        waiting: how many of them are no writes.
         chunks: received bytes that make no whole frame yet; nothing is tried before `needed_bytes` are there.
         deaf: what still arrives is not served any more: the session is being closed, or the connection.
         answers_read_only: whether the connect request had the readOnly byte, so that the response has it too.
@@ -59,12 +63,23 @@ class Connection:
     last_zxid: int = -1
     last_response_at: float = 0.0
     last_latency_ms: int = 0
+    waiting: int = 0
     buffered_bytes: int = 0
     needed_bytes: int = 0
     out: list[bytes] = field(default_factory=list)
     queue: deque[Entry] = field(default_factory=deque)
     chunks: list[bytes] = field(default_factory=list)
     stats: Traffic = field(default_factory=Traffic)
+
+    def wait(self, entry: Behind | Refused) -> None:
+        """Let a reply wait for those of the writes before it."""
+        self.queue.append(entry)
+        self.waiting += 1
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it takes no more requests: too many wait, or those whose turn it is have not all been answered."""
+        return bool(self.queue) and (self.waiting >= WAITING_MAX or not isinstance(self.queue[0], Request))
 
     def forget_traffic(self) -> None:
         """Count from nothing again (word `crst`)."""

@@ -13,7 +13,7 @@ from pyzk.codec.requests import MULTI_END, MULTI_HEADER
 from pyzk.codec.txns import MultiTxn
 from pyzk.errors import ThrottledOpError
 from pyzk.service import handshake, intake
-from pyzk.service.connection import Behind
+from pyzk.service.connection import Refused
 from pyzk.service.wire import event, reply
 from pyzk.tree.apply import Applied, Change, apply_record
 from pyzk.tree.prepare import Request
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pyzk.codec.jute import Record
     from pyzk.codec.records import ACL
-    from pyzk.service.connection import Connection
+    from pyzk.service.connection import Connection, Entry
     from pyzk.service.counters import Counters, Summary
     from pyzk.service.proposer import Proposal
     from pyzk.service.service import Service
@@ -99,28 +99,43 @@ def _answer(service: Service, proposal: Proposal, applied: Applied, now: float) 
     service.counters.writes.add(latency_ms)
     state.answered(zxid, now, latency_ms)
     if state.queue:
-        _answer_waiting(service, state, now)
+        answer_waiting(service, state, now)
 
 
-def _answer_waiting(service: Service, state: Connection, now: float) -> None:
-    """Reads and refusals up to the next write of the session."""
+def answer_waiting(service: Service, state: Connection, now: float) -> None:
+    """Reads and refusals up to the next write of the session.
+
+    Where a turn's bytes are full, the others wait until the client has taken what it was sent; but they never wait for
+    a write that came behind them, because they would show what it does.
+    """
     queue = state.queue
+    room = intake.TURN_REPLY_BYTES_MAX
     while queue:
         entry = queue[0]
         if isinstance(entry, Request) and not entry.err:
             return
+        if room <= 0 and state.waiting == len(queue):
+            service.outbox.unfinished[state.id] = None
+            return
         queue.popleft()
-        if isinstance(entry, Request):
-            service.forget(entry)
-            encoded = reply(entry.cxid, service.tree.last_zxid, entry.err)
-        elif isinstance(entry, Behind):
-            encoded = intake.read(service, state, entry.frame, entry.identities)
-            latency_ms = int((now - entry.received_at) * 1000)
-            service.counters.waiting_reads.add(latency_ms)
-            state.answered(service.tree.last_zxid, now, latency_ms)
-        else:
-            encoded = reply(entry.xid, service.tree.last_zxid, entry.err)
+        encoded = _waiting_reply(service, state, entry, now)
         service.send(state, encoded)
+        room -= len(encoded)
+
+
+def _waiting_reply(service: Service, state: Connection, entry: Entry, now: float) -> bytes:
+    last_zxid = service.tree.last_zxid
+    if isinstance(entry, Request):
+        service.forget(entry)
+        return reply(entry.cxid, last_zxid, entry.err)
+    state.waiting -= 1
+    if isinstance(entry, Refused):
+        return reply(entry.xid, last_zxid, entry.err)
+    encoded = intake.read(service, state, entry.frame, entry.identities)
+    latency_ms = int((now - entry.received_at) * 1000)
+    service.counters.waiting_reads.add(latency_ms)
+    state.answered(last_zxid, now, latency_ms)
+    return encoded
 
 
 def let_pass(service: Service, request: Request, now: float) -> bool:
@@ -139,7 +154,7 @@ def let_pass(service: Service, request: Request, now: float) -> bool:
     if limits.wait_ms_max and waited_ms > limits.wait_ms_max:
         request.err = ThrottledOpError.code
         if state is not None:
-            _answer_waiting(service, state, now)
+            answer_waiting(service, state, now)
         return False
     return True
 

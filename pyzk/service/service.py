@@ -89,10 +89,15 @@ class Service:
             intake.receive(self, state, data, now)
 
     def go_on(self, connection: int, now: float) -> None:
-        """Serve more of the requests that are at hand on a connection (`Outbox.unfinished`)."""
+        """Answer and serve more of the requests that are at hand on a connection (`Outbox.unfinished`)."""
         state = self.connections.get(connection)
-        if state is not None and state.established and not state.deaf:
+        if state is None or state.closing or not state.established:
+            return
+        delivery.answer_waiting(self, state, now)
+        if not state.deaf:
             intake.resume(self, state, now)
+        if connection in self.paused and not state.is_full:
+            self._resume_paused()
 
     def disconnect(self, connection: int) -> None:
         """A connection is gone; its session lives on until it expires."""
@@ -173,7 +178,10 @@ class Service:
         taken, self.outbox.submitted = waiting[:count_max], waiting[count_max:]
         if not limits.requests_max and not limits.wait_ms_max:
             return taken
-        return [request for request in taken if delivery.let_pass(self, request, now)]
+        passed = [request for request in taken if delivery.let_pass(self, request, now)]
+        if len(passed) < len(taken):
+            self._resume_paused()
+        return passed
 
     def deliver(self, proposals: Iterable[Proposal], now: float) -> None:
         """Committed txns, in order: apply each, fire watches, answer."""
@@ -187,6 +195,8 @@ class Service:
     def _resume_paused(self) -> None:
         if self.paused and self.outstanding < self.settings.outstanding_max:
             self.outbox.reading.update(dict.fromkeys(self.paused, True))
+            # They may have been paused with whole frames at hand.
+            self.outbox.unfinished.update(self.paused)
             self.paused.clear()
 
     def drop_outstanding(self, proposals: Sequence[Proposal], now: float) -> None:
