@@ -41,6 +41,7 @@ class Connection:
         out: encoded frames to send, in order.
         queue: requests of the session not answered yet, in order; reads stand here only behind writes.
         waiting: how many of them are no writes.
+        full: it takes no more requests: too many wait, or those whose turn it is have not all been answered.
         chunks: received bytes that make no whole frame yet; nothing is tried before `needed_bytes` are there.
         deaf: what still arrives is not served any more: the session is being closed, or the connection.
         answers_read_only: whether the connect request had the readOnly byte, so that the response has it too.
@@ -64,6 +65,7 @@ class Connection:
     last_response_at: float = 0.0
     last_latency_ms: int = 0
     waiting: int = 0
+    full: bool = False
     buffered_bytes: int = 0
     needed_bytes: int = 0
     out: list[bytes] = field(default_factory=list)
@@ -75,11 +77,8 @@ class Connection:
         """Let a reply wait for those of the writes before it."""
         self.queue.append(entry)
         self.waiting += 1
-
-    @property
-    def is_full(self) -> bool:
-        """Whether it takes no more requests: too many wait, or those whose turn it is have not all been answered."""
-        return bool(self.queue) and (self.waiting >= WAITING_MAX or not isinstance(self.queue[0], Request))
+        if self.waiting >= WAITING_MAX:
+            self.full = True
 
     def forget_traffic(self) -> None:
         """Count from nothing again (word `crst`)."""

@@ -13,7 +13,7 @@ from pyzk.codec.requests import MULTI_END, MULTI_HEADER
 from pyzk.codec.txns import MultiTxn
 from pyzk.errors import ThrottledOpError
 from pyzk.service import handshake, intake
-from pyzk.service.connection import Refused
+from pyzk.service.connection import WAITING_MAX, Behind
 from pyzk.service.wire import event, reply
 from pyzk.tree.apply import Applied, Change, apply_record
 from pyzk.tree.prepare import Request
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pyzk.codec.jute import Record
     from pyzk.codec.records import ACL
-    from pyzk.service.connection import Connection, Entry
+    from pyzk.service.connection import Connection
     from pyzk.service.counters import Counters, Summary
     from pyzk.service.proposer import Proposal
     from pyzk.service.service import Service
@@ -110,32 +110,32 @@ def answer_waiting(service: Service, state: Connection, now: float) -> None:
     """
     queue = state.queue
     room = intake.TURN_REPLY_BYTES_MAX
+    last_zxid = service.tree.last_zxid
+    state.full = False
     while queue:
         entry = queue[0]
         if isinstance(entry, Request) and not entry.err:
-            return
+            break
         if room <= 0 and state.waiting == len(queue):
             service.outbox.unfinished[state.id] = None
+            state.full = True
             return
         queue.popleft()
-        encoded = _waiting_reply(service, state, entry, now)
+        if isinstance(entry, Request):
+            service.forget(entry)
+            encoded = reply(entry.cxid, last_zxid, entry.err)
+        elif isinstance(entry, Behind):
+            state.waiting -= 1
+            encoded = intake.read(service, state, entry.frame, entry.identities)
+            latency_ms = int((now - entry.received_at) * 1000)
+            service.counters.waiting_reads.add(latency_ms)
+            state.answered(last_zxid, now, latency_ms)
+        else:
+            state.waiting -= 1
+            encoded = reply(entry.xid, last_zxid, entry.err)
         service.send(state, encoded)
         room -= len(encoded)
-
-
-def _waiting_reply(service: Service, state: Connection, entry: Entry, now: float) -> bytes:
-    last_zxid = service.tree.last_zxid
-    if isinstance(entry, Request):
-        service.forget(entry)
-        return reply(entry.cxid, last_zxid, entry.err)
-    state.waiting -= 1
-    if isinstance(entry, Refused):
-        return reply(entry.xid, last_zxid, entry.err)
-    encoded = intake.read(service, state, entry.frame, entry.identities)
-    latency_ms = int((now - entry.received_at) * 1000)
-    service.counters.waiting_reads.add(latency_ms)
-    state.answered(last_zxid, now, latency_ms)
-    return encoded
+    state.full = state.waiting >= WAITING_MAX
 
 
 def let_pass(service: Service, request: Request, now: float) -> bool:

@@ -102,7 +102,7 @@ def serve(service: Service, state: Connection, data: bytes, now: float) -> None:
     while end - position >= 12 and room > 0:
         length, next_xid, next_opcode = FRAME_HEAD.unpack_from(data, position)
         stop = position + 4 + length
-        if stop > end or not HEADER_SIZE <= length <= longest or state.deaf or (queue and state.is_full):
+        if stop > end or not HEADER_SIZE <= length <= longest or state.deaf or state.full:
             break
         xid, opcode = next_xid, next_opcode
         handler = None if queue else FAST.get(opcode)
@@ -127,7 +127,7 @@ def serve(service: Service, state: Connection, data: bytes, now: float) -> None:
 
 def _go_on_later(service: Service, state: Connection) -> None:
     """Whole frames are left: serve them in another turn, or when there is room in the queue."""
-    if state.is_full:
+    if state.full:
         service.paused[state.id] = None
         service.outbox.reading[state.id] = False
     else:

@@ -96,7 +96,7 @@ class Service:
         delivery.answer_waiting(self, state, now)
         if not state.deaf:
             intake.resume(self, state, now)
-        if connection in self.paused and not state.is_full:
+        if connection in self.paused and not state.full:
             self._resume_paused()
 
     def disconnect(self, connection: int) -> None:
