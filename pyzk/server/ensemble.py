@@ -119,8 +119,7 @@ class Server(BaseServer):
 
     def _load(self) -> Stored:
         stored = self._files.load(trust=self.config.trust_own_data)
-        for note in stored.notes:
-            log.warning("restore_note", note=note)
+        self._note_restored(stored.notes, stored.damaged)
         if stored.doubt:
             log.error("data_in_doubt", reason=stored.doubt)
         log.info(
@@ -173,8 +172,7 @@ class Server(BaseServer):
 
     def _replace_tree(self, stored: Stored) -> None:
         """The tree had more than the new leader: it was loaded anew."""
-        for note in stored.notes:
-            log.warning("restore_note", note=note)
+        self._note_restored(stored.notes, stored.damaged)
         self.peer.member.replace_tree(stored.tree)
 
     # What the agreement tells.

@@ -261,6 +261,7 @@ def test_damaged_snapshot_is_passed_over_when_the_log_holds_it_all(disk, files):
     edit(disk, "snapshot.100000014", 100, b"\xff\xff")
     stored = files.load()
     assert (stored.doubt, stored.last_zxid, stored.snapshot) == ("", 0x100000019, "snapshot.10000000a")
+    assert stored.damaged == ["snapshot.100000014"]
 
 
 @pytest.mark.parametrize("name", ["snapshot.100000020", "snapshot.100000020.gz"])
