@@ -147,8 +147,12 @@ class Gate:
 
 
 async def purge(disk: Disk, places: Places, config: Config, gate: Gate, damaged: Collection[str]) -> None:
-    """Delete snapshots and logs that are no longer needed, at the start and every purgeInterval hours."""
+    """Delete snapshots and logs that are no longer needed, at the start and every purgeInterval hours.
+
+    A member waits for its ensemble first: what it has may be in doubt, and then an operator may want all of it.
+    """
     while True:
+        await gate.opened()
         async with gate.beside():
             removed = await asyncio.to_thread(retention.purge, disk, places, config.snap_retain_count, damaged)
         if removed:

@@ -262,6 +262,36 @@ async def test_old_snapshots_are_purged_at_the_start() -> None:
     assert disk.names(places.snapshots) == ["snapshot.3", "snapshot.4", "snapshot.5"]
 
 
+async def test_a_member_purges_nothing_before_its_ensemble_has_a_leader() -> None:
+    disk, places = MemoryDisk(), Places.of(MEMORY_DIRECTORY)
+    disk.make_directory(places.snapshots)
+    for zxid in range(6):
+        tree = Tree()
+        tree.last_zxid = zxid
+        for _ in save(disk, places.snapshots, tree, ""):
+            pass
+    gate = ClosedGate()
+    chores = housekeeping.Chores(pytest.fail)
+    chores.start(housekeeping.purge(disk, places, Config(purge_interval_hours=1), gate, {"snapshot.5"}))
+    await gate.asked.wait()
+    assert len(disk.names(places.snapshots)) == 6
+    gate.event.set()
+    await until(lambda: len(disk.names(places.snapshots)) < 6, "old ones are purged")
+    assert disk.names(places.snapshots) == ["snapshot.2", "snapshot.3", "snapshot.4", "snapshot.5"]
+    await chores.stop()
+
+
+class ClosedGate(housekeeping.Gate):
+    """Closed until `event` is set; `asked` tells that somebody waits."""
+
+    def __init__(self) -> None:
+        self.asked, self.event = asyncio.Event(), asyncio.Event()
+
+    async def opened(self) -> None:
+        self.asked.set()
+        await self.event.wait()
+
+
 # Chores.
 
 
