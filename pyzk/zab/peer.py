@@ -213,7 +213,9 @@ class Peer:
         label, received = self._early[link]
         if len(received) + len(data) > EARLY_BYTES_MAX:
             del self._early[link]
-            self.state.close(link, "it says too much before it is asked")
+            reason = f"{label}: it says too much before it is asked"
+            self.state.note("peer_link_refused", is_warning=True, reason=reason)
+            self.state.close(link, reason)
         else:
             self._early[link] = label, received + data
 

@@ -1,4 +1,4 @@
-"""What a member asks of its disk, over real files in memory: strict order, group commit, what a full or broken disk does."""
+"""What a member asks of its disk, over files in memory: strict order, group commit, full and broken disks."""
 
 import asyncio
 import threading
@@ -48,10 +48,16 @@ class Member:
         self.stored = self.files.load()
         self.tree = self.stored.tree
         log = TxnLog(self.disk, PLACES.logs, preallocate_bytes=64 << 10, batch_bytes_max=BATCH_BYTES_MAX)
-        outcomes = Outcomes(lambda tokens: self.queue.logged(tokens), lambda *args: self.queue.log_failed(*args))
+        outcomes = Outcomes(self.logged, self.log_failed)
         self.writer = LogWriter(log, outcomes, quick_ms_max)
         reports = DiskReports(self.events.append, lambda: self.tree.last_zxid, self.replace_tree, self.failures.append)
         self.queue = MemberDisk(self.files, self.writer, self.stored.last_zxid, reports, retry_seconds=0)
+
+    def logged(self, tokens: list[int]) -> None:
+        self.queue.logged(tokens)
+
+    def log_failed(self, error: StorageError, tokens: list[int]) -> None:
+        self.queue.log_failed(error, tokens)
 
     def replace_tree(self, stored: Stored) -> None:
         self.tree = stored.tree
