@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.ensemble import Ensemble, Member
 from tests.integration.load import Load
-from tests.integration.processes import STOP_TIMEOUT_S, eventually, four_letter_word
+from tests.integration.processes import STOP_TIMEOUT_S, eventually, four_letter_word, free_port
 
 FORM_SECONDS_MAX = 1.0
 """From the moment when the last server listens to that when all serve; a start itself is mostly Python's."""
@@ -168,6 +168,57 @@ def test_a_follower_that_was_away_catches_up_under_load(ensemble: Ensemble, memo
     hows = [event["how"] for event in events(ensemble[away], "synchronises")]
     assert hows[-1] == ("DIFF" if memory == "kept" else "SNAP")
     require_well(ensemble)
+
+
+# Other members, other ports.
+
+
+@pytest.fixture
+def dynamic(tmp_path: Path) -> Iterator[Ensemble]:
+    with Ensemble(tmp_path, ["pyzk"] * 3, dynamic=True) as ensemble:
+        ensemble.start()
+        yield ensemble
+
+
+def test_a_server_joins_and_the_leader_leaves_while_clients_are_served(dynamic: Ensemble) -> None:
+    leader = dynamic.leader()
+    dynamic.add("pyzk").launch()
+    with dynamic.talking(*[sid for sid in (1, 2, 3) if sid != leader]) as client:
+        client.reconfig(joining=f"server.4={dynamic.server_line(4)}", leaving=None, new_members=None)
+        dynamic.wait_until_serving(4)
+        client.reconfig(joining=None, leaving=str(leader), new_members=None)
+        eventually(lambda: client.retry(client.exists, "/") and dynamic.leader() != leader, "another one leads")
+        client.retry(client.ensure_path, "/after")
+    left = [sid for sid in dynamic.members if sid != leader]
+    dynamic.kill(*dynamic.members)
+    dynamic.start(*left)
+    for sid in left:
+        with dynamic.talking(sid) as client:
+            client.sync("/")
+            assert client.exists("/after")
+        assert "Traceback" not in dynamic[sid].logged(), dynamic[sid].log_tail()
+
+
+def test_a_server_whose_ports_are_others_listens_there_and_keeps_its_clients(dynamic: Ensemble) -> None:
+    moved = dynamic[next(sid for sid in dynamic.members if sid != dynamic.leader())]
+    old_ports = (moved.port, moved.quorum_port, moved.election_port)
+    with dynamic.talking(moved.sid) as client:
+        session = client.client_id
+        moved.port, moved.quorum_port, moved.election_port = free_port(), free_port(), free_port()
+        client.reconfig(joining=f"server.{moved.sid}={dynamic.server_line(moved.sid)}", leaving=None, new_members=None)
+        for port in (moved.port, moved.quorum_port, moved.election_port):
+            eventually(lambda: _listens(port), f"port {port} is open")  # noqa: B023 - called at once
+        for port in old_ports:
+            eventually(lambda: not _listens(port), f"port {port} is closed")  # noqa: B023
+        client.create("/still-here")
+        assert client.client_id == session
+    with dynamic.talking(moved.sid) as client:
+        assert client.exists("/still-here")
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 # What does not belong on these ports.
