@@ -51,7 +51,7 @@ class Leading(Master):
         self.proposals = Proposals(self)
         self.syncs = Syncs(state.server_id, state.quorums())
         self._summary = (state.current_epoch, state.history.last_zxid)
-        self._wanted_epoch = 0
+        self._wanted_epoch = state.seen_epoch + 1
         self._offers: dict[int, None] = {}
         self._promises: dict[int, None] = {}
         self._synced: dict[int, None] = {}
@@ -88,6 +88,11 @@ class Leading(Master):
 
     def learner_offers(self, learner: Learner, accepted_epoch: int) -> None:
         """A learner has told the epoch it has accepted."""
+        if learner.server_id in self.state.membership.voter_ids:
+            self.state.seen_epoch = max(self.state.seen_epoch, accepted_epoch)
+            if self.epoch and accepted_epoch > self.epoch:
+                # Differs from Apache: there such a server is left out until there is another election.
+                self.end(f"{learner} has promised epoch {accepted_epoch}: only a newer one lets it in")
         self._offer(learner.server_id, accepted_epoch)
 
     def learner_promises(self, learner: Learner, current_epoch: int, last_zxid: int) -> None:
@@ -226,9 +231,10 @@ class Leading(Master):
             self._require_quorum()
 
     def _judge(self, learner: Learner, now: float, *, was_late: bool) -> None:
-        """Drop a learner that was silent, or owes an ack, for too long; not if it is we who were away."""
-        if was_late:
+        """Drop a learner that was silent, or owes an ack, for too long; not if it is we who were away, or not ready."""
+        if was_late or (learner.is_synced and not self.established):
             learner.heard_at = now
+            learner.deadline_tick = self.tick + self.settings.sync_ticks
             learner.overdue = None
             return
         limit = self.settings.sync_seconds if learner.is_synced else self.settings.init_seconds

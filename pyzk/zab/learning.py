@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 DIALS_MAX = 5
 """How often a leader that refuses is tried."""
+INBOX_MAX = 1_000_000
+"""Packets that may wait until what the leader sent before is durable: a whole tree can take some time to write."""
 
 
 @dataclass(slots=True)
@@ -86,7 +88,7 @@ class Learning:
         self._redial_at: float | None = None
         self._dials = 0
         self._dial()
-        self._conversation = Conversation(self._follow())
+        self._conversation = Conversation(self._follow(), INBOX_MAX)
 
     # The link.
 
@@ -178,7 +180,8 @@ class Learning:
             raise PeerError(f"packet {leader_info.type} where LEADERINFO was due")
         state = self.state
         self.epoch = epoch_of(leader_info.zxid)
-        if self.epoch < state.accepted_epoch:
+        if self.epoch < state.accepted_epoch and not self.is_observer:
+            # The promise of an observer binds nobody.
             raise PeerError(f"its epoch {self.epoch} is older than {state.accepted_epoch}, which we have promised")
         if state.doubt and self.epoch != self._call.epoch:
             raise PeerError("it is not established yet, and we have lost data: we must not count")

@@ -14,7 +14,7 @@ from pyzk.codec.election import NOBODY, ServerState
 from pyzk.zab import events
 from pyzk.zab.configuring import activate_config
 from pyzk.zab.connections import Connections
-from pyzk.zab.effects import Closed, Effect
+from pyzk.zab.effects import Closed, Effect, Truncate
 from pyzk.zab.election import Election
 from pyzk.zab.events import Port
 from pyzk.zab.leading import Leading
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     Handler = Callable[["Peer", Any, float], None]
 
+FAILURES_MAX = 10
+"""Roles in succession that came to nothing; more make the pause between them no longer."""
 EARLY_LINKS_MAX = 100
 """Learners that may connect while we do not know yet that we lead."""
 EARLY_BYTES_MAX = 4096
@@ -63,12 +65,18 @@ class Peer:
         self._early: dict[int, tuple[str, bytes]] = {}
         self._looks_at: float | None = None
         self._is_looking = self._is_refreshed = False
+        self._failures = 0
         self._share_membership()
 
     @property
     def is_observer(self) -> bool:
         """Whether we follow without a vote."""
         return self.state.server_id in self.state.membership.observer_ids
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether we take part in an election."""
+        return self._is_looking
 
     def _share_membership(self) -> None:
         """Let the election know the configurations; with other members, all its links are made anew."""
@@ -99,8 +107,12 @@ class Peer:
 
     def deadline(self) -> float | None:
         """When to be woken, monotonic seconds."""
-        role = self.role.deadline() if self.role is not None else self._looks_at
-        times = [role, self.connections.deadline(), self.election.deadline() if self._is_looking else None]
+        times = [self.connections.deadline(), self.election.deadline() if self._is_looking else None]
+        if self.role is not None:
+            times.append(self.role.deadline())
+        elif self.state.is_settled:
+            # Until the log is still there is nothing to wake up for.
+            times.append(self._looks_at)
         return min((time for time in times if time is not None), default=None)
 
     # From role to role.
@@ -136,10 +148,18 @@ class Peer:
         role.stop()
         state.effects.append(Closed(role.ended))
         self.role = None
-        pause = 0.0
+        # Nobody is to hear of the role that is over while we wait for the log, or for a pause to end.
+        self.election.set_state(ServerState.LOOKING)
+        self._looks_at = now + self._pause_seconds(role)
+
+    def _pause_seconds(self, role: Leading | Learning) -> float:
+        """How long to wait before we look again: who fails again and again, or is one of many observers, waits."""
+        settings = self.state.settings
+        self._failures = 0 if role.established else min(self._failures + 1, FAILURES_MAX)
+        pause_ms = max(0, self._failures - 1) * settings.redial_delay_ms
         if isinstance(role, Learning) and role.is_observer:
-            pause = self._rng.random() * state.settings.observer_election_delay_ms / 1000
-        self._looks_at = now + pause
+            pause_ms += int(self._rng.random() * settings.observer_election_delay_ms)
+        return pause_ms / 1000
 
     def _look(self, now: float) -> None:
         """Begin an election, once the log is still."""
@@ -303,7 +323,11 @@ class Peer:
 
     def _unwritten(self, event: events.Unwritten, now: float) -> None:  # noqa: ARG002
         """The disk is full: what was on its way is gone, and with it the role that counted on it."""
-        self.state.unwritten()
+        state = self.state
+        state.unwritten()
+        if state.history.committed_zxid > state.history.durable_zxid:
+            # A quorum of others has what we could not log: our tree must not be ahead of our log.
+            state.effects.append(Truncate(state.history.durable_zxid, state.next_token()))
         if self.role is not None:
             self.role.end(f"the log could not be written: {event.error}")
 

@@ -71,7 +71,7 @@ def bring_up(master: Master, learner: Learner) -> Script:
     yield master.may_synchronise
     yield from _synchronise(master, learner, answer.zxid)
     state.send(learner.link, packet(PacketType.NEWLEADER, master.epoch << 32, state.last_seen.text().encode()))
-    yield from _await_ack(master)
+    yield from _await_ack(master, learner)
     master.learner_synced(learner)
     yield master.is_established
     state.send(learner.link, UP_TO_DATE)
@@ -92,14 +92,20 @@ def _introduce(master: Master, learner: Learner, hello: Packet) -> None:
     master.name_learner(learner, info.server_id)
 
 
-def _await_ack(master: Master) -> Generator[Condition, Packet, None]:
-    """The ACK of NEWLEADER. Old learners may let acks of proposals overtake it (ZOOKEEPER-4685)."""
+def _await_ack(master: Master, learner: Learner) -> Generator[Condition, Packet, None]:
+    """The ACK of NEWLEADER. Acks of proposals that have overtaken it, as old learners let them, are heard behind it.
+
+    Apache's leader takes the first of them for it, and never has its quorum (ZOOKEEPER-4685).
+    """
+    overtaking: list[Packet] = []
     while True:
         ack: Packet = yield NEXT  # type: ignore[misc]
         if ack.type == PacketType.ACK and ack.zxid == master.epoch << 32:
+            learner.conversation.inbox.extendleft(reversed(overtaking))
             return
         if ack.type != PacketType.ACK:
-            raise PeerError(f"packet {ack.type} where the ACK of NEWLEADER was due")
+            raise PeerError(f"packet {ack.type} (0x{ack.zxid:x}) where the ACK of NEWLEADER was due")
+        overtaking.append(ack)
 
 
 def _synchronise(master: Master, learner: Learner, learner_zxid: int) -> Generator[Condition, Packet, None]:

@@ -31,6 +31,7 @@ class State:
             acknowledge until an established leader has given everything back.
         effects: what is to be done, in order.
         done_token: the newest disk effect that is durable.
+        seen_epoch: the newest epoch that any voter has told us it has promised.
     """
 
     server_id: int
@@ -46,6 +47,7 @@ class State:
     effects: list[Effect] = field(default_factory=list)
     done_token: int = 0
     oracle: Oracle = field(default_factory=Oracle)
+    seen_epoch: int = 0
     _last_token: int = 0
     _last_link: int = 0
     _pending: deque[int] = field(default_factory=deque)
