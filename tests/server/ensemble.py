@@ -50,7 +50,7 @@ class Ensemble:
     async def start(self, *server_ids: int) -> None:
         for server_id in server_ids or self.disks:
             settings = {**self.settings, "server_id": server_id, "membership": self.membership}
-            server = Server(Config(data_dir=MEMORY_DIRECTORY, **settings), self.disks[server_id])
+            server = self.unstarted = Server(Config(data_dir=MEMORY_DIRECTORY, **settings), self.disks[server_id])
             await server.start()
             self.servers[server_id] = server
 

@@ -377,6 +377,13 @@ async def test_a_port_that_cannot_be_had_is_the_end(monkeypatch: pytest.MonkeyPa
     await members.stop(1)
 
 
+async def test_a_client_port_that_is_taken_is_told_by_the_system(three: Ensemble) -> None:
+    members = Ensemble(3, client_port=three[1].port)
+    with pytest.raises(OSError, match="in use"):
+        await members.start(1)
+    await members.unstarted.stop()
+
+
 async def test_an_error_within_a_member_is_the_end_of_the_process(three: Ensemble) -> None:
     follower = three.followers()[0]
 
