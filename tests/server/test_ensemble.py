@@ -17,7 +17,7 @@ from pyzk.codec.opcodes import OpCode
 from pyzk.codec.quorum import PacketType, packet
 from pyzk.codec.records import open_acl
 from pyzk.codec.requests import CreateRequest
-from pyzk.errors import PeerPortError
+from pyzk.errors import FsyncError, PeerPortError
 from pyzk.storage.memory import MemoryDisk
 from pyzk.storage.names import Places
 from pyzk.zab.events import Port
@@ -194,6 +194,44 @@ async def test_an_observer_follows_without_a_vote() -> None:
         assert "Mode: observer\n" in (await ask_word(members[4], b"srvr")).decode()
         leader = (await ask_word(members[members.leader()], b"mntr")).decode()
         assert all(line in leader for line in ("zk_synced_followers\t2\n", "zk_synced_observers\t1\n"))
+
+
+# Disks that fail.
+
+
+async def test_a_leader_whose_disk_is_full_steps_down_and_follows_when_there_is_space(three: Ensemble) -> None:
+    leader = three.leader()
+    wire = await Wire.session(three[leader])
+    three.disks[leader].capacity_bytes = 0
+    wire.send(wire.create(b"/a"))
+    assert await wire.rest() == b""
+    await wire.close()
+    others = [server for server_id, server in three.servers.items() if server_id != leader]
+    await until(lambda: {server.peer.mode for server in others} == {"leader", "follower"}, "the others go on")
+    wire = await Wire.session(others[0])
+    assert (await wire.ask(wire.create(b"/b"))).err == 0
+    await wire.close()
+    assert not three[leader].is_serving
+    three.disks[leader].capacity_bytes = 1 << 50
+    await three.serving()
+    assert three[leader].peer.mode == "follower"
+    await three.level()
+
+
+@pytest.mark.parametrize("role", ["leader", "follower"])
+async def test_a_member_whose_disk_fails_ends_and_the_others_go_on(three: Ensemble, role: str) -> None:
+    broken = three.leader() if role == "leader" else three.followers()[0]
+    three.disks[broken].failing_syncs = True
+    wire = await Wire.session(three[next(sid for sid in three.servers if sid != broken)])
+    wire.send(wire.create(b"/a"))
+    await asyncio.wait_for(three[broken].stopped.wait(), 20)
+    assert isinstance(three[broken].failure, FsyncError)
+    await three.stop(broken)
+    await until(
+        lambda: {server.peer.mode for server in three.servers.values()} == {"leader", "follower"}, "the others go on"
+    )
+    await wire.close()
+    await write_and_read(three, b"b")
 
 
 # Words.
