@@ -403,12 +403,9 @@ async def test_a_leader_may_be_impersonated_by_nobody(three: Ensemble) -> None:
 # The end.
 
 
-async def test_a_port_that_cannot_be_had_is_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyzk.server.peerports.RETRY_SECONDS", 0)
+async def test_a_port_that_cannot_be_had_is_the_end() -> None:
     members = Ensemble(3, election_port_bind_retries=1)
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", members.ports[1][1]))
-        holder.listen()
+    with socket.create_server(("127.0.0.1", members.ports[1][1])):
         await members.start(1)
         await asyncio.wait_for(members[1].stopped.wait(), 20)
     assert isinstance(members[1].failure, PeerPortError)

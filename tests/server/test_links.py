@@ -532,9 +532,7 @@ async def test_ports_follow_the_configuration(sides: Any) -> None:
 
 async def test_a_port_that_is_taken_is_tried_again_and_then_the_server_ends(sides: Any, unused_port: int) -> None:
     side = sides()
-    with socket.socket() as holder:
-        holder.bind((HOST, unused_port))
-        holder.listen()
+    with socket.create_server((HOST, unused_port)):
         ports = PeerPorts(side.links, attempts_max=3, retry_seconds=0)
         with pytest.raises(PeerPortError, match="electionPortBindRetry"):
             await ports.open(own(PeerAddress(HOST, 24_151, unused_port)))
