@@ -143,6 +143,9 @@ class Host:
         while self._inbox and self.peer is not None and not self._is_busy and not self.is_frozen:
             event = self._inbox.popleft()
             self.world.trace(self.server_id, "<", event)
+            if isinstance(event, events.Unwritten):
+                self.machine.is_refusing = False
+                self.world.checker.unwritten(self)
             self._perform(self.peer.receive(event, self.now))
         self._arm()
 

@@ -42,6 +42,7 @@ class Machine:
     Attributes:
         delay_seconds: (least, most) time that one thing takes.
         queue: what was asked for and is not done, the first under way.
+        is_refusing: whether the disk was full and the process has not heard of it: what it asks meanwhile is dropped.
     """
 
     def __init__(self, host: Host) -> None:
@@ -49,6 +50,7 @@ class Machine:
         self.world = host.world
         self.delay_seconds = 0.0005, 0.004
         self.queue: deque[Work] = deque()
+        self.is_refusing = False
         self._open_files()
 
     def _open_files(self) -> None:
@@ -63,13 +65,16 @@ class Machine:
 
     def ask(self, work: Work) -> None:
         """Do this behind everything that was asked before."""
+        if self.is_refusing:
+            assert isinstance(work, do.Append)
+            return
         self.queue.append(work)
         if len(self.queue) == 1:
             self._begin()
 
     def take_snapshot(self) -> None:
         """As a server does from time to time."""
-        if self.host.opened is not None:
+        if self.host.opened is not None and not self.is_refusing:
             self.ask(TakeSnapshot())
 
     def _begin(self) -> None:
@@ -89,7 +94,7 @@ class Machine:
         if isinstance(event, Unwritten):
             self.world.tally["full disks"] += 1
             self.queue = deque(other for other in self.queue if isinstance(other, TakeSnapshot))
-            self.world.checker.unwritten(host)
+            self.is_refusing = True
         else:
             self.queue.popleft()
             self.world.checker.done(host, work)
@@ -173,6 +178,7 @@ class Machine:
                 self.world.tally["full disks"] += 1
             disk.fuse.left = None
         self.queue.clear()
+        self.is_refusing = False
         if has_no_power:
             disk.crash(self.world.rng)
         else:

@@ -1,0 +1,63 @@
+"""Ensembles in which everything goes wrong at random. PYZK_SIM_SEEDS=N runs more seeds, PYZK_SIM_SEED=S begins there."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from random import Random
+
+import pytest
+
+from pyzk.sim.faults import BrokenInvariantError, run_seed
+
+SEEDS = int(os.environ.get("PYZK_SIM_SEEDS", "120"))
+FIRST = int(os.environ.get("PYZK_SIM_SEED", "0"))
+CHUNKS = 4
+SECONDS = 15.0
+
+
+@pytest.mark.timeout(0 if SEEDS > 1000 else 300)
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_no_promise_is_broken_whatever_goes_wrong(chunk):
+    tally = Counter()
+    for seed in range(FIRST + chunk, FIRST + SEEDS, CHUNKS):
+        try:
+            tally += run_seed(seed, SECONDS)
+        except BrokenInvariantError as error:
+            pytest.fail(f"seed {seed}: {error}")
+    print(dict(tally))
+    if SEEDS >= 100:
+        # What is never tried is not tested.
+        for what in ("commits", "elections", "crashes", "trees", "truncates", "log reads", "full disks", "torn works"):
+            assert tally[what], what
+
+
+def trace_of(seed):
+    lines = []
+    run_seed(seed, 5.0, lines.append)
+    return lines
+
+
+def test_the_same_seed_is_the_same_run():
+    seed = Random(FIRST).randrange(1 << 30)
+    assert trace_of(seed) == trace_of(seed)
+
+
+PROGRAM = """
+from zlib import crc32
+from pyzk.sim.faults import run_seed
+sum = 0
+def add(line):
+    global sum
+    sum = crc32(line.encode(), sum)
+run_seed(5, 5.0, add)
+print(sum)
+"""
+
+
+def test_the_same_seed_is_the_same_run_in_another_process():
+    def run(hash_seed):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.run([sys.executable, "-c", PROGRAM], env=environment, check=True, capture_output=True).stdout
+
+    assert run("1") == run("2")
