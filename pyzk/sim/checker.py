@@ -254,7 +254,7 @@ class Checker:
         self._require(not host.state.doubt, "nobody serves in doubt", what)
         if effect.is_leader:
             epoch = epoch_of(effect.zxid)
-            self._require(epoch not in self.leaders, "an epoch has one leader", f"{what}: {self.leaders.get(epoch)}")
+            self._require(epoch not in self.leaders, "an epoch has one leader", f"{what}, {self.leaders.get(epoch)}")
             self._require(log.end == log.applied, "a new leader has applied all that it has", what)
             self.leaders[epoch] = host.server_id
             self._bases[epoch] = log.end
@@ -273,7 +273,8 @@ class Checker:
     def synced(self, host: Host, mark: int) -> None:
         """A sync is answered."""
         place = self._places[self.logs[host.server_id].applied]
-        self._require(place >= mark, "a sync shows what was committed before", f"server {host.server_id}: {place} < {mark}")
+        what = f"server {host.server_id}: {place} < {mark}"
+        self._require(place >= mark, "a sync shows what was committed before", what)
 
     # After every step.
 
@@ -297,4 +298,5 @@ class Checker:
         """All is healed: every server serves the same."""
         last = self.committed[-1] if self.committed else 0
         for server_id, log in self.logs.items():
-            self._require(log.applied == last, "all servers end with the same", f"{server_id}: {log.applied:x}, {last:x}")
+            what = f"server {server_id} at {log.applied:x}, committed is {last:x}"
+            self._require(log.applied == last, "all servers end with the same", what)

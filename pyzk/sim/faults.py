@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pyzk.sim.checker import BrokenInvariantError
 from pyzk.sim.world import World
@@ -177,7 +177,7 @@ class Faults:
             self.world.checker.step(host)
         self._next_clients()
 
-    _KINDS = {
+    _KINDS: ClassVar[dict[str, Callable[[Faults], None]]] = {
         "crash": _crash,
         "crash between effects": _crash_between_effects,
         "crash of all": _crash_all,

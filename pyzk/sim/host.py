@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.quorum import Forwarded, PacketType, packet
 from pyzk.codec.txns import decode_txn
 from pyzk.sim.disk import SimulatedDisk
-from pyzk.sim.machine import Machine
+from pyzk.sim.machine import DiskEffect, Machine
 from pyzk.tree.apply import apply
 from pyzk.tree.tree import Tree
 from pyzk.tree.walk import walk
@@ -194,7 +194,7 @@ class Host:
     def _close(self, effect: do.Close) -> None:
         self.world.network.close(self.server_id, effect.link)
 
-    def _to_disk(self, effect: do.Effect) -> None:
+    def _to_disk(self, effect: DiskEffect) -> None:
         self.world.checker.asked(self, effect)
         if isinstance(effect, do.Install):
             self.tree = effect.tree
@@ -255,7 +255,7 @@ class Host:
         """New txns behind those that wait in the inbox to be proposed."""
         waiting = [event.entries[-1][0] for event in self._inbox if isinstance(event, events.Propose)]
         last = waiting[-1] if waiting else role.proposed_zxid
-        zxids = range(last + 1, last + 1 + count)
+        zxids = range(last + 1, min(last + 1 + count, (role.epoch + 1) << 32))
         entries = [(zxid, self.world.txns.make(zxid, self.tree, self._deleting)) for zxid in zxids]
         self.world.checker.proposed(self, entries, last)
         return entries
@@ -273,7 +273,7 @@ class Host:
             self._inbox.append(events.Answer(opened.link, Forwarded(1, 1, OpCode.SYNC, b"").encode()))
         self._go_on()
 
-    _HANDLERS: dict[type, Callable[[Host, Any], None]] = {
+    _HANDLERS: ClassVar[dict[type, Callable[[Host, Any], None]]] = {
         do.Dial: _dial,
         do.Send: _send,
         do.SendTree: _send_tree,

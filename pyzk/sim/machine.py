@@ -33,7 +33,8 @@ class TakeSnapshot:
     """Write the tree as it is, if it is committed and in our own log."""
 
 
-Work = do.Append | do.SaveEpoch | do.Truncate | do.Install | do.Heal | do.Doubt | TakeSnapshot
+DiskEffect = do.Append | do.SaveEpoch | do.Truncate | do.Install | do.Heal | do.Doubt
+Work = DiskEffect | TakeSnapshot
 
 
 class Machine:

@@ -140,7 +140,7 @@ class Network:
             self._arm(direction, max(direction.queue[0][0], self.world.now + 1e-5))
         if data:
             self.world.tell_now(server_id, Received(link, data))
-        if is_over and self._directions.pop(direction.receiver, None):
+        if is_over and self._directions.pop(direction.receiver, None) is not None:
             self.world.tell_now(server_id, Disconnected(link, "closed by the other side"))
 
     def _take(self, direction: Direction) -> tuple[list[bytes], bool]:
@@ -168,7 +168,9 @@ class Network:
         """The other end is gone: a machine that is up says so."""
         direction.queue.clear()
         server_id, link = direction.sender
-        if not self.world.hosts[direction.receiver[0]].has_no_power and self._directions.pop(direction.sender, None):
+        if self.world.hosts[direction.receiver[0]].has_no_power:
+            return
+        if self._directions.pop(direction.sender, None) is not None:
             self.world.tell_now(server_id, Disconnected(link, "reset by the other side"))
 
     # What goes wrong.

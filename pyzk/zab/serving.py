@@ -95,7 +95,7 @@ def _introduce(leading: Leading, learner: Learner, hello: Packet) -> None:
 
 
 def _await_ack(leading: Leading) -> Generator[Condition, Packet, int]:
-    """The ACK of NEWLEADER; returns the last zxid whose ack has overtaken it, as old learners let it (ZOOKEEPER-4685)."""
+    """The ACK of NEWLEADER; returns the last zxid whose ack has overtaken it: old learners let it (ZOOKEEPER-4685)."""
     overtaking = 0
     while True:
         ack: Packet = yield NEXT  # type: ignore[misc]

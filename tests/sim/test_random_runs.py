@@ -1,4 +1,4 @@
-"""Ensembles in which everything goes wrong at random. PYZK_SIM_SEEDS=N runs more seeds, PYZK_SIM_SEED=S begins there."""
+"""Ensembles in which everything goes wrong at random. PYZK_SIM_SEEDS=N runs more seeds, PYZK_SIM_SEED=S from S on."""
 
 import os
 import subprocess

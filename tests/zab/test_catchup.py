@@ -26,7 +26,15 @@ def window_of(text):
         ("row 2: both are empty", "0:0", "0:0", "", DIFF, "0:0", ""),
         ("row 3: it has more than was committed", "1:7", "1:5", "1:4 1:5", TRUNC, "1:5", ""),
         ("row 3: more than we, who have nothing in memory", "1:7", "1:5", "", TRUNC, "1:5", ""),
-        ("row 3: captured: an uncommitted end, and a new epoch without txns", "2:40", "3:0", "2:38 2:39", TRUNC, "2:39", ""),
+        (
+            "row 3: captured: an uncommitted end, a new epoch without txns",
+            "2:40",
+            "3:0",
+            "2:38 2:39",
+            TRUNC,
+            "2:39",
+            "",
+        ),
         ("row 4: it is behind", "1:3", "1:5", "1:3 1:4 1:5", DIFF, "1:5", "1:4 1:5"),
         ("row 4: it is behind by an epoch", "1:4", "2:2", "1:3 1:4 2:1 2:2", DIFF, "2:2", "2:1 2:2"),
         ("row 4: it has all, and an epoch without txns has begun", "1:5", "2:0", "1:4 1:5", DIFF, "1:5", ""),
@@ -51,7 +59,7 @@ def test_after_a_plan_the_learner_has_what_was_committed_and_is_sent_all_behind_
         assert plan(zxid(learner), zxid("1:5"), window_of("1:3 1:4 1:5")).forward_after == zxid("1:5")
 
 
-@pytest.mark.parametrize(("learner", "window"), [("1:1", "1:3 1:4 1:5"), ("1:1", ""), ("0:0", "1:2 1:5"), ("-1:0", "1:5")])
+@pytest.mark.parametrize(("learner", "window"), [("1:1", "1:3 1:5"), ("1:1", ""), ("0:0", "1:2 1:5"), ("-1:0", "1:5")])
 def test_row_5_what_is_behind_the_memory_has_to_be_looked_up_in_the_log(learner, window):
     assert plan(zxid(learner), zxid("1:5"), window_of(window)) is None
 
