@@ -32,6 +32,9 @@ class Faults:
         self.is_over = False
         self.mean_seconds = self.rng.choice((0.1, 0.5, 1.0, 4.0))
         kinds = list(self._KINDS)
+        usual_delay_seconds = self.rng.choice(((0.0005, 0.004), (0.005, 0.05)))
+        for host in world.hosts.values():
+            host.machine.delay_seconds = host.machine.usual_delay_seconds = usual_delay_seconds
         self.kinds = self.rng.sample(kinds, self.rng.randrange(2, len(kinds) + 1))
 
     def begin(self) -> None:
@@ -97,7 +100,7 @@ class Faults:
             return
         leader.propose(self.rng.randrange(1, 5))
         if self.rng.random() < 0.5:
-            self.world.after(self.rng.uniform(0, 0.01), lambda: self._end(leader))
+            self.world.after(self.rng.uniform(0, 0.05), lambda: self._end(leader))
         else:
             self.world.cut_off(leader.server_id)
             self._later(4.0, self.world.network.heal)
@@ -155,7 +158,7 @@ class Faults:
 
     def _mend_disk(self, host: Host) -> None:
         host.disk.capacity_bytes = 1 << 50
-        host.machine.delay_seconds = 0.0005, 0.004
+        host.machine.delay_seconds = host.machine.usual_delay_seconds
 
     def _take_snapshot(self) -> None:
         self._some_host().machine.take_snapshot()

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 PLACES = Places.of("/data")
 PREALLOCATE_BYTES = 16_384
-FILE_SYSTEM_CALLS_MAX = 12
-"""A crash lies within so many calls of what is under way."""
+FILE_SYSTEM_CALLS = 3, 12, 40
+"""A crash lies within one of so many calls of what is under way: an append, a roll, a tree."""
 
 
 @dataclass(slots=True)
@@ -42,6 +42,7 @@ class Machine:
 
     Attributes:
         delay_seconds: (least, most) time that one thing takes.
+        usual_delay_seconds: the same when nothing is wrong.
         queue: what was asked for and is not done, the first under way.
         is_refusing: whether the disk was full and the process has not heard of it: what it asks meanwhile is dropped.
     """
@@ -49,7 +50,7 @@ class Machine:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.world = host.world
-        self.delay_seconds = 0.0005, 0.004
+        self.delay_seconds = self.usual_delay_seconds = 0.0005, 0.004
         self.queue: deque[Work] = deque()
         self.is_refusing = False
         self._open_files()
@@ -169,7 +170,7 @@ class Machine:
         """The process ends; without power the disk forgets what was not synced too."""
         disk = self.host.disk
         if self.queue:
-            disk.fuse.left = self.world.rng.randrange(FILE_SYSTEM_CALLS_MAX)
+            disk.fuse.left = self.world.rng.randrange(self.world.rng.choice(FILE_SYSTEM_CALLS))
             self.world.checker.interrupted(self.host, self.queue[0])
             try:
                 self._do(self.queue[0])

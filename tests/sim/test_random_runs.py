@@ -26,10 +26,9 @@ def test_no_promise_is_broken_whatever_goes_wrong(chunk):
         except BrokenInvariantError as error:
             pytest.fail(f"seed {seed}: {error}")
     print(dict(tally))
-    if SEEDS >= 100:
-        # What is never tried is not tested.
-        for what in ("commits", "elections", "crashes", "trees", "truncates", "log reads", "full disks", "torn works"):
-            assert tally[what], what
+    # What never happens is not tested.
+    for what in ("commits", "elections", "crashes", "syncs", "trees", "log reads"):
+        assert tally[what] or SEEDS < 100, what
 
 
 def trace_of(seed):

@@ -147,7 +147,7 @@ class LeaderBench(Bench):
     def is_closed(self, link):
         return link in [effect.link for effect in self.kinds(Close)]
 
-    def sleep(self, seconds):
+    def pass_time(self, seconds):
         """Time passes; the leader is woken when it wants to be."""
         end = self.now + seconds
         while self.role.deadline() <= end:

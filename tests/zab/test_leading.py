@@ -112,9 +112,9 @@ def test_zookeeper_1277_when_the_zxids_of_an_epoch_are_used_up_the_leader_makes_
 def test_a_leader_without_a_quorum_steps_down_within_sync_limit():
     leader = LeaderBench(logged=LOGGED)
     leader.establish()
-    leader.sleep(4.0)
+    leader.pass_time(4.0)
     assert not leader.role.ended
-    leader.sleep(3.0)
+    leader.pass_time(3.0)
     assert "no quorum" in leader.role.ended
 
 
@@ -129,7 +129,7 @@ def test_a_follower_whose_acks_are_missing_loses_its_link_and_nobody_else_does()
     leader.all_done()
     leader.acknowledge(-1, txn[0])
     for _ in range(12):
-        leader.sleep(0.5)
+        leader.pass_time(0.5)
         for link in (-1, -2):
             leader.hear(link, packet(PacketType.PING, txn[0]))
     assert leader.is_closed(-2)
@@ -147,11 +147,11 @@ def test_followers_that_wait_for_others_to_be_brought_up_are_not_dropped_for_the
         leader.hear(link, packet(PacketType.ACKEPOCH, LAST, pack_epoch(1)))
     leader.all_done()
     leader.acknowledge(-1, 2 << 32)
-    leader.sleep(9.0)
+    leader.pass_time(9.0)
     assert not leader.is_closed(-1)
     leader.acknowledge(-2, 2 << 32)
     assert leader.role.established
-    leader.sleep(2.0)
+    leader.pass_time(2.0)
     assert not leader.role.ended
 
 
@@ -173,7 +173,7 @@ def test_a_voter_that_has_promised_a_newer_epoch_makes_the_leader_give_way_to_on
 def test_apache_defect_10_a_sync_is_answered_when_a_quorum_has_answered_a_ping_sent_behind_it():
     leader = LeaderBench(logged=LOGGED)
     leader.establish()
-    leader.sleep(0.5)
+    leader.pass_time(0.5)
     leader.role.sync(Sync(-1))
     leader.collect()
     assert leader.heard_by(-1)[-1][0] == "PING"
