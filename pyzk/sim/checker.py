@@ -219,6 +219,7 @@ class Checker:
         log = self.logs[host.server_id]
         what = f"server {host.server_id} applies {zxid:x} on {log.applied:x}"
         self._require(self._previous[zxid] == log.applied, "trees move txn by txn", what)
+        self._commit_tree(host, log)
         self._commit(host, zxid)
         log.applied = zxid
         self._compare_tree(host, zxid)
@@ -227,6 +228,12 @@ class Checker:
         expected = self._digests.setdefault(zxid, host.tree.digest)
         what = f"server {host.server_id} at {zxid:x}"
         self._require(expected == host.tree.digest, "trees at the same txn are the same", what)
+
+    def _commit_tree(self, host: Host, log: Log) -> None:
+        """Who moves its tree, or serves, calls all that it has in it committed, with what its log held at the start."""
+        if log.applied not in self._places:
+            for zxid in self.chain(log.applied)[len(self.committed) :]:
+                self._commit(host, zxid)
 
     def _commit(self, host: Host, zxid: int) -> None:
         """A txn counts as committed from the first time on that somebody says so."""
@@ -258,8 +265,7 @@ class Checker:
             self._require(log.end == log.applied, "a new leader has applied all that it has", what)
             self.leaders[epoch] = host.server_id
             self._bases[epoch] = log.end
-        for zxid in self.chain(log.applied)[len(self.committed) :] if log.applied not in self._places else ():
-            self._commit(host, zxid)
+        self._commit_tree(host, log)
         if effect.is_leader:
             last = self.committed[-1] if self.committed else 0
             self._require(log.end == last, "a new leader has all that was committed", f"{what}, {last:x} is committed")
