@@ -264,6 +264,9 @@ class Checker:
             self._require(epoch not in self.leaders, "an epoch has one leader", f"{what}, {self.leaders.get(epoch)}")
             self._require(log.end == log.applied, "a new leader has applied all that it has", what)
             self.leaders[epoch] = host.server_id
+            having = [server_id for server_id, log in self.logs.items() if log.current >= epoch]
+            is_quorum = self.world.membership.quorum().contains_quorum(having)
+            self._require(is_quorum, "the epoch of a leader is durable on a quorum", f"{what}: {having}")
             self._bases[epoch] = log.end
         self._commit_tree(host, log)
         if effect.is_leader:

@@ -113,7 +113,7 @@ class Faults:
         host = self._some_host()
         if host.is_up and not host.is_frozen:
             host.freeze()
-            self._later(3.0, lambda: self._thaw(host))
+            self._later(self.rng.choice((0.5, 3.0, 15.0)), lambda: self._thaw(host))
 
     def _thaw(self, host: Host) -> None:
         if host.is_frozen:
