@@ -5,6 +5,7 @@
     ├── DecodeError             bytes that are no valid record
     │   └── FrameError          a frame whose length cannot be accepted
     ├── PeerError               another server of the ensemble broke the protocol: its link is closed
+    ├── PeerPortError           a port for other servers that cannot be opened: exit code 14
     ├── ConfigError             a setting that cannot be used: names key, value and remedy
     ├── StorageError            files that cannot be read or written
     │   ├── DamageError         the files do not hold what was acknowledged, or may not
@@ -206,6 +207,10 @@ class FrameError(DecodeError):
 
 class PeerError(PyzkError):
     """Another server of the ensemble said what it must not say, or nothing in time; its link is closed."""
+
+
+class PeerPortError(PyzkError):
+    """A port on which other servers connect cannot be opened."""
 
 
 class ConfigError(PyzkError):

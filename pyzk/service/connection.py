@@ -25,7 +25,21 @@ class Refused:
     err: int
 
 
-Entry = Request | Behind | Refused
+@dataclass(slots=True)
+class Parting:
+    """The client of a local session says farewell; its reply waits for its turn."""
+
+    xid: int
+
+
+@dataclass(slots=True)
+class Syncing(Request):
+    """A sync: it becomes no txn, but the leader must let it pass before it is answered; `record` is a PathRequest."""
+
+    is_confirmed: bool = False
+
+
+Entry = Request | Behind | Refused | Parting
 """A request is a write whose txn is under way; its reply comes when the txn is applied."""
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from pyzk.codec.jute import INT32, pack_buffer
 from pyzk.codec.opcodes import EventType, OpCode, Perms
 from pyzk.codec.requests import MULTI_END, MULTI_HEADER
-from pyzk.codec.txns import MultiTxn
-from pyzk.errors import ThrottledOpError
+from pyzk.codec.txns import MultiTxn, SetDataTxn
+from pyzk.errors import SessionMovedError, ThrottledOpError
 from pyzk.service import handshake, intake
-from pyzk.service.connection import Behind
+from pyzk.service.connection import Behind, Parting, Syncing
 from pyzk.service.wire import event, reply
 from pyzk.tree.apply import Applied, Change, apply_record
 from pyzk.tree.prepare import Request
@@ -42,6 +42,8 @@ WATCH_TOTALS = {
 def deliver(service: Service, proposal: Proposal, now: float) -> None:
     """Apply one txn; events first, then the reply."""
     header = proposal.header
+    if service.syncs and proposal.origin:
+        _let_syncs_pass(service, proposal.origin, now)
     applied = apply_record(service.tree, header, proposal.record, proposal.node_digests)
     if service.watches.any:
         for change in applied.changes:
@@ -89,6 +91,9 @@ def _answer(service: Service, proposal: Proposal, applied: Applied, now: float) 
     state = service.connections.get(proposal.origin)
     if state is None or state.closing:
         return
+    if applied.err == SessionMovedError.code:
+        service.close(state, "its session has moved to another server")
+        return
     entry = state.queue.popleft()
     assert isinstance(entry, Request), "only writes are matched with txns"
     service.forget(entry)
@@ -99,20 +104,37 @@ def _answer(service: Service, proposal: Proposal, applied: Applied, now: float) 
     service.counters.writes.add(latency_ms)
     state.answered(zxid, now, latency_ms)
     if state.queue:
-        _answer_waiting(service, state, now)
+        answer_waiting(service, state, now)
 
 
-def _answer_waiting(service: Service, state: Connection, now: float) -> None:
-    """Reads and refusals up to the next write of the session."""
+def _let_syncs_pass(service: Service, origin: int, now: float) -> None:
+    """A write that its leader took after some syncs of the same session is committed: they need no other word."""
+    state = service.connections.get(origin)
+    if state is None or state.closing:
+        return
+    for entry in state.queue:
+        if isinstance(entry, Syncing):
+            entry.is_confirmed = True
+        elif isinstance(entry, Request) and not entry.err:
+            break
+    answer_waiting(service, state, now)
+
+
+def answer_waiting(service: Service, state: Connection, now: float) -> None:
+    """Reads, refusals and confirmed syncs up to the next write of the session."""
     queue = state.queue
     while queue:
         entry = queue[0]
-        if isinstance(entry, Request) and not entry.err:
+        if isinstance(entry, Request) and not entry.err and not (isinstance(entry, Syncing) and entry.is_confirmed):
             return
         queue.popleft()
         if isinstance(entry, Request):
             service.forget(entry)
-            encoded = reply(entry.cxid, service.tree.last_zxid, entry.err)
+            body = b"" if entry.err else entry.record.encode()
+            encoded = reply(entry.cxid, service.tree.last_zxid, entry.err, body)
+        elif isinstance(entry, Parting):
+            service.part(state, entry.xid)
+            return
         elif isinstance(entry, Behind):
             encoded = intake.read(service, state, entry.frame, entry.identities)
             latency_ms = int((now - entry.received_at) * 1000)
@@ -139,7 +161,7 @@ def let_pass(service: Service, request: Request, now: float) -> bool:
     if limits.wait_ms_max and waited_ms > limits.wait_ms_max:
         request.err = ThrottledOpError.code
         if state is not None:
-            _answer_waiting(service, state, now)
+            answer_waiting(service, state, now)
         return False
     return True
 
@@ -153,7 +175,7 @@ def _is_stale(service: Service, state: Connection | None, waited_ms: float) -> b
 
 def _session_created(service: Service, proposal: Proposal, now: float) -> None:
     session_id = proposal.header.client_id
-    service.tracker.add(session_id, service.tree.sessions[session_id], now)
+    service.tracker.created(session_id, service.tree.sessions[session_id], now)
     state = service.connections.get(proposal.origin)
     if state is not None and not state.closing:
         handshake.establish(service, state)
@@ -192,6 +214,11 @@ def _stat_body(applied: Applied, record: Record) -> bytes:  # noqa: ARG001
     return applied.stat
 
 
+def _reconfig_body(applied: Applied, record: Record) -> bytes:
+    assert isinstance(record, SetDataTxn)
+    return pack_buffer(record.data) + applied.stat
+
+
 def _empty_body(applied: Applied, record: Record) -> bytes:  # noqa: ARG001
     return b""
 
@@ -218,6 +245,7 @@ REPLY_BODIES: dict[int, Callable[[Applied, Record], bytes]] = {
     OpCode.DELETE: _empty_body,
     OpCode.SET_DATA: _stat_body,
     OpCode.SET_ACL: _stat_body,
+    OpCode.RECONFIG: _reconfig_body,
     OpCode.CHECK: _empty_body,
     OpCode.MULTI: _multi_body,
     OpCode.CLOSE_SESSION: _empty_body,

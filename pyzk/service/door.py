@@ -38,6 +38,24 @@ def read_request(opcode: int, body: Reader) -> Record:
     return record
 
 
+def check_forwarded(opcode: int, record: Record) -> None:
+    """What the leader, of whatever make, would refuse as a whole must not go there: it may never answer.
+
+    Raises:
+        MarshallingError: such a multi (docs/protocol/apache-defects.md, rows 1 and 17).
+    """
+    if opcode != OpCode.MULTI:
+        return
+    assert isinstance(record, MultiRequest)
+    for op_opcode, op in record.ops:
+        if op_opcode not in MULTI_OPCODES or op.path is None:  # type: ignore[attr-defined]
+            raise MarshallingError(f"a multi with opcode {op_opcode}, or without a path")
+        if isinstance(op, CreateRequest) and op.flags not in MULTI_CREATE_MODES:
+            raise MarshallingError(f"create flags {op.flags} inside a multi")
+        if isinstance(op, CreateRequest | CreateTTLRequest) and any(entry.id is None for entry in op.acl or ()):
+            raise MarshallingError("an ACL entry without an id inside a multi")
+
+
 def _check_create(record: Record) -> None:
     assert isinstance(record, CreateRequest | CreateTTLRequest)
     if record.path is None:

@@ -9,17 +9,16 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from pyzk.codec.jute import INT32, Reader
-from pyzk.codec.opcodes import WRITE_OPCODES, XID_PING, OpCode
-from pyzk.errors import DecodeError, MarshallingError, RequestError, SystemRequestError, UnimplementedError
+from pyzk.codec.jute import INT32
+from pyzk.codec.opcodes import XID_PING, OpCode
+from pyzk.errors import DecodeError, MarshallingError, RequestError, UnimplementedError
 from pyzk.service import handshake
 from pyzk.service.authentication import IMMEDIATE
-from pyzk.service.connection import Behind, Refused
-from pyzk.service.door import read_request
+from pyzk.service.connection import Behind
 from pyzk.service.fast import FAST
 from pyzk.service.reads import READS
 from pyzk.service.wire import reply
-from pyzk.tree.prepare import Request
+from pyzk.service.writes import HEADER_SIZE, TOO_MUCH, body_of, is_too_much
 from pyzk.tree.query import UnfinishedMultiError
 
 if TYPE_CHECKING:
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 
 FRAME_HEAD = Struct(">iii")
 """Frame length, xid, opcode."""
-TOO_MUCH = "the large requests under way would be more than largeRequestMaxBytes"
-HEADER_SIZE = 8
-"""Shortest frame: a request header alone."""
 TLS_HANDSHAKE = b"\x16\x03"
 HTTP_METHODS = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"CONN", b"PRI ")
 TURN_REPLY_BYTES_MAX = 1 << 20
@@ -130,16 +126,10 @@ def _keep_partial(service: Service, state: Connection, rest: bytes, shortest: in
     length: int = INT32.unpack_from(rest)[0]
     if not shortest <= length <= service.settings.frame_bytes_max:
         service.close(state, _bad_length(service, rest), notable=True)
-    elif _is_too_much(service, length):
+    elif is_too_much(service, length):
         service.close(state, TOO_MUCH, notable=True)
     else:
         keep(state, rest, 4 + length)
-
-
-def _is_too_much(service: Service, length: int) -> bool:
-    """Whether a large request must not come in now, because too many are under way (largeRequestMaxBytes)."""
-    limits = service.settings.requests
-    return limits.large(length) + service.large_bytes > limits.large_total_bytes_max and limits.large(length) > 0
 
 
 def _bad_length(service: Service, received: bytes) -> str:
@@ -171,23 +161,20 @@ def _account(service: Service, state: Connection, count: int, answered: int, now
 
 def _dispatch(service: Service, state: Connection, xid: int, opcode: int, frame: bytes, now: float) -> bytes | None:
     """One request: answer it, queue it, or submit it. `frame` begins with the request header."""
-    if opcode in READS:
+    write = service.writes.get(opcode)
+    if write is not None:
+        write(service, state, xid, opcode, frame, now)
+    elif opcode in READS:
         if not state.queue:
             return read(service, state, frame, state.identities)
         state.queue.append(Behind(frame, state.identities, now))
-    elif opcode in WRITE_OPCODES:
-        _submit(service, state, xid, opcode, frame, now)
     elif opcode in IMMEDIATE:
-        IMMEDIATE[opcode](service, state, xid, _body(service, frame))
+        IMMEDIATE[opcode](service, state, xid, body_of(service, frame))
     else:
         # Differs from Apache: createSession, deleteContainer and a lone check end here too (docs/differences.md).
         service.send(state, reply(xid, -1, UnimplementedError.code))
         service.close(state, f"opcode {opcode} is not served", notable=True)
     return None
-
-
-def _body(service: Service, frame: bytes) -> Reader:
-    return Reader(frame, HEADER_SIZE, string_max=service.settings.string_bytes_max)
 
 
 def read(service: Service, state: Connection, frame: bytes, identities: tuple[Identity, ...]) -> bytes:
@@ -197,7 +184,7 @@ def read(service: Service, state: Connection, frame: bytes, identities: tuple[Id
     _, xid, opcode = FRAME_HEAD.unpack_from(b"\0\0\0\0" + frame[:8])
     err, body = 0, b""
     try:
-        body = READS[opcode](service, state, _body(service, frame), identities)
+        body = READS[opcode](service, state, body_of(service, frame), identities)
     except UnfinishedMultiError as error:
         err, body = error.code, error.body
     except RequestError as error:
@@ -205,31 +192,3 @@ def read(service: Service, state: Connection, frame: bytes, identities: tuple[Id
     except DecodeError:
         err = MarshallingError.code
     return reply(XID_PING if opcode == OpCode.PING else xid, service.tree.last_zxid, err, body)
-
-
-def _submit(service: Service, state: Connection, xid: int, opcode: int, frame: bytes, now: float) -> None:
-    try:
-        if service.writes_refused:
-            raise SystemRequestError("no space left for the log")
-        record = read_request(opcode, _body(service, frame))
-    except RequestError as error:
-        _refuse(service, state, xid, error.code)
-        return
-    if _is_too_much(service, len(frame)):
-        service.close(state, TOO_MUCH, notable=True)
-        return
-    request = Request(state.session_id, xid, opcode, record, state.identities, state.id, now, len(frame))
-    service.large_bytes += service.settings.requests.large(len(frame))
-    state.queue.append(request)
-    service.outbox.submitted.append(request)
-    service.outstanding += 1
-    if opcode == OpCode.CLOSE_SESSION:
-        state.deaf = True
-        service.tracker.set_closing(state.session_id)
-
-
-def _refuse(service: Service, state: Connection, xid: int, err: int) -> None:
-    if state.queue:
-        state.queue.append(Refused(xid, err))
-    else:
-        state.out.append(reply(xid, service.tree.last_zxid, err))

@@ -9,7 +9,12 @@ from pyzk.tree.prepare import Request
 
 @dataclass(slots=True)
 class Settings:
-    """What an operator can set about the service; `outstanding_max` is globalOutstandingLimit."""
+    """What an operator can set about the service; `outstanding_max` is globalOutstandingLimit.
+
+    Attributes:
+        local_sessions: sessions begin as local ones (localSessionsEnabled); not on a standalone server.
+        local_sessions_upgrade: they become global when they need to (localSessionsUpgradingEnabled).
+    """
 
     tick_ms: int = 2000
     session_timeout_min_ms: int = 4000
@@ -20,6 +25,8 @@ class Settings:
     super_digest: bytes | None = None
     digest_algorithm: str = "SHA1"
     digest_auth_enabled: bool = True
+    local_sessions: bool = False
+    local_sessions_upgrade: bool = False
     requests: RequestLimits = field(default_factory=RequestLimits)
     session_weights: SessionWeights = field(default_factory=SessionWeights)
 
@@ -39,7 +46,8 @@ class Outbox:
 
     Attributes:
         dirty: connections whose outgoing list is not empty.
-        submitted: requests for the proposer, in order.
+        submitted: requests for the proposer or the leader, in order.
+        packets: for the leader, besides the requests: REVALIDATEs.
         closing: connections to close.
         reading: connections to stop reading from (False) or to read from again (True); the last word counts.
         unfinished: connections with more requests at hand than one turn serves; `go_on` with them when they have taken
@@ -48,6 +56,7 @@ class Outbox:
 
     dirty: dict[int, None] = field(default_factory=dict)
     submitted: list[Request] = field(default_factory=list)
+    packets: list[bytes] = field(default_factory=list)
     closing: list[Closing] = field(default_factory=list)
     reading: dict[int, bool] = field(default_factory=dict)
     unfinished: dict[int, None] = field(default_factory=dict)

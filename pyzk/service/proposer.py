@@ -25,7 +25,7 @@ class Proposal:
     Attributes:
         payload: the encoded txn: the log's entry and the PROPOSAL's bytes.
         paths: what the overlay holds for it.
-        node_digests: for apply, so that nothing is reckoned twice.
+        node_digests: for apply, so that nothing is reckoned twice; None for a txn that another server has prepared.
         origin: the connection that waits for the reply, 0 for none.
     """
 
@@ -33,7 +33,7 @@ class Proposal:
     record: Record
     payload: bytes
     paths: list[bytes]
-    node_digests: list[int]
+    node_digests: list[int] | None
     origin: int
 
 
@@ -87,11 +87,23 @@ class Proposer:
 
     def _failed(self, request: Request, wall_ms: int, code: int) -> Proposal:
         self.overlay.roll_back()
-        header = TxnHeader(request.session_id, request.cxid, self.zxid, wall_ms, OpCode.ERROR)
+        return self._error(request.session_id, request.cxid, wall_ms, code, request.origin)
+
+    def refuse(self, session_id: int, cxid: int, wall_ms: int, code: int, origin: int = 0) -> Proposal:
+        """An error txn for a request that is not to be prepared; it takes a zxid all the same."""
+        self.zxid += 1
+        return self._error(session_id, cxid, wall_ms, code, origin)
+
+    def _error(self, session_id: int, cxid: int, wall_ms: int, code: int, origin: int) -> Proposal:
+        header = TxnHeader(session_id, cxid, self.zxid, wall_ms, OpCode.ERROR)
         record = ErrorTxn(code)
-        return Proposal(header, record, Txn(header, record).encode(), [], [], request.origin)
+        return Proposal(header, record, Txn(header, record).encode(), [], [], origin)
+
+    def begin(self, tree: Tree, zxid: int) -> None:
+        """Start anew on top of `tree`, which holds all that is outstanding so far; the next txn has `zxid` + 1."""
+        self.overlay = Overlay(tree)
+        self.zxid = zxid
 
     def drop_outstanding(self) -> None:
         """Forget all that is proposed and not applied: it could not be written."""
-        self.overlay = Overlay(self.overlay.tree)
-        self.zxid = self.overlay.tree.last_zxid
+        self.begin(self.overlay.tree, self.overlay.tree.last_zxid)

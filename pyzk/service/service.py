@@ -4,7 +4,8 @@
 committed txns, fires watches and answers whoever waits. Events go through the same outgoing list as replies, so an
 event is always ahead of the reply that shows its change. This module keeps the state together; frames are taken apart
 in `intake`, sessions are opened in `handshake`, txns are delivered in `delivery`, and what a single opcode does stands
-in `fast`, `reads`, `watching` and `authentication`. Source: docs/protocol/client-protocol.md, data-model.md 7 and 8.
+in `fast`, `reads`, `writes`, `watching` and `authentication`. Where writes go, and who knows the sessions, is the
+business of the role (`roles`, `desk`, `forwarding`). Source: docs/protocol/client-protocol.md, data-model.md 7 and 8.
 """
 
 from collections import deque
@@ -12,26 +13,42 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.requests import CreateSessionRequest, EmptyRequest, PathRequest
+from pyzk.codec.txns import DIGEST_VERSION, TxnHeader, decode_txn
 from pyzk.service import delivery, intake
-from pyzk.service.connection import Connection
+from pyzk.service.connection import Connection, Parting, Syncing
 from pyzk.service.counters import Counters
+from pyzk.service.local_sessions import LocalSessions
 from pyzk.service.outbox import Closing, Outbox, Settings
 from pyzk.service.proposer import Proposal
-from pyzk.service.sessions import SessionTracker
+from pyzk.service.roles import Role, Standalone
+from pyzk.service.sessions import Sessions
 from pyzk.service.throttle import ConnectionThrottle
 from pyzk.service.watches import Watches
+from pyzk.service.wire import reply
 from pyzk.tree.acl import AccessControl
 from pyzk.tree.prepare import Request
 from pyzk.tree.tree import Tree
+from pyzk.zab.events import Entry
 
 DIGEST_INTERVAL = 128
 DIGESTS_MAX = 1024
+
+
+def nobody(header: TxnHeader) -> int:  # noqa: ARG001
+    """No connection waits for a txn."""
+    return 0
 
 
 class Service:
     """Sessions, watches and connections of one server.
 
     Attributes:
+        role: where writes go, and who decides about sessions; `tracker` is what it knows of them, with the local ones.
+        writes: handlers of writes by opcode, the role's.
+        syncs: not empty while a sync waits for the leader's word.
+        is_serving: false while this server has no role in its ensemble: clients are sent away.
+        digest_mismatches: txns after which our tree had another digest than the server that prepared them.
+        first_mismatch_zxid: the first of these, 0 if there is none.
         owners: the connection of each session that has one here.
         outstanding: writes submitted and not answered yet.
         large_bytes: bytes of the large requests among them.
@@ -52,7 +69,12 @@ class Service:
         self.settings = settings
         self.new_session_id = new_session_id
         self.throttle = throttle
-        self.tracker = SessionTracker(settings.tick_ms)
+        self.role: Role = Standalone(self)
+        self.tracker: Sessions = self.role.sessions
+        self.writes = self.role.writes
+        self.syncs = self.role.waiting_syncs
+        self.local_sessions: LocalSessions | None = None
+        self.is_serving = True
         self.watches = Watches()
         self.connections: dict[int, Connection] = {}
         self.owners: dict[int, int] = {}
@@ -63,6 +85,40 @@ class Service:
         self.large_bytes = 0
         self.writes_refused = False
         self.digests: deque[tuple[int, int]] = deque(maxlen=DIGESTS_MAX)
+        self.digest_mismatches = 0
+        self.first_mismatch_zxid = 0
+
+    # Roles.
+
+    def open(self, role: Role, now: float) -> None:
+        """Serve clients in a role of the ensemble; before, `close_all` has ended the one that was."""
+        self.role, self.tracker, self.writes, self.syncs = role, role.sessions, role.writes, role.waiting_syncs
+        self.local_sessions = None
+        settings = self.settings
+        if settings.local_sessions or role.is_read_only:
+            local = LocalSessions(role.sessions, settings.tick_ms, upgrades=settings.local_sessions_upgrade)
+            self.local_sessions = self.tracker = local
+            self.writes = local.guard_close(role.writes) if role.is_read_only else local.guard(role.writes)
+        self.is_serving = True
+        role.begin(now)
+
+    def close_all(self, reason: str) -> None:
+        """The role has ended: close all clients and forget what is under way; their sessions live on."""
+        self.is_serving = False
+        self.role.stop()
+        for state in self.connections.values():
+            state.queue.clear()
+            self.close(state, reason)
+        self.owners.clear()
+        self.paused.clear()
+        self.outbox.submitted.clear()
+        self.outbox.packets.clear()
+        self.outstanding = self.large_bytes = 0
+
+    @property
+    def read_only(self) -> bool:
+        """Whether this server only shows what it has."""
+        return self.role.is_read_only
 
     def start(self, now: float) -> None:
         """After loading: give every session its full timeout, and close those that own ephemerals but are unknown."""
@@ -106,6 +162,8 @@ class Service:
         for entry in state.queue:
             if isinstance(entry, Request):
                 self.forget(entry)
+            elif isinstance(entry, Parting):
+                self.tracker.remove(state.session_id)
         self._resume_paused()
 
     def close(self, state: Connection, reason: str, *, notable: bool = False) -> None:
@@ -147,9 +205,21 @@ class Service:
         self.submit(Request(session_id, 0, OpCode.CREATE_SESSION, record, origin=origin))
 
     def close_session(self, session_id: int) -> None:
-        """Ask for the end of a session; from now on it is closing."""
+        """Ask for the end of a session; from now on it is closing. A local one ends at once."""
+        if self.local_sessions is not None and self.local_sessions.is_local(session_id):
+            self.tracker.remove(session_id)
+            state = self.connections.get(self.owners.get(session_id, 0))
+            if state is not None:
+                self.close(state, "the session has expired")
+            return
         self.tracker.set_closing(session_id)
         self.submit(Request(session_id, 0, OpCode.CLOSE_SESSION, EmptyRequest()))
+
+    def part(self, state: Connection, xid: int) -> None:
+        """The client of a local session has closed it: answer, and close."""
+        self.send(state, reply(xid, self.tree.last_zxid, 0))
+        self.tracker.remove(state.session_id)
+        self.close(state, "the session is closed")
 
     def delete_container(self, path: bytes) -> None:
         """Ask for the deletion of an empty container or of a znode whose TTL is over; failure does not matter."""
@@ -182,6 +252,33 @@ class Service:
             delivery.deliver(self, proposal, now)
             if not tree.last_zxid % DIGEST_INTERVAL:
                 self.digests.append((tree.last_zxid, tree.digest))
+        self._resume_paused()
+
+    def deliver_entries(
+        self, entries: Sequence[Entry], now: float, origin_of: Callable[[TxnHeader], int] = nobody
+    ) -> None:
+        """As `deliver`, for txns that another server has prepared.
+
+        Args:
+            entries: of the log. Raises DecodeError.
+            now: monotonic seconds.
+            origin_of: the connection that waits for a txn, 0 for none.
+        """
+        for _, payload in entries:
+            txn = decode_txn(payload)
+            header, digest = txn.header, txn.digest
+            self.deliver((Proposal(header, txn.record, payload, [], None, origin_of(header)),), now)
+            if digest is not None and digest.version == DIGEST_VERSION and digest.tree_digest != self.tree.digest:
+                self.digest_mismatches += 1
+                self.first_mismatch_zxid = self.first_mismatch_zxid or header.zxid
+
+    def synced(self, sync: Syncing, now: float) -> None:
+        """The leader has let a sync pass."""
+        sync.is_confirmed = True
+        state = self.connections.get(sync.origin)
+        if state is None or state.closing:
+            return
+        delivery.answer_waiting(self, state, now)
         self._resume_paused()
 
     def _resume_paused(self) -> None:

@@ -7,6 +7,7 @@ sessions is in tree.
 
 from collections.abc import Iterator
 from struct import Struct
+from typing import Protocol
 
 _SECRET = 0xB3415C00
 _LCG_MULTIPLIER = 0x5DEECE66D
@@ -57,6 +58,41 @@ def _signed(number: int) -> int:
     return number - (1 << 64) if number >> 63 else number
 
 
+class Sessions(Protocol):
+    """What service asks about sessions, whoever knows them: a tracker, a learner's touch table, or both with more."""
+
+    def created(self, session: int, timeout_ms: int, now: float) -> None:
+        """The txn that creates this session is applied (or, on a leader, proposed)."""
+
+    def add(self, session: int, timeout_ms: int, now: float) -> None:
+        """Know a session from now on; one that was closing is open again."""
+
+    def touch(self, session: int, timeout_ms: int, now: float) -> bool:
+        """The session has shown life. False if it may not act here: it is closing or not known."""
+
+    def set_closing(self, session: int) -> None:
+        """The session is about to be closed: touches no longer count."""
+
+    def remove(self, session: int) -> None:
+        """Forget a session; one that is not known is no error."""
+
+    def expired(self, now: float) -> list[int]:
+        """Take out those whose end is decided here and whose time has passed."""
+
+    def deadline(self) -> float | None:
+        """When to ask `expired` again; None if no session can expire here."""
+
+    def shift(self, stall_seconds: float) -> None:
+        """Give everybody the time back in which this server itself did not run."""
+
+    def buckets(self) -> Iterator[tuple[float, list[int]]]:
+        """Expiry time in monotonic seconds and sessions of each bucket, the earliest first."""
+
+    def __len__(self) -> int: ...
+
+    def __contains__(self, session: object) -> bool: ...
+
+
 class SessionTracker:
     """Who expires when. Sessions lie in buckets of one tick, so that a touch rarely moves anything.
 
@@ -81,6 +117,11 @@ class SessionTracker:
         """Track a session from now on; one that was closing is open again."""
         self._timeout_ms[session] = timeout_ms
         self._move(session, self._bucket_at(timeout_ms, now))
+
+    def created(self, session: int, timeout_ms: int, now: float) -> None:
+        """Track a new session; nothing changes for one that a leader tracks since it was proposed."""
+        if session not in self._timeout_ms:
+            self.add(session, timeout_ms, now)
 
     def touch(self, session: int, timeout_ms: int, now: float) -> bool:
         """The session has shown life: it has `timeout_ms` from now. False if it is closing or not known."""

@@ -52,6 +52,9 @@ class History:
     _last_logged: int = -1
     _unsettled: list[LogReader] = field(default_factory=list)
     """Files with damage or without a record, until a later file shows that nothing is missing."""
+    _beside: Iterator[tuple[int, int, bytes]] = field(default_factory=lambda: iter(()))
+    """A second reader of a file whose records are repeated, at the record `_beside_zxid` that was there first."""
+    _beside_zxid: int = 0
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         """(zxid, payload) of each txn. Raises CorruptionError, GapError."""
@@ -85,7 +88,7 @@ class History:
             if before < 0:
                 self._settle(zxid)
             if zxid <= self._last_logged:
-                self._repeated(reader, zxid, offset, same=zxid == before)
+                self._repeated(reader, zxid, offset, payload)
                 continue
             self._last_logged = zxid
             if zxid > self.after:
@@ -106,12 +109,24 @@ class History:
             self.notes.append(f"{reader.path} at offset {reader.position}: {what}")
         self._unsettled.clear()
 
-    def _repeated(self, reader: LogReader, zxid: int, offset: int, *, same: bool) -> None:
-        if not same:
-            what = f"zxid 0x{zxid:x} is not above the one before it"
+    def _repeated(self, reader: LogReader, zxid: int, offset: int, payload: bytes) -> None:
+        """Skip a txn that stands there already, with one note for each run of them.
+
+        A learner of 3.8.0 may log twice what a DIFF brought it, and more often when it loses its leader on the way.
+        """
+        if zxid <= self._beside_zxid or self._beside_zxid == 0:
+            self._beside = iter(LogReader(self.disk, self.directory, reader.name))
+            # Differs from Apache: it applies the records once more.
+            self.notes.append(f"{reader.path} at offset {offset}: txns from 0x{zxid:x} on stand there twice")
+        original = b""
+        for there, position, found in self._beside:
+            self._beside_zxid = there
+            if there >= zxid or position >= offset:
+                original = found if there == zxid and position < offset else b""
+                break
+        if original != payload:
+            what = f"zxid 0x{zxid:x} is not above the one before it, and not a txn that was there"
             raise CorruptionError(reader.path, offset, self._last_logged, what)
-        # Differs from Apache: it applies the record once more.
-        self.notes.append(f"{reader.path} at offset {offset}: txn 0x{zxid:x} stands there twice; the second is skipped")
 
     def _gap(self, reader: LogReader, zxid: int, *, inside: bool) -> None:
         what = f"no txns between 0x{self.after:x} and 0x{zxid:x} in {reader.path}"

@@ -59,18 +59,24 @@ from pyzk.tree.node import OWNER_CONTAINER, OWNER_TTL, TTL_MS_MAX, NodeState, is
 from pyzk.tree.overlay import Overlay
 from pyzk.tree.paths import parent_of, require_slash, validate
 from pyzk.tree.quota import Verdict, judge
-from pyzk.tree.tree import RESERVED_PATHS
+from pyzk.tree.tree import CONFIG_PATH, RESERVED_PATHS
 
 
 @dataclass(slots=True)
 class Rules:
-    """Settings that prepare depends on."""
+    """Settings that prepare depends on.
+
+    Attributes:
+        reconfigure: what a reconfig request makes of the ensemble's configuration: its text, given the zxid of the
+            txn; raises RequestError. None on a server without an ensemble.
+    """
 
     access: AccessControl
     extended_types_enabled: bool = False
     enforce_quota: bool = False
     reconfig_enabled: bool = False
     close_session_lists_paths: bool = True
+    reconfigure: Callable[[ReconfigRequest, int], bytes] | None = None
 
 
 @dataclass(slots=True)
@@ -83,6 +89,7 @@ class Request:
         received_at: monotonic seconds.
         frame_bytes: length of its frame.
         err: why it will not become a txn although it was taken (throttled), 0 otherwise.
+        body: the record as the client sent it, where it will be forwarded; None for one that a server makes itself.
     """
 
     session_id: int
@@ -94,6 +101,7 @@ class Request:
     received_at: float = 0.0
     frame_bytes: int = 0
     err: int = 0
+    body: bytes | None = None
 
 
 def prepare(overlay: Overlay, rules: Rules, request: Request) -> Record:
@@ -319,11 +327,22 @@ def _check(overlay: Overlay, rules: Rules, request: Request) -> Record:
     return CheckVersionTxn(path, wrap_int32(state.version + 1))
 
 
-def _reconfig(overlay: Overlay, rules: Rules, request: Request) -> Record:  # noqa: ARG001
+def _reconfig(overlay: Overlay, rules: Rules, request: Request) -> Record:
+    """The ACL comes last, as in Apache (zab.md section 12.3)."""
     assert isinstance(request.record, ReconfigRequest)
     if not rules.reconfig_enabled:
         raise ReconfigDisabledError
-    raise UnimplementedError("a standalone server has no ensemble to reconfigure")
+    if rules.reconfigure is None:
+        raise UnimplementedError("a standalone server has no ensemble to reconfigure")
+    draft = overlay.draft
+    text = rules.reconfigure(request.record, draft.zxid)
+    path, state = _require(overlay, CONFIG_PATH)
+    _allow(rules, request, state, Perms.WRITE)
+    state = overlay.edit(state)
+    state.data_crc, state.data_length = data_crc(path, text), len(text)
+    state.version, state.mzxid, state.mtime = -1, draft.zxid, draft.time_ms
+    overlay.write(path, state)
+    return SetDataTxn(path, text, -1)
 
 
 def _create_session(overlay: Overlay, rules: Rules, request: Request) -> Record:  # noqa: ARG001

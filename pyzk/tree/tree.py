@@ -19,6 +19,8 @@ from pyzk.tree.node import (
     Node,
     NodeState,
     branch_from_leaf,
+    data_length_of,
+    data_of,
     is_session,
     is_ttl,
     pack_leaf,
@@ -76,6 +78,18 @@ class Tree:
         digest = node_digest(path, data_crc(path, data), 0, 0, 0, 0, 0, 0, 0, aversion, 0)
         self.add(path, pack_leaf(data, 0, 0, 0, 0, 0, 0, aversion, 0, 0, acl, digest), 0)
         self.digest += digest
+
+    def set_config(self, text: bytes, version: int, time_ms: int) -> None:
+        """Let the config znode show the ensemble's configuration, without a txn, as every member does when it starts.
+
+        Its version stays -1 and its mzxid is that of the configuration; it does not count for the digest.
+        """
+        node = self.nodes[CONFIG_PATH]
+        if data_of(node) == text:
+            return
+        self.preserve(CONFIG_PATH)
+        self.data_bytes += len(text) - data_length_of(node)
+        self.nodes[CONFIG_PATH] = pack_leaf(text, 0, version, 0, time_ms, -1, 0, -1, 0, 0, acl_index_of(node), 0)
 
     @property
     def node_count(self) -> int:

@@ -12,44 +12,8 @@ from pyzk.codec.election import NOBODY, Notification, ServerState, parse_notific
 from pyzk.errors import ConfigError
 from pyzk.zab.connections import STRANGERS_MAX, Connections
 from pyzk.zab.effects import Effect, Note
-from pyzk.zab.membership import Membership, parse_text
-
-DATA_LOST = -1
-"""The zxid of a server that has lost data: it neither elects nor is elected (docs/protocol/storage.md section 6)."""
-
-
-@dataclass(slots=True)
-class Vote:
-    """Who should lead.
-
-    Args:
-        leader: server id; NOBODY for observers and for those in no configuration.
-        zxid: last one logged by that server.
-        round: logical clock of the election in which the vote was given.
-        peer_epoch: current epoch of that server.
-        state: of the server that gave the vote.
-        version: of the notification that brought it.
-    """
-
-    leader: int
-    zxid: int
-    round: int
-    peer_epoch: int
-    state: ServerState = ServerState.LOOKING
-    version: int = 0
-
-    def agrees_with(self, other: "Vote") -> bool:
-        """Whether the two count together.
-
-        Zxid and round of members of an established ensemble differ rightly: only leader and epoch are compared, and
-        of the epoch nothing is known where one side is too old to tell it.
-        """
-        if self.leader != other.leader:
-            return False
-        if ServerState.LOOKING in {self.state, other.state}:
-            mine, theirs = (self.zxid, self.round, self.peer_epoch), (other.zxid, other.round, other.peer_epoch)
-            return mine == theirs
-        return (self.version > 0) != (other.version > 0) or self.peer_epoch == other.peer_epoch
+from pyzk.zab.membership import parse_text
+from pyzk.zab.votes import DATA_LOST, Electorate, Vote, agreeing
 
 
 @dataclass(slots=True)
@@ -143,7 +107,7 @@ class Election:
         self._initial = self._proposal = self.current
         self._votes: dict[int, Vote] = {}  # of this round
         self._settled: dict[int, Vote] = {}  # of servers that follow or lead, whatever their round
-        self._heard: deque[tuple[int, Vote]] = deque()
+        self._heard: deque[tuple[int, Vote]] = deque()  # of voters only; empty after each call
         self._answers: dict[int, _Answer] = {}
         self._interval_ms = settings.interval_ms_min
         self._deadline: float | None = None
@@ -167,7 +131,6 @@ class Election:
             self.current = replace(initial, round=-1)
         self._votes.clear()
         self._settled.clear()
-        self._heard.clear()
         self._is_finalizing = False
         self._interval_ms = self._settings.interval_ms_min
         self._propose(initial)
@@ -202,7 +165,7 @@ class Election:
         notification = parse_notification(body)
         if notification is None or self._is_to_restart(notification):
             return
-        if sender not in self._voters():
+        if sender not in self._electorate.voters:
             self._answer_stranger(sender, body, now)
             return
         try:
@@ -244,7 +207,7 @@ class Election:
         self._connections.send(sender, reply)
 
     def _encode(self, vote: Vote, logical_clock: int) -> bytes:
-        config = self._membership.text().encode()
+        config = self._connections.membership.text().encode()
         numbers = vote.leader, vote.zxid, logical_clock, vote.peer_epoch
         return Notification(self.state, *numbers, config=config).encode()
 
@@ -258,54 +221,20 @@ class Election:
         except (UnicodeDecodeError, ConfigError) as error:
             self._effects.append(Note("election_configuration_unreadable", {"error": str(error)}, is_warning=True))
             return False
-        if offered.version <= self._membership.version:
+        if offered.version <= self._connections.membership.version:
             return False
         self.newer_config = text
-        return not offered.same_members(self._membership)
-
-    # The two configurations.
-
-    @property
-    def _membership(self) -> Membership:
-        return self._connections.membership
-
-    def _deciding(self) -> list[Membership]:
-        """The committed configuration, and the one proposed if it is newer."""
-        last_seen = self._connections.last_seen
-        is_newer = last_seen is not None and last_seen.version > self._membership.version
-        return [self._membership, last_seen] if last_seen is not None and is_newer else [self._membership]
-
-    def _voters(self) -> frozenset[int]:
-        last_seen = self._connections.last_seen
-        return self._membership.voter_ids | (last_seen.voter_ids if last_seen else frozenset())
-
-    def _weight(self, server_id: int) -> int:
-        last_seen = self._connections.last_seen
-        if last_seen is not None and server_id not in self._membership.voter_ids:
-            return last_seen.quorum().weight_of(server_id)
-        return self._membership.quorum().weight_of(server_id)
-
-    def _needs_oracle(self) -> bool:
-        return self._settings.oracle_enabled and len(self._membership.voter_ids) == 2
+        return not offered.same_members(self._connections.membership)
 
     # Counting.
 
-    def _is_better(self, new: Vote, old: Vote) -> bool:
-        """The total order of votes; a server without weight is never better."""
-        if self._weight(new.leader) == 0:
-            return False
-        return (new.peer_epoch, new.zxid, new.leader) > (old.peer_epoch, old.zxid, old.leader)
+    @property
+    def _electorate(self) -> Electorate:
+        leads_alone = self._settings.oracle_enabled and self.oracle_says
+        return Electorate(self._connections.membership, self._connections.last_seen, leads_alone=leads_alone)
 
-    def _has_quorum(self, votes: Mapping[int, Vote], wanted: Vote) -> bool:
-        """Whether those who gave this vote can decide, in each configuration in which they have one."""
-        agreeing = _agreeing(votes, wanted)
-        return all(self._can_decide(membership, agreeing) for membership in self._deciding())
-
-    def _can_decide(self, membership: Membership, servers: frozenset[int]) -> bool:
-        servers &= membership.voter_ids
-        if membership.quorum().contains_quorum(servers):
-            return True
-        return bool(servers) and len(membership.voter_ids) == 2 and self._settings.oracle_enabled and self.oracle_says
+    def _needs_oracle(self) -> bool:
+        return self._settings.oracle_enabled and len(self._connections.membership.voter_ids) == 2
 
     def _is_leader_alive(self, votes: Mapping[int, Vote], vote: Vote) -> bool:
         """Nobody is elected on the word of followers alone: they may not have noticed that their leader is gone."""
@@ -322,7 +251,7 @@ class Election:
     def _broadcast(self) -> None:
         """Send our proposal to all voters; to ourselves by the queue of what we have heard."""
         message = self._encode(self._proposal, self.logical_clock)
-        for server_id in sorted(self._voters()):
+        for server_id in sorted(self._electorate.voters):
             if server_id == self._server_id:
                 self._heard.append((server_id, self._proposal))
             else:
@@ -341,7 +270,7 @@ class Election:
         self._interval_ms = min(2 * self._interval_ms, self._settings.interval_ms_max)
         self._wait(now)
         # The oracle may have changed its mind since the votes were counted.
-        if self._needs_oracle() and self._has_quorum(self._votes, self._proposal):
+        if self._needs_oracle() and self._electorate.has_quorum(self._votes, self._proposal):
             self._finish(self._proposal, self._votes)
         self._work(now)
 
@@ -349,20 +278,19 @@ class Election:
         """Count what was heard until there is a winner."""
         while self._heard:
             sender, vote = self._heard.popleft()
-            if self._counts(sender, vote):
+            if self._counts(vote):
                 self._count(sender, vote, now)
 
-    def _counts(self, sender: int, vote: Vote) -> bool:
-        """Votes of voters for voters count. Those of a server that has lost data do not, and it counts none itself."""
-        voters = self._voters()
-        if sender not in voters or vote.leader not in voters or vote.state is ServerState.OBSERVING:
+    def _counts(self, vote: Vote) -> bool:
+        """Votes for voters count. Those of a server that has lost data do not, and it counts none itself."""
+        if vote.leader not in self._electorate.voters or vote.state is ServerState.OBSERVING:
             return False
         if vote.state is not ServerState.LOOKING:
             return True
         return DATA_LOST not in {self._initial.zxid, vote.zxid} and vote.round >= self.logical_clock
 
     def _count(self, sender: int, vote: Vote, now: float) -> None:
-        if self._is_finalizing and not self._is_better(vote, self._proposal):
+        if self._is_finalizing and not self._electorate.is_better(vote, self._proposal):
             self._wait(now)  # and the vote is lost, whatever its state
             return
         self._is_finalizing = False
@@ -376,29 +304,34 @@ class Election:
         if vote.round > self.logical_clock:
             self.logical_clock = vote.round
             self._votes.clear()
-            self._propose(vote if self._is_better(vote, self._initial) else self._initial)
-        elif self._is_better(vote, self._proposal):
+            self._propose(vote if self._electorate.is_better(vote, self._initial) else self._initial)
+        elif self._electorate.is_better(vote, self._proposal):
             self._propose(vote)
         self._votes[sender] = vote
-        if self._has_quorum(self._votes, self._proposal):
+        if self._electorate.has_quorum(self._votes, self._proposal):
             self._is_finalizing = True
             self._wait(now)
 
     def _count_settled(self, sender: int, vote: Vote) -> None:
         if vote.round == self.logical_clock:
             self._votes[sender] = replace(vote, version=0)
-            if self._has_quorum(self._votes, vote) and self._is_leader_alive(self._votes, vote):
+            if self._electorate.has_quorum(self._votes, vote) and self._is_leader_alive(self._votes, vote):
                 self._finish(vote, self._votes)
                 return
         self._settled[sender] = vote
-        if self._has_quorum(self._settled, vote) and self._is_leader_alive(self._settled, vote):
+        if self._electorate.has_quorum(self._settled, vote) and self._is_leader_alive(self._settled, vote):
             self.logical_clock = vote.round
             self._finish(vote, self._settled)
-        elif vote.state is ServerState.LEADING and self._needs_oracle() and not self.oracle_says:
-            self._finish(vote, self._settled)
+        elif (
+            vote.state is ServerState.LEADING
+            and vote.leader == sender
+            and self._needs_oracle()
+            and not self.oracle_says
+        ):
+            self._finish(vote, self._settled)  # the oracle has told the other one to lead
 
     def _finish(self, vote: Vote, votes: Mapping[int, Vote]) -> None:
-        self.electors = _agreeing(votes, vote)
+        self.electors = agreeing(votes, vote)
         self.winner = self.current = Vote(vote.leader, vote.zxid, vote.round, vote.peer_epoch)
         if vote.leader == self._server_id:
             self.set_state(ServerState.LEADING)
@@ -410,8 +343,3 @@ class Election:
         self._deadline = None
         self._is_finalizing = False
         self._heard.clear()
-
-
-def _agreeing(votes: Mapping[int, Vote], wanted: Vote) -> frozenset[int]:
-    """Who has given this vote."""
-    return frozenset(server_id for server_id, vote in votes.items() if vote.agrees_with(wanted))

@@ -140,6 +140,13 @@ class Sync:
 
 
 @dataclass(slots=True)
+class StepDown:
+    """The leader's service can go on no more in this epoch, because its zxids are used up."""
+
+    reason: str
+
+
+@dataclass(slots=True)
 class Answer:
     """Service's encoded packets for the other end of a link: REQUESTs for the leader, REVALIDATEs, replies to PING."""
 
@@ -160,5 +167,6 @@ Event = (
     | OracleSays
     | Propose
     | Sync
+    | StepDown
     | Answer
 )

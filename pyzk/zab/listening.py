@@ -51,11 +51,11 @@ def _require(packet: Packet) -> Handler:
 
 
 def _acknowledged(leading: Leading, learner: Learner, zxid: int, now: float) -> None:
-    if zxid > leading.proposed_zxid:
-        raise PeerError(f"an ack of 0x{zxid:x}, and only 0x{leading.proposed_zxid:x} is proposed")
+    if zxid > leading.proposals.last_zxid:
+        raise PeerError(f"an ack of 0x{zxid:x}, and only 0x{leading.proposals.last_zxid:x} is proposed")
     if learner.overdue is not None and zxid >= learner.overdue[0]:
-        learner.overdue = (leading.proposed_zxid, now) if zxid < leading.proposed_zxid else None
-    leading.acknowledge(learner.server_id, zxid)
+        learner.overdue = (leading.proposals.last_zxid, now) if zxid < leading.proposals.last_zxid else None
+    leading.proposals.acknowledge(learner.server_id, zxid)
 
 
 def _ping(leading: Leading, learner: Learner, packet: Packet, now: float) -> None:  # noqa: ARG001

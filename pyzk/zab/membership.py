@@ -4,11 +4,12 @@ Rules and messages: docs/protocol/configuration.md sections 3 and 4; the text: d
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import attrs
 
 from pyzk.zab.entries import ConfigEntry, parse_long, refused
+from pyzk.zab.properties import parse_properties
 from pyzk.zab.quorum import Hierarchical, Majority, Quorum
 from pyzk.zab.servers import ServerSpec, parse_server, parse_server_id
 
@@ -126,29 +127,20 @@ def parse_membership(entries: Iterable[ConfigEntry], *, multi_address_enabled: b
     return Membership(ordered, group_of, weights if group_of else {}, version)
 
 
-def parse_text(text: str) -> Membership:
+def parse_text(text: str, source: str = "configuration text", *, multi_address_enabled: bool = True) -> Membership:
     """The membership of a text as `Membership.text` writes it; ConfigError for anything else.
 
-    Blank lines, comments, blanks around keys and values, any order of lines, several addresses and a missing version
-    are all read, whoever wrote them.
+    Any order of lines and whatever properties syntax allows is read, whoever wrote it; without a version it is 0.
     """
-    entries = {entry.key: entry for entry in _text_entries(text)}
+    entries = {entry.key: entry for entry in parse_properties(text, source)}
     version = entries.pop("version", None)
     for entry in entries.values():
         if not is_membership_key(entry.key):
             raise entry.refused(f"Unrecognised parameter: {entry.key}", "only servers, groups and weights belong here")
     number = _parse_version(version) if version else 0
-    membership = parse_membership(entries.values(), multi_address_enabled=True, version=number)
+    membership = parse_membership(entries.values(), multi_address_enabled=multi_address_enabled, version=number)
     _check_groups(membership)
     return membership
-
-
-def _text_entries(text: str) -> Iterator[ConfigEntry]:
-    for number, line in enumerate(text.splitlines(), 1):
-        content = line.strip()
-        if content and not content.startswith(("#", "!")):
-            key, _, value = content.partition("=")
-            yield ConfigEntry(key.strip(), value.strip(), f"configuration text:{number}")
 
 
 def _parse_version(entry: ConfigEntry) -> int:

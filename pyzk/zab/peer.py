@@ -15,11 +15,13 @@ from pyzk.zab import events
 from pyzk.zab.configuring import activate_config
 from pyzk.zab.connections import Connections
 from pyzk.zab.effects import Closed, Effect, Truncate
-from pyzk.zab.election import Election, Vote
+from pyzk.zab.election import Election
 from pyzk.zab.events import Port
 from pyzk.zab.leading import Leading
-from pyzk.zab.learning import Learning
+from pyzk.zab.learning import Call, Learning
+from pyzk.zab.mastering import Mastering
 from pyzk.zab.membership import parse_text
+from pyzk.zab.votes import Vote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,8 +79,12 @@ class Peer:
         return self._is_looking
 
     def _share_membership(self) -> None:
-        state = self.state
-        self.connections.membership, self.connections.last_seen = state.membership, state.last_seen
+        """Let the election know the configurations; with other members, all its links are made anew."""
+        state, connections = self.state, self.connections
+        connections.membership, connections.last_seen = state.membership, state.last_seen
+        if state.election_restarts:
+            state.election_restarts = False
+            connections.drop_all()
 
     def start(self, now: float) -> list[Effect]:
         """Begin to look for a leader."""
@@ -113,17 +119,28 @@ class Peer:
 
     def _advance(self, now: float) -> None:
         """Leave a role that is over, look for a leader, take the role that was found; as far as it goes."""
+        if isinstance(self.role, Leading):
+            self._watch_electors(self.role, now)
         if self.role is not None and self.role.ended:
             self._leave(self.role, now)
         elif self.role is not None and self.role.established and not self._is_refreshed:
             self._is_refreshed = True
             self.election.refresh(self.role.epoch)
+        self._share_membership()
         if self.role is None and not self._is_looking:
             self._look(now)
         if self._is_looking and self.election.newer_config is not None:
             self._adopt(self.election.newer_config, now)
         if self._is_looking and self.election.winner is not None:
             self._enter(self.election.winner, now)
+
+    def _watch_electors(self, leading: Leading, now: float) -> None:
+        """Do not wait for long for the epoch of a voter that has changed its mind (ZOOKEEPER-3109)."""
+        wait_ms_max = self.state.settings.epoch_wait_ms_max
+        is_left = not self.election.electors.isdisjoint(self.election.looking_heard)
+        self.election.looking_heard.clear()
+        if wait_ms_max >= 0 and is_left and not leading.epoch and (now - leading.began_at) * 1000 > wait_ms_max:
+            leading.end("one of those who elected us looks for a leader again")
 
     def _leave(self, role: Leading | Learning, now: float) -> None:
         state = self.state
@@ -149,10 +166,6 @@ class Peer:
         if self._looks_at is None or now < self._looks_at or not self.state.is_settled:
             return
         self._looks_at, self._is_looking = None, True
-        self._share_membership()
-        if self.state.election_restarts:
-            self.state.election_restarts = False
-            self.connections.drop_all()
         if self.state.designated is not None:
             self._follow_designation(self.state.designated, now)
             return
@@ -199,11 +212,21 @@ class Peer:
         else:
             self.election.set_state(ServerState.OBSERVING if self.is_observer else ServerState.FOLLOWING)
             state.note("follows", leader=winner.leader)
-            self.role = Learning(state, winner.leader, winner.peer_epoch, now, is_observer=self.is_observer)
+            self.role = Learning(state, self._call(winner), now)
             for link in self._early:
                 state.close(link, "we do not lead")
         self._early.clear()
         self._go_on(now)
+
+    def _call(self, winner: Vote) -> Call:
+        """How to reach a leader, or, for an observer, one of those who serve observers in its place."""
+        membership, master_port = self.state.membership, self.state.settings.observer_master_port
+        port, addresses = Port.QUORUM, membership.quorum_addresses(winner.leader)
+        if self.is_observer and master_port:
+            voters = [server.quorum_addresses for server in membership.voters]
+            port, addresses = Port.OBSERVER_MASTER, [(host, master_port) for voter in voters for host, _ in voter]
+            self._rng.shuffle(addresses)
+        return Call(winner.leader, winner.peer_epoch, port, addresses, self.is_observer)
 
     def _keep_early(self, link: int, data: bytes) -> None:
         """A learner speaks before we know that we lead: it has no more to say than who it is."""
@@ -231,12 +254,25 @@ class Peer:
     def _accepted(self, event: events.Accepted, now: float) -> None:
         if event.port == Port.ELECTION:
             self.connections.accepted(event.link, event.label, now)
+        elif event.port == Port.OBSERVER_MASTER:
+            self._accept_observer(event, now)
         elif isinstance(self.role, Leading):
             self.role.accept(event.link, event.label, now)
         elif self.role is None and len(self._early) < EARLY_LINKS_MAX:
             self._early[event.link] = event.label, b""
         else:
             self.state.close(event.link, "we do not lead")
+
+    def _accept_observer(self, event: events.Accepted, now: float) -> None:
+        mastering = self._mastering
+        if mastering is not None:
+            mastering.accept(event.link, event.label, now)
+        else:
+            self.state.close(event.link, "we do not follow, so we serve no observers")
+
+    @property
+    def _mastering(self) -> Mastering | None:
+        return self.role.mastering if isinstance(self.role, Learning) else None
 
     def _connected(self, event: events.Connected, now: float) -> None:
         if self.connections.owns(event.link):
@@ -256,6 +292,8 @@ class Peer:
             self.role.receive(event.data, now)
         elif event.link in self._early:
             self._keep_early(event.link, event.data)
+        elif self._mastering is not None:
+            self._mastering.receive(event.link, event.data, now)
 
     def _disconnected(self, event: events.Disconnected, now: float) -> None:
         self._early.pop(event.link, None)
@@ -265,6 +303,8 @@ class Peer:
             self.role.left(event.link, event.reason)
         elif isinstance(self.role, Learning) and event.link == self.role.link:
             self.role.left(event.reason, now)
+        elif self._mastering is not None:
+            self._mastering.left(event.link, event.reason)
 
     def _done(self, event: events.Done, now: float) -> None:
         self.state.durable(event.token)
@@ -274,7 +314,7 @@ class Peer:
         role = self.role
         if isinstance(role, Leading):
             if role.established:
-                role.acknowledge(self.state.server_id, self.state.history.durable_zxid)
+                role.proposals.acknowledge(self.state.server_id, self.state.history.durable_zxid)
             role.go_on(now)
         elif role is not None:
             role.done()
@@ -298,9 +338,10 @@ class Peer:
         self._after_disk(now)
 
     def _log_read(self, event: events.LogRead, now: float) -> None:
-        if isinstance(self.role, Leading):
-            self.role.log_reads[event.token] = event.entries
-            self.role.go_on(now)
+        master = self.role if isinstance(self.role, Leading) else self._mastering
+        if master is not None:
+            master.log_reads[event.token] = event.entries
+            master.go_on(now)
 
     def _wake(self, event: events.Wake, now: float) -> None:  # noqa: ARG002
         self.connections.wake(now)
@@ -310,22 +351,25 @@ class Peer:
             self.role.wake(now)
 
     def _oracle_says(self, event: events.OracleSays, now: float) -> None:  # noqa: ARG002
-        self.election.oracle_says = event.lead_alone
+        self.election.oracle_says = self.state.oracle.lead_alone = event.lead_alone
 
     def _propose(self, event: events.Propose, now: float) -> None:
         if isinstance(self.role, Leading) and self.role.established:
-            self.role.propose(event.entries, now)
+            self.role.proposals.propose(event.entries, now)
 
     def _sync(self, event: events.Sync, now: float) -> None:  # noqa: ARG002
         if isinstance(self.role, Leading) and self.role.established:
             self.role.sync(event)
 
+    def _step_down(self, event: events.StepDown, now: float) -> None:  # noqa: ARG002
+        if isinstance(self.role, Leading):
+            self.role.end(event.reason)
+
     def _answer(self, event: events.Answer, now: float) -> None:  # noqa: ARG002
         role = self.role
-        is_ours = (
-            event.link in role.learners if isinstance(role, Leading) else role is not None and role.link == event.link
-        )
-        if is_ours:
+        master = role if isinstance(role, Leading) else self._mastering
+        is_to_leader = isinstance(role, Learning) and event.link == role.link
+        if is_to_leader or (master is not None and event.link in master.learners):
             self.state.send(event.link, event.data)
 
     _HANDLERS: ClassVar[dict[type, Handler]] = {
@@ -341,5 +385,6 @@ class Peer:
         events.OracleSays: _oracle_says,
         events.Propose: _propose,
         events.Sync: _sync,
+        events.StepDown: _step_down,
         events.Answer: _answer,
     }

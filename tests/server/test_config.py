@@ -13,39 +13,9 @@ from pyzk.server.config import Config, find_config, load_config
 from pyzk.server.config.fields_operations import FOUR_LETTER_WORDS, HEALTH_WORDS
 from pyzk.server.config.settings import GROUPS, all_settings, find_setting
 from pyzk.tree.acl import digest_id
+from tests.server.config_folder import THREE_SERVERS, Folder
 
 ROOT = Path(__file__).resolve().parents[2]
-THREE_SERVERS = "server.1=a:2888:3888\nserver.2=b:2888:3888\nserver.3=c:2888:3888\n"
-LIMITS = "initLimit=10\nsyncLimit=5\n"
-
-
-class Folder:
-    """A configuration and its dataDir in a directory of the test."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.data_dir = path / "data"
-        self.data_dir.mkdir()
-        self.file = path / "zoo.cfg"
-
-    def load(self, text: str, *, myid: str | None = None, environ: dict[str, str] | None = None) -> Config:
-        return self.load_with_warnings(text, myid=myid, environ=environ)[0]
-
-    def warnings(self, text: str, **options: object) -> list[str]:
-        return self.load_with_warnings(text, **options)[1]
-
-    def load_with_warnings(
-        self, text: str, *, myid: str | None = None, environ: dict[str, str] | None = None
-    ) -> tuple[Config, list[str]]:
-        self.file.write_text(f"dataDir={self.data_dir}\n{text}", encoding="latin-1")
-        if myid is not None:
-            (self.data_dir / "myid").write_text(myid)
-        return load_config(str(self.file), environ or {})
-
-    def refusal(self, text: str, **options: object) -> ConfigError:
-        with pytest.raises(ConfigError) as caught:
-            self.load(text, **options)
-        return caught.value
 
 
 @pytest.fixture
@@ -404,93 +374,6 @@ def test_a_config_built_by_hand_is_checked_too() -> None:
     assert caught.value.setting == "clientPort"
 
 
-# Ensembles
-
-
-def test_three_servers_are_an_ensemble(folder: Folder) -> None:
-    config = folder.load(f"{LIMITS}{THREE_SERVERS}clientPort=2181\n", myid="2\n")
-    assert config.is_distributed
-    assert config.server_id == 2
-    assert (config.init_limit_ticks, config.sync_limit_ticks) == (10, 5)
-
-
-@pytest.mark.parametrize(
-    ("text", "myid", "message"),
-    [
-        ("syncLimit=5\n", "1", "initLimit is not set"),
-        ("initLimit=5\n", "1", "syncLimit is not set"),
-        (LIMITS, None, "myid file is missing"),
-        (LIMITS, "abc", "serverid abc is not a number"),
-        (LIMITS, "1 \n", "serverid 1  is not a number"),
-        (LIMITS, "", "serverid  is not a number"),
-    ],
-)
-def test_an_ensemble_needs_limits_and_myid(folder: Folder, text: str, myid: str | None, message: str) -> None:
-    assert str(folder.refusal(f"{text}{THREE_SERVERS}", myid=myid)).startswith(message)
-
-
-def test_one_server_runs_standalone_unless_told_otherwise(folder: Folder) -> None:
-    line = "server.1=localhost:2888:3888;2181\n"
-    config, warnings = folder.load_with_warnings(line)
-    assert not config.is_distributed
-    assert "Invalid configuration, only one server specified (ignoring)" in warnings
-    assert folder.load(f"{LIMITS}standaloneEnabled=false\n{line}", myid="1").is_distributed
-
-
-@pytest.mark.parametrize("myid", [None, "1"])
-def test_the_client_port_may_come_from_the_servers_own_line(folder: Folder, myid: str | None) -> None:
-    """The official image writes no clientPort."""
-    config = folder.load("server.1=localhost:2888:3888;2181\n", myid=myid)
-    assert (config.client_port_address, config.client_port) == ("0.0.0.0", 2181)
-
-
-def test_client_port_and_own_line_must_agree(folder: Folder) -> None:
-    error = folder.refusal(f"{LIMITS}clientPort=2182\nserver.1=a:1:2;2181\nserver.2=b:1:2\n", myid="1")
-    assert str(error).startswith(
-        "client address for this server (id = 1) in static config file is 0.0.0.0/0.0.0.0:2182 "
-        "is different from client address found in dynamic file: /0.0.0.0:2181"
-    )
-
-
-def test_the_own_line_decides_the_role(folder: Folder) -> None:
-    text = f"{LIMITS}{THREE_SERVERS}server.4=d:2888:3888:observer\npeerType=participant\nclientPort=1\n"
-    config, warnings = folder.load_with_warnings(text, myid="4")
-    assert config.peer_type == "observer"
-    assert warnings == [
-        "Peer type from servers list (OBSERVER) doesn't match peerType (PARTICIPANT). Defaulting to servers list."
-    ]
-
-
-def test_myid_is_read_for_a_standalone_server_too(folder: Folder) -> None:
-    assert folder.load("clientPort=1\n", myid="7\n").server_id == 7
-
-
-def test_the_server_list_may_be_in_a_file_of_its_own(folder: Folder) -> None:
-    dynamic = folder.path / "zoo.cfg.dynamic.100000000"
-    dynamic.write_text(THREE_SERVERS)
-    config = folder.load(f"{LIMITS}dynamicConfigFile={dynamic}\nclientPort=1\n", myid="1")
-    assert len(config.servers) == 3
-    assert config.membership.version == 0x100000000
-
-
-@pytest.mark.parametrize(
-    ("static", "dynamic", "message"),
-    [
-        ("server.2=b:1:2\n", THREE_SERVERS, "parameter: server.2 must be in a separate dynamic config file"),
-        ("", "version=100\n", "dynamic file shouldn't have version inside"),
-        ("", "tickTime=100\n", "Unrecognised parameter: tickTime"),
-    ],
-)
-def test_both_files_keep_to_their_keys(folder: Folder, static: str, dynamic: str, message: str) -> None:
-    path = folder.path / "dynamic"
-    path.write_text(dynamic)
-    assert str(folder.refusal(f"dynamicConfigFile={path}\n{static}")).startswith(message)
-
-
-def test_a_missing_dynamic_file_is_named(folder: Folder) -> None:
-    assert "file is missing" in str(folder.refusal("dynamicConfigFile=/nowhere/zoo.cfg.dynamic\n"))
-
-
 # Files that users have, section 11
 
 
@@ -560,7 +443,7 @@ def test_every_field_of_config_has_one_row() -> None:
     fields = [row.field for row in all_settings() if row.field]
     assert len(fields) == len(set(fields))
     others = {attribute.name for attribute in attrs.fields(Config)} - set(fields)
-    assert others == {"server_id", "membership", "text", "sources"}
+    assert others == {"server_id", "membership", "path", "text", "sources"}
 
 
 def test_every_group_is_part_of_config() -> None:

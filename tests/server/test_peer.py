@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from pyzk.errors import FsyncError, StorageError
-from pyzk.server.peer import split
+from pyzk.server.logwriter import split
 from pyzk.server.standalone import Server
 from pyzk.storage.database import restore
 from pyzk.storage.memory import MemoryDisk

@@ -32,27 +32,22 @@ TIMEOUT_MS = 10_000
 WALL_MS = 1_700_000_000_000
 
 
-class World:
-    """One server. `now` is moved by the test; with `held`, nothing becomes durable before `commit`."""
+class Shell:
+    """Sockets of one service, without sockets.
 
-    def __init__(
-        self,
-        settings: Settings | None = None,
-        *,
-        held: bool = False,
-        tree: Tree | None = None,
-        throttle: ConnectionThrottle | None = None,
-    ) -> None:
-        self.tree = tree or Tree()
-        access = AccessControl()
-        sessions = iter(range(FIRST_SESSION, FIRST_SESSION + 10_000))
-        self.service = Service(self.tree, access, settings or Settings(), lambda: next(sessions), throttle)
-        self.proposer = Proposer(self.tree, Rules(access))
-        self.outstanding: list[Proposal] = []
-        self.held = held
-        self.now = 1000.0
+    Attributes:
+        now: monotonic seconds.
+    """
+
+    service: Service
+    now: float
+
+    def __init__(self) -> None:
         self.clients: dict[int, Client] = {}
-        self.service.start(self.now)
+
+    def settle(self) -> None:
+        """What a turn of the shell's loop does."""
+        raise AssertionError("each shell has its own")
 
     def client(
         self, *, open_session: bool = True, address: str = "127.0.0.1", timeout_ms: int = TIMEOUT_MS
@@ -65,6 +60,46 @@ class World:
             client.connect(timeout_ms=timeout_ms)
         return client
 
+    def flush(self) -> None:
+        """Carry out what the service asks for."""
+        outbox = self.service.outbox
+        dirty, outbox.dirty = outbox.dirty, {}
+        for number in dirty:
+            self.clients[number].take(self.service.take(number))
+        unfinished, outbox.unfinished = outbox.unfinished, {}
+        for number in unfinished:
+            self.service.go_on(number, self.now)
+        closing, outbox.closing = outbox.closing, []
+        for item in closing:
+            self.clients[item.connection].closed = item.reason
+            self.service.disconnect(item.connection)
+        reading, outbox.reading = outbox.reading, {}
+        for number, reads in reading.items():
+            self.clients[number].reading = reads
+
+
+class World(Shell):
+    """One server. `now` is moved by the test; with `held`, nothing becomes durable before `commit`."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        held: bool = False,
+        tree: Tree | None = None,
+        throttle: ConnectionThrottle | None = None,
+    ) -> None:
+        super().__init__()
+        self.tree = tree or Tree()
+        access = AccessControl()
+        sessions = iter(range(FIRST_SESSION, FIRST_SESSION + 10_000))
+        self.service = Service(self.tree, access, settings or Settings(), lambda: next(sessions), throttle)
+        self.proposer = Proposer(self.tree, Rules(access))
+        self.outstanding: list[Proposal] = []
+        self.held = held
+        self.now = 1000.0
+        self.service.start(self.now)
+
     def settle(self) -> None:
         """What a turn of the shell's loop does."""
         outbox = self.service.outbox
@@ -73,7 +108,7 @@ class World:
                 self.outstanding.append(self.proposer.propose(request, WALL_MS))
             if self.outstanding and not self.held:
                 self._deliver(len(self.outstanding))
-            self._flush()
+            self.flush()
             if not (outbox.submitted or outbox.dirty or outbox.unfinished) or self.outstanding:
                 return
 
@@ -100,22 +135,6 @@ class World:
         self.now += seconds
         self.service.tick(self.now)
         self.settle()
-
-    def _flush(self) -> None:
-        outbox = self.service.outbox
-        dirty, outbox.dirty = outbox.dirty, {}
-        for number in dirty:
-            self.clients[number].take(self.service.take(number))
-        unfinished, outbox.unfinished = outbox.unfinished, {}
-        for number in unfinished:
-            self.service.go_on(number, self.now)
-        closing, outbox.closing = outbox.closing, []
-        for item in closing:
-            self.clients[item.connection].closed = item.reason
-            self.service.disconnect(item.connection)
-        reading, outbox.reading = outbox.reading, {}
-        for number, reads in reading.items():
-            self.clients[number].reading = reads
 
 
 @dataclass
@@ -189,7 +208,7 @@ class Client(Requests):
         reading: whether the server reads from it.
     """
 
-    def __init__(self, world: World, number: int) -> None:
+    def __init__(self, world: Shell, number: int) -> None:
         self.world = world
         self.number = number
         self.frames: list[Reply | Event] = []

@@ -93,7 +93,7 @@ def test_a_voter_that_has_promised_an_epoch_which_never_began_is_let_in():
 def test_the_end_of_the_zxids_is_the_beginning_of_an_epoch():
     story = begun()
     leader = story.settle()
-    leader.peer.role.proposed_zxid = 0x1FFFFFFF0
+    leader.peer.role.proposals.last_zxid = 0x1FFFFFFF0
     leader.propose(10)
     story.run(1)
     assert len(story.checker.committed) == 15

@@ -218,8 +218,17 @@ def test_same_record_twice_is_skipped_with_a_note(vector):
     assert "twice" in history.notes[0]
 
 
-def test_zxid_that_goes_back_is_refused(disk, payload):
-    put(disk, "log.1", file_of(payload(1), payload(2), payload(3), payload(2)))
+@pytest.mark.parametrize("again", [(2, 3, 2, 3, 4), (3, 4, 2, 3, 4, 5, 4, 5), (1, 2, 3, 1, 2, 3, 1, 2, 3, 4)])
+def test_runs_that_a_learner_of_3_8_logged_twice_are_skipped(disk, payload, again):
+    put(disk, "log.1", file_of(*(payload(zxid) for zxid in (1, 2, 3, *again))))
+    found, history = zxids(disk)
+    assert found == [*range(1, max(again) + 1)]
+    assert "twice" in history.notes[0]
+
+
+@pytest.mark.parametrize("records", [[(1,), (2,), (4,), (3,)], [(1,), (2,), (3,), (2, 7)], [(1,), (3,), (4,), (2,)]])
+def test_zxid_that_goes_back_to_another_txn_is_refused(disk, payload, records):
+    put(disk, "log.1", file_of(*(payload(*record) for record in records)))
     with pytest.raises(CorruptionError, match="not above"):
         zxids(disk)
 

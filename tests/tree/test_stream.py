@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyzk.codec.jute import Reader, pack_buffer, pack_int32, pack_int64
+from pyzk.codec.quorum import STREAM_SIGNATURE
 from pyzk.codec.records import ACL, ACLS
 from pyzk.errors import DecodeError
-from pyzk.tree.stream import STREAM_SIGNATURE, TreeStream
+from pyzk.tree.stream import TreeStream
 from pyzk.tree.tree import Tree
 from pyzk.tree.walk import END_MARK, finish_load, load, walk
 from tests.tree.leader import BOBS, Leader, image

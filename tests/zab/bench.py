@@ -2,9 +2,10 @@
 
 from pyzk.codec.quorum import LearnerInfo, PacketReader, PacketType, pack_epoch, packet
 from pyzk.zab.effects import Append, Close, Deliver, Install, SaveEpoch, Send, Truncate
+from pyzk.zab.events import Port
 from pyzk.zab.history import History
 from pyzk.zab.leading import Leading
-from pyzk.zab.learning import Learning
+from pyzk.zab.learning import Call, Learning
 from pyzk.zab.membership import parse_text
 from pyzk.zab.settings import AgreementSettings
 from pyzk.zab.state import State
@@ -83,7 +84,7 @@ class LearnerBench(Bench):
 
     def __init__(self, *, logged=(), is_observer=False, **epochs):
         super().__init__(new_state(1, logged=logged, **epochs))
-        self.role = Learning(self.state, 3, 1, self.now, is_observer=is_observer)
+        self.role = Learning(self.state, Call(3, 1, Port.QUORUM, [("10.0.0.3", 2888)], is_observer), self.now)
         self.role.connect(self.now)
         self.collect()
 
@@ -113,7 +114,7 @@ class LeaderBench(Bench):
 
     def _go_on(self):
         if self.role.established:
-            self.role.acknowledge(self.state.server_id, self.state.history.durable_zxid)
+            self.role.proposals.acknowledge(self.state.server_id, self.state.history.durable_zxid)
         self.role.go_on(self.now)
 
     def hear(self, link, data):

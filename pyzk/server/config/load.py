@@ -14,7 +14,7 @@ from pyzk.errors import ConfigError
 from pyzk.server.config.fields_operations import ALL_WORDS_MARK, FOUR_LETTER_WORDS
 from pyzk.server.config.kinds import NO_FALLBACK, TEXT, Setting, Status
 from pyzk.server.config.settings import KNOWN_NAMES, Config, bare_name, find_setting
-from pyzk.server.config.syntax import parse_jvm_flags, parse_properties
+from pyzk.server.config.syntax import parse_jvm_flags
 from pyzk.zab.entries import ConfigEntry, parse_long, refused
 from pyzk.zab.membership import (
     check_dynamic_entries,
@@ -23,6 +23,7 @@ from pyzk.zab.membership import (
     parse_membership,
     version_of_name,
 )
+from pyzk.zab.properties import parse_properties
 from pyzk.zab.servers import ServerSpec
 
 _BUILT_IN_SCHEMES = {"DigestAuthenticationProvider", "IPAuthenticationProvider"}
@@ -70,11 +71,11 @@ class _Loader:
         flags = _last_of_each(_known_flags(parse_jvm_flags(environ)))
         if path is None:
             self.values |= _WITHOUT_FILE
-            text, entries = "", []
+            text, entries = "", list[ConfigEntry]()
         else:
             self.warn_if_relative("configuration file", path)
-            data = _read(path)
-            text, entries = data.decode("latin-1"), parse_properties(data, path)
+            text = _read(path).decode("latin-1")
+            entries = parse_properties(text, path)
             self.warn_of_duplicates(entries)
         # Differs from Apache: a -D flag counts for every key, not for Java properties only; the file wins, as there.
         for entry in _last_of_each([*flags, *entries]):
@@ -83,7 +84,7 @@ class _Loader:
             raise refused("dataDir", "", "dataDir is not set", f"{path}: write dataDir=DIRECTORY")
         if self.planned:
             self.warnings.append(f"not supported yet and without effect: {', '.join(self.planned)}")
-        config = self.finish(Config(**self.values, text=text, sources=self.sources))  # type: ignore[arg-type]
+        config = self.finish(Config(**self.values, path=path or "", text=text, sources=self.sources))  # type: ignore[arg-type]
         return config, self.warnings
 
     def take(self, entry: ConfigEntry) -> None:
@@ -168,7 +169,7 @@ class _Loader:
                 message = f"parameter: {entry.key} must be in a separate dynamic config file"
                 raise refused(entry.key, entry.value, message, f"{entry.source}: move it to {path}")
             self.warn_if_relative("dynamicConfigFile", path)
-            entries, version = parse_properties(_read(path), path), version_of_name(Path(path).name)
+            entries, version = parse_properties(_read(path).decode("latin-1"), path), version_of_name(Path(path).name)
             check_dynamic_entries(entries)
         membership = parse_membership(entries, multi_address_enabled=config.multi_address_enabled, version=version)
         self.warnings += check_membership(membership, standalone_enabled=config.standalone_enabled)
@@ -262,6 +263,11 @@ def _check_distributed(config: Config) -> None:
     if config.server_id is None:
         remedy = f"write this server's number to {Path(config.data_dir, 'myid')}"
         raise refused("myid", "", "myid file is missing", remedy)
+    if config.membership.find(config.server_id) is None:
+        known = ", ".join(str(server.server_id) for server in config.servers)
+        message = f"My id {config.server_id} not in the peer list"
+        remedy = f"{Path(config.data_dir, 'myid')}: the list has {known}; add server.{config.server_id} or mend myid"
+        raise refused("myid", config.server_id, message, remedy)
 
 
 def _read_server_id(data_dir: str) -> int | None:

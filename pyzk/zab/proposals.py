@@ -1,0 +1,170 @@
+"""The leader's txns on their way: proposed to the followers and its own log, committed when a quorum has them.
+
+A txn that changes the configuration, and all behind it, need a quorum of the old configuration and of the new one; the
+new one is in force when it is committed. Source: docs/protocol/zab.md sections 6.1 and 12.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyzk.codec.quorum import PacketType, pack_designated, pack_inform_and_activate, packet
+from pyzk.errors import BadArgumentsError, BadVersionError, NewConfigNoQuorumError, ReconfigInProgressError
+from pyzk.zab.broadcast import Broadcast
+from pyzk.zab.configuring import activate_config, is_reconfig, see_reconfig
+from pyzk.zab.effects import Deliver
+from pyzk.zab.history import COUNTER_MASK, epoch_of
+from pyzk.zab.reconfig import propose_membership
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyzk.codec.requests import ReconfigRequest
+    from pyzk.zab.events import Entry
+    from pyzk.zab.leading import Leading
+    from pyzk.zab.membership import Membership
+
+
+class Proposals:
+    """Txns of one term.
+
+    Attributes:
+        last_zxid: the last one given out.
+    """
+
+    def __init__(self, leading: Leading) -> None:
+        self.leading = leading
+        self.state = leading.state
+        self.broadcast = Broadcast(*leading.state.quorums())
+        self.last_zxid = 0
+
+    def propose(self, entries: Sequence[Entry], now: float) -> None:
+        """Service has prepared these txns, in order."""
+        if entries[-1][0] & COUNTER_MASK == COUNTER_MASK or epoch_of(entries[-1][0]) != self.leading.epoch:
+            # The first zxid behind them would be of the next epoch, which is not ours (ZOOKEEPER-1277).
+            self.leading.end("the zxids of this epoch are used up")
+            return
+        for number, (_, payload) in enumerate(entries):
+            if is_reconfig(payload):
+                self._propose(entries[:number], now)
+                see_reconfig(self.state, payload)
+                self.leading.share_quorums()
+                self._propose(entries[number : number + 1], now)
+                if entries[number + 1 :]:
+                    self.propose(entries[number + 1 :], now)
+                return
+        self._propose(entries, now)
+
+    def _propose(self, entries: Sequence[Entry], now: float) -> None:
+        """To all followers, and to our own log."""
+        if not entries:
+            return
+        self.last_zxid = entries[-1][0]
+        self.broadcast.propose(entries)
+        out = b"".join([packet(PacketType.PROPOSAL, zxid, payload) for zxid, payload in entries])
+        for learner in self.leading.learners.values():
+            if learner.forwards and not learner.is_observer:
+                self.state.send(learner.link, out)
+                if learner.is_synced and learner.overdue is None:
+                    learner.overdue = (self.last_zxid, now)
+        self.state.append(entries)
+
+    def acknowledge(self, server_id: int, zxid: int) -> None:
+        """A server has everything up to `zxid` durably."""
+        if zxid > self.state.history.committed_zxid:
+            self._commit(self.broadcast.acknowledge(server_id, zxid))
+
+    def retry(self) -> None:
+        """An oracle may allow what no acknowledgement does."""
+        self._commit(self.broadcast.advance())
+
+    def _commit(self, entries: list[Entry]) -> None:
+        """A quorum has these; a configuration among them is in force from there on."""
+        for number, (_, payload) in enumerate(entries):
+            if self.state.last_seen is not self.state.membership and is_reconfig(payload):
+                self._tell(entries[:number])
+                self._activate(entries[number])
+                if not self.leading.ended:
+                    self._commit(entries[number + 1 :])
+                return
+        self._tell(entries)
+        self.leading.answer_syncs()
+
+    def _tell(self, entries: list[Entry]) -> None:
+        """All who follow, and our own tree."""
+        if not entries:
+            return
+        commits = b"".join([packet(PacketType.COMMIT, zxid) for zxid, _ in entries])
+        informs = b""
+        for learner in self.leading.learners.values():
+            if learner.forwards and learner.is_observer:
+                informs = informs or b"".join([packet(PacketType.INFORM, zxid, payload) for zxid, payload in entries])
+                self.state.send(learner.link, informs)
+            elif learner.forwards:
+                self.state.send(learner.link, commits)
+        self._deliver(entries)
+
+    def _deliver(self, entries: list[Entry]) -> None:
+        zxid = entries[-1][0]
+        self.state.history.commit(zxid)
+        self.state.effects.append(Deliver(zxid, entries))
+
+    # Reconfiguration.
+
+    def _activate(self, entry: Entry) -> None:
+        """A new configuration is committed; whoever it names leads from here on."""
+        state, (zxid, payload) = self.state, entry
+        designated = self._designate(zxid)
+        commit = packet(PacketType.COMMITANDACTIVATE, zxid, pack_designated(designated))
+        inform = packet(PacketType.INFORMANDACTIVATE, zxid, pack_inform_and_activate(designated, payload))
+        for learner in self.leading.learners.values():
+            if learner.forwards:
+                state.send(learner.link, inform if learner.is_observer else commit)
+        self._deliver([entry])
+        if activate_config(state, designated, state.server_id):
+            self.leading.end(f"the new configuration has server {designated} lead")
+        self.leading.share_quorums()
+
+    def _designate(self, zxid: int) -> int:
+        """Ourselves if we still vote at the same address, else the new voter whose log is the longest."""
+        state, own = self.state, self.state.server_id
+        before, after = state.membership, state.last_seen
+        if own in after.voter_ids and after.quorum_addresses(own) == before.quorum_addresses(own):
+            return own
+        having = [
+            (acknowledged, server_id)
+            for server_id, acknowledged in self.broadcast.acknowledged.items()
+            if server_id in after.voter_ids and server_id != own and acknowledged >= zxid
+        ]
+        return max(having, default=(0, own))[1]
+
+    def reconfigure(self, request: ReconfigRequest) -> Membership:
+        """The membership that a request asks for, with the old version. Raises RequestError.
+
+        The checks stand in the order of zab.md section 12.3.
+        """
+        state, settings = self.state, self.leading.settings
+        if state.last_seen.version != state.membership.version:
+            raise ReconfigInProgressError
+        if request.config_id not in {-1, state.last_seen.version}:
+            raise BadVersionError
+        proposed = propose_membership(
+            state.last_seen,
+            _text(request.joining_servers),
+            _text(request.leaving_servers),
+            _text(request.new_members),
+            standalone_enabled=settings.standalone_enabled,
+            multi_address_enabled=settings.multi_address_enabled,
+        )
+        present = [learner.server_id for learner in self.leading.learners.values() if learner.is_synced]
+        if not proposed.quorum().contains_quorum([state.server_id, *present]):
+            raise NewConfigNoQuorumError
+        return proposed
+
+
+def _text(field: bytes | None) -> str | None:
+    """Raises BadArgumentsError."""
+    try:
+        return None if field is None else field.decode()
+    except UnicodeDecodeError as error:
+        raise BadArgumentsError("a list of servers that is not UTF-8") from error
