@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pyzk.sim.machine import Work
 from pyzk.zab import effects as do
 from pyzk.zab.history import begins_epoch, epoch_of
-from pyzk.zab.state import ACCEPTED
+from pyzk.zab.state import ACCEPTED, CURRENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,6 +131,10 @@ class Checker:
     def asked(self, host: Host, effect: do.Effect) -> None:
         """A server asks its disk for something."""
         log = self.logs[host.server_id]
+        if isinstance(effect, do.SaveEpoch) and effect.name == CURRENT and host.leads:
+            having = [server_id for server_id, other in self.logs.items() if other.accepted >= effect.epoch]
+            is_quorum = self.world.membership.quorum().contains_quorum(having)
+            self._require(is_quorum, "a promise is durable on a quorum", f"epoch {effect.epoch}: {having}")
         if not isinstance(effect, do.Append):
             return
         for zxid, payload in effect.entries:

@@ -75,6 +75,11 @@ class Host:
         return self.peer is not None
 
     @property
+    def leads(self) -> bool:
+        """Whether it is in the leader's role, established or not."""
+        return self.peer is not None and isinstance(self.peer.role, Leading)
+
+    @property
     def now(self) -> float:
         """The machine's monotonic clock: it has its own start and pace."""
         return self.clock_offset + self.world.now * self.clock_rate
