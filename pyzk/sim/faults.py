@@ -198,7 +198,7 @@ class Faults:
     }
 
 
-def draw_world(rng: Random, tracer: Callable[[str], None] | None = None) -> World:
+def draw_world(rng: Random, tracer: Callable[[str], None] | None = None, clients: int = 0) -> World:
     """An ensemble of 3 or 5 voters, perhaps with an observer, and its settings."""
     settings = AgreementSettings(
         tick_ms=rng.choice((200, 500, 2000)),
@@ -207,19 +207,31 @@ def draw_world(rng: Random, tracer: Callable[[str], None] | None = None) -> Worl
         window_txns=rng.choice((5, 50, 500)),
         snapshot_size_factor=rng.choice((0.33, 100.0)),
     )
-    return World(rng, rng.choice((3, 3, 5)), rng.choice((0, 0, 1)), settings, tracer)
+    return World(rng, rng.choice((3, 3, 5)), rng.choice((0, 0, 1)), settings, tracer, clients)
 
 
-def run_seed(seed: int, seconds: float = 30.0, tracer: Callable[[str], None] | None = None) -> Counter[str]:
-    """One run: things go wrong for so long, then nothing does, and all must be well. Raises BrokenInvariantError."""
-    world = draw_world(Random(seed), tracer)
+def run_seed(
+    seed: int, seconds: float = 30.0, tracer: Callable[[str], None] | None = None, clients: int = 0
+) -> Counter[str]:
+    """One run: things go wrong for so long, then nothing does, and all must be well. Raises BrokenInvariantError.
+
+    Args:
+        seed: says all about the run.
+        seconds: simulated.
+        tracer: is given each line of the trace.
+        clients: how many; without any, the servers have no service, and leaders make up txns.
+    """
+    world = draw_world(Random(seed), tracer, clients)
     faults = Faults(world)
     world.start()
     faults.begin()
     world.run(seconds)
     faults.end()
     world.settle(HEALING_SECONDS_MAX)
-    world.commit(3, HEALING_SECONDS_MAX)
+    if clients:
+        world.write(HEALING_SECONDS_MAX)
+    else:
+        world.commit(3, HEALING_SECONDS_MAX)
     world.checker.finished()
     return world.tally
 

@@ -65,7 +65,7 @@ class Host:
         self.clock_rate = world.rng.uniform(0.999, 1.001)
         self.clock_offset = world.rng.uniform(0, 1e6)
         self.syncs: deque[int] = deque()
-        self._inbox: deque[events.Event] = deque()
+        self._inbox: deque[events.Event | Callable[[], None]] = deque()
         self._is_busy = False
         self._deleting: set[bytes] = set()
 
@@ -104,11 +104,10 @@ class Host:
         state = State(self.server_id, world.settings, world.membership, world.membership, history)
         state.accepted_epoch, state.current_epoch = stored.accepted_epoch, stored.current_epoch
         state.doubt = stored.doubt
-        rng = Random(world.rng.getrandbits(32))
-        peer = self.peer = Peer(state, ConnectionSettings(), ElectionSettings(), rng)
+        self.peer = self._make_process(state, stored.tree)
         world.trace(self.server_id, "starts", f"{stored.last_zxid:x} {stored.accepted_epoch} {stored.current_epoch}")
         world.checker.loaded(self, stored)
-        self._perform(peer.start(self.now))
+        self._perform_all(self._begin())
         self._go_on()
 
     def crash(self, *, has_no_power: bool) -> None:
@@ -137,6 +136,27 @@ class Host:
             self._inbox.appendleft(events.Wake())
         self._go_on()
 
+    # The process.
+
+    def _make_process(self, state: State, tree: Tree) -> Peer:  # noqa: ARG002
+        return Peer(state, ConnectionSettings(), ElectionSettings(), Random(self.world.rng.getrandbits(32)))
+
+    def _begin(self) -> Sequence[do.Effect]:
+        assert self.peer is not None
+        return self.peer.start(self.now)
+
+    def _handle(self, event: events.Event) -> Sequence[do.Effect]:
+        assert self.peer is not None
+        return self.peer.receive(event, self.now)
+
+    def _perform_all(self, effects: Sequence[do.Effect]) -> None:
+        self._perform(effects)
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Something that is no event of agreement happens."""
+        self._inbox.append(action)
+        self._go_on()
+
     # Events.
 
     def receive(self, event: events.Event) -> None:
@@ -147,11 +167,14 @@ class Host:
     def _go_on(self) -> None:
         while self._inbox and self.peer is not None and not self._is_busy and not self.is_frozen:
             event = self._inbox.popleft()
+            if callable(event):
+                event()
+                continue
             self.world.trace(self.server_id, "<", event)
             if isinstance(event, events.Unwritten):
                 self.machine.is_refusing = False
                 self.world.checker.unwritten(self)
-            self._perform(self.peer.receive(event, self.now))
+            self._perform_all(self._handle(event))
         self._arm()
 
     def _arm(self) -> None:
@@ -211,7 +234,7 @@ class Host:
     def _deliver(self, effect: do.Deliver) -> None:
         for zxid, payload in effect.entries:
             apply(self.tree, decode_txn(payload))
-            self.world.checker.applied(self, zxid)
+            self.world.checker.applied(self, [zxid])
 
     def _opens(self, effect: do.Opened) -> None:
         self.opened = effect

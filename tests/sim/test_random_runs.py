@@ -10,19 +10,21 @@ import pytest
 
 from pyzk.sim.faults import BrokenInvariantError, run_seed
 
-SEEDS = int(os.environ.get("PYZK_SIM_SEEDS", "120"))
+SEEDS = int(os.environ.get("PYZK_SIM_SEEDS", "80"))
 FIRST = int(os.environ.get("PYZK_SIM_SEED", "0"))
 CHUNKS = 4
+CLIENTS = 4
 SECONDS = 15.0
 
 
 @pytest.mark.timeout(0 if SEEDS > 1000 else 300)
+@pytest.mark.parametrize("clients", [0, CLIENTS])
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_no_promise_is_broken_whatever_goes_wrong(chunk):
+def test_no_promise_is_broken_whatever_goes_wrong(chunk, clients):
     tally = Counter()
     for seed in range(FIRST + chunk, FIRST + SEEDS, CHUNKS):
         try:
-            tally += run_seed(seed, SECONDS)
+            tally += run_seed(seed, SECONDS, clients=clients)
         except BrokenInvariantError as error:
             pytest.fail(f"seed {seed}: {error}")
     print(dict(tally))
@@ -31,15 +33,16 @@ def test_no_promise_is_broken_whatever_goes_wrong(chunk):
         assert tally[what] or SEEDS < 100, what
 
 
-def trace_of(seed):
+def trace_of(seed, clients):
     lines = []
-    run_seed(seed, 5.0, lines.append)
+    run_seed(seed, 5.0, lines.append, clients)
     return lines
 
 
-def test_the_same_seed_is_the_same_run():
+@pytest.mark.parametrize("clients", [0, CLIENTS])
+def test_the_same_seed_is_the_same_run(clients):
     seed = Random(FIRST).randrange(1 << 30)
-    assert trace_of(seed) == trace_of(seed)
+    assert trace_of(seed, clients) == trace_of(seed, clients)
 
 
 PROGRAM = """
@@ -50,6 +53,7 @@ def add(line):
     global sum
     sum = crc32(line.encode(), sum)
 run_seed(5, 5.0, add)
+run_seed(5, 5.0, add, 4)
 print(sum)
 """
 
