@@ -146,8 +146,10 @@ def test_an_end_of_the_log_that_was_never_committed_is_cut_before_anything_else(
     assert [type(effect) for effect in learner.asked] == [SaveEpoch]
 
 
-def test_a_leader_whose_epoch_committed_nothing_cuts_what_it_has_proposed_and_is_not_in_doubt():
-    learner = LearnerBench(logged=LOGGED)
+@pytest.mark.parametrize("logged", [LOGGED, []])
+def test_a_leader_whose_epoch_committed_nothing_cuts_what_it_has_proposed_and_is_not_in_doubt(logged):
+    end = logged[-1][0] if logged else 0
+    learner = LearnerBench(logged=logged)
     learner.state.history.begin_epoch(2)
     learner.state.accepted_epoch = learner.state.current_epoch = 2
     learner.state.append(entries(2, 1, 2))
@@ -155,11 +157,11 @@ def test_a_leader_whose_epoch_committed_nothing_cuts_what_it_has_proposed_and_is
     learner.all_done()
     learner.hear(packet(PacketType.LEADERINFO, 3 << 32, b"\x00\x01\x00\x00"))
     learner.all_done()
-    learner.hear(packet(PacketType.TRUNC, LOGGED[-1][0]))
+    learner.hear(packet(PacketType.TRUNC, end))
     assert [type(effect) for effect in learner.asked] == [Truncate]
     learner.done()
     assert not learner.role.ended
-    assert learner.state.history.last_zxid == LOGGED[-1][0]
+    assert learner.state.history.last_zxid == end
 
 
 def test_while_a_tree_becomes_durable_any_number_of_txns_may_come():
