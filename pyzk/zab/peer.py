@@ -197,6 +197,7 @@ class Peer:
             return
         state.last_seen = membership
         activate_config(state, state.server_id, state.server_id)
+        self._share_membership()
         self._is_looking, self._looks_at = False, now
         self._look(now)
 
