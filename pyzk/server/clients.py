@@ -152,9 +152,12 @@ class ClientConnection(asyncio.Protocol):
             return b""
         self._identified, self._first = True, b""
         answer = self._words.answer(first, self.id)
-        if answer is None:
+        if answer is None and self._driver.is_serving:
             return first
-        self._transport.write(answer)
+        if answer is None:
+            log.debug("connection_closed", address=self._address, reason="this server is not serving")
+        else:
+            self._transport.write(answer)
         self._close()
         return b""
 
