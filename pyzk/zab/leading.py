@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pyzk.zab.serving import Learner
     from pyzk.zab.state import State
 
+EPOCH_LEAP_MAX = 10_000
+"""How much newer than ours the epoch of a server may be; each failed attempt to lead makes it one newer."""
 SYNC_PACKET = packet(PacketType.SYNC, 0)
 
 
@@ -55,6 +57,7 @@ class Leading(Master):
         self._offers: dict[int, None] = {}
         self._promises: dict[int, None] = {}
         self._synced: dict[int, None] = {}
+        self._left_out_since: dict[int, float] = {}
         self._accepted_token = self._current_token = 0
         self._half_ticks = 0
         self._due = now + self.settings.tick_ms / 2000
@@ -88,12 +91,22 @@ class Leading(Master):
 
     def learner_offers(self, learner: Learner, accepted_epoch: int) -> None:
         """A learner has told the epoch it has accepted."""
-        if learner.server_id in self.state.membership.voter_ids:
-            self.state.seen_epoch = max(self.state.seen_epoch, accepted_epoch)
-            if self.epoch and accepted_epoch > self.epoch:
-                # Differs from Apache: there such a server is left out until there is another election.
-                self.end(f"{learner} has promised epoch {accepted_epoch}: only a newer one lets it in")
+        if accepted_epoch - self.state.accepted_epoch > EPOCH_LEAP_MAX:
+            raise PeerError(f"it claims to have accepted epoch {accepted_epoch}, and ours is {self.epoch}")
+        if self.epoch and accepted_epoch > self.epoch and learner.server_id in self.state.membership.voter_ids:
+            self._left_out(learner, accepted_epoch)
         self._offer(learner.server_id, accepted_epoch)
+
+    def _left_out(self, learner: Learner, accepted_epoch: int) -> None:
+        """A voter has promised a newer epoch than ours, so that it cannot follow us.
+
+        Differs from Apache: there it is left out until there is another election. Here we give way to a newer epoch;
+        once established, only when the voter has come again and again for initLimit, because anybody can claim this.
+        """
+        since = self._left_out_since.setdefault(learner.server_id, learner.heard_at)
+        if not self.established or learner.heard_at - since >= self.settings.init_seconds:
+            self.state.seen_epoch = max(self.state.seen_epoch, accepted_epoch)
+            self.end(f"{learner} has promised epoch {accepted_epoch}: only a newer one lets it in")
 
     def learner_promises(self, learner: Learner, current_epoch: int, last_zxid: int) -> None:
         """A learner has promised the new epoch. Raises PeerError for one that has more than we."""

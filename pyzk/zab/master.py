@@ -95,11 +95,17 @@ class Master(ABC):
         self.learners[link] = Learner(self, link, label, now)
 
     def name_learner(self, learner: Learner, server_id: int) -> None:
-        """A learner has said who it is; an older link of the same server is closed. Raises PeerError."""
+        """A learner has said who it is; an older link of the same server that is silent is closed. Raises PeerError.
+
+        Differs from Apache: while the older link follows and is heard, the newer one is refused. Two servers with one
+        id, or somebody who plays one, would push a good follower out again and again.
+        """
         if server_id == self.state.server_id:
             raise PeerError(f"it says it is server {server_id}, as we are: two servers have the same id (myid)")
         older = [other for other in self.learners.values() if other.server_id == server_id and other is not learner]
         for other in older:
+            if other.is_established and learner.heard_at - other.heard_at < self.settings.tick_ms / 1000:
+                raise PeerError(f"server {server_id} is connected already, from {other.label}, and was heard just now")
             self.drop(other, "the server has connected again")
         learner.server_id = server_id
 

@@ -31,7 +31,7 @@ class State:
             acknowledge until an established leader has given everything back.
         effects: what is to be done, in order.
         done_token: the newest disk effect that is durable.
-        seen_epoch: the newest epoch that any voter has told us it has promised.
+        seen_epoch: the newest epoch that a voter which we could not lead has promised.
     """
 
     server_id: int

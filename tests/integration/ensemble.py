@@ -22,6 +22,7 @@ from tests.integration.processes import (
     eventually,
     four_letter_word,
     free_port,
+    release,
 )
 from tests.integration.trees import Tree, differences, dump, files_of
 from tests.interop.apache import java_command
@@ -170,6 +171,8 @@ class Ensemble:
 
     def __exit__(self, *_: object) -> None:
         self.kill(*self.members)
+        for member in self.members.values():
+            release(member.port, member.quorum_port, member.election_port)
 
     @property
     def running(self) -> list[int]:

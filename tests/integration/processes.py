@@ -22,7 +22,8 @@ STOP_TIMEOUT_S = 15.0
 LOG_TAIL_LINES, LOG_LINE_CHARACTERS_MAX = 10, 1000
 # Below the kernel's range for outgoing connections: a client that retries a port of that range while its server is
 # down may connect to itself.
-PORTS = range(24200, 25000)
+PORTS = range(24200, 27000)
+_claims: dict[int, int] = {}
 
 
 class NotServingError(Exception):
@@ -80,7 +81,16 @@ def _claim(port: int) -> bool:
     except BlockingIOError:
         os.close(descriptor)
         return False
-    return True  # the lock ends with the process
+    _claims[port] = descriptor  # the lock ends with the process, or with `release`
+    return True
+
+
+def release(*ports: int) -> None:
+    """Let others have these ports."""
+    for port in ports:
+        descriptor = _claims.pop(port, None)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def four_letter_word(port: int, word: str, timeout_s: float = 5.0, host: str = "127.0.0.1") -> str:

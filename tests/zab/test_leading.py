@@ -163,10 +163,15 @@ def test_a_voter_that_has_promised_a_newer_epoch_makes_the_leader_give_way_to_on
     leader = LeaderBench(logged=LOGGED)
     leader.establish()
     leader.greet(-2, 2, accepted=9)
+    assert not leader.role.ended, "anybody can claim this once"
+    for second in range(10):
+        leader.now += 1
+        leader.acknowledge(-1, 2 << 32)
+        leader.greet(-3 - second, 2, accepted=9)
     assert "promised epoch 9" in leader.role.ended
     leader.effects.clear()
     leader.role = type(leader.role)(leader.state, leader.now)
-    leader.greet(-3, 1)
+    leader.greet(-20, 1)
     assert leader.role.epoch == 10, "the next term begins above it, whoever comes first"
 
 
@@ -181,6 +186,26 @@ def test_apache_defect_10_a_sync_is_answered_when_a_quorum_has_answered_a_ping_s
     assert "SYNC" not in [kind for kind, _ in leader.heard_by(-1)], "this answers the ping of before"
     leader.hear(-1, packet(PacketType.PING, 2 << 32))
     assert leader.heard_by(-1)[-1][0] == "SYNC"
+
+
+def test_an_epoch_that_nobody_can_have_reached_is_not_believed():
+    leader = LeaderBench(logged=LOGGED)
+    leader.greet(-1, 1, accepted=0x7FFFFFFF)
+    assert leader.is_closed(-1)
+    leader.greet(-2, 1)
+    assert leader.role.epoch == 2
+
+
+def test_a_second_link_of_a_server_that_follows_and_is_heard_is_refused():
+    leader = LeaderBench(logged=LOGGED)
+    leader.establish()
+    leader.greet(-2, 1)
+    assert leader.is_closed(-2)
+    assert not leader.is_closed(-1)
+    leader.now += 1.5
+    leader.greet(-3, 1)
+    assert leader.is_closed(-1), "it is silent: the server has lost it"
+    assert not leader.is_closed(-3)
 
 
 def test_two_servers_with_one_id_are_told_apart():
