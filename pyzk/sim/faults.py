@@ -205,7 +205,7 @@ def draw_world(rng: Random, tracer: Callable[[str], None] | None = None, clients
         init_ticks=rng.choice((5, 10)),
         sync_ticks=rng.choice((3, 5)),
         window_txns=rng.choice((5, 50, 500)),
-        snapshot_size_factor=rng.choice((0.33, 100.0)),
+        snapshot_size_factor=rng.choice((-1.0, 0.33, 100.0)),
     )
     return World(rng, rng.choice((3, 3, 5)), rng.choice((0, 0, 1)), settings, tracer, clients)
 
