@@ -80,6 +80,8 @@ class Faults:
         self._end(self._some_host())
 
     def _end(self, host: Host) -> None:
+        if self.is_over:
+            return
         host.crash(has_no_power=self.rng.random() < 0.5)
         self._later(2.0, lambda: self._restart(host))
 
