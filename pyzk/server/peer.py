@@ -125,10 +125,10 @@ class Peer:
         while outstanding and outstanding[0].header.zxid <= zxid:
             committed.append(outstanding.popleft())
         self.service.deliver(committed, monotonic_seconds())
-        overlay = self.proposer.overlay
+        settle = self.proposer.overlay.settle
         for proposal in committed:
-            if proposal.paths:
-                overlay.settle(proposal.header.zxid, proposal.paths)
+            if proposal.written:
+                settle(proposal.written)
 
     def logged(self, tokens: list[int]) -> None:
         """The batches with these tokens, their last zxids, are durable."""
@@ -204,6 +204,8 @@ def _ignore(count: int, size_bytes: int) -> None:
 
 def split(entries: list[Entry], bytes_max: int) -> list[list[Entry]]:
     """Parts that fit into one batch of the log each, in order."""
+    if sum([len(payload) for _, payload in entries]) + RECORD_OVERHEAD_BYTES * len(entries) <= bytes_max:
+        return [entries]
     parts: list[list[Entry]] = []
     size = bytes_max
     for entry in entries:

@@ -94,10 +94,12 @@ def _sync(service: Service, state: Connection, xid: int, opcode: int, frame: byt
 
 
 def _enqueue(service: Service, state: Connection, request: Request) -> None:
-    if is_too_much(service, request.frame_bytes):
-        service.close(state, TOO_MUCH, notable=True)
-        return
-    service.large_bytes += service.settings.requests.large(request.frame_bytes)
+    large = service.settings.requests.large(request.frame_bytes)
+    if large:
+        if is_too_much(service, large):
+            service.close(state, TOO_MUCH, notable=True)
+            return
+        service.large_bytes += large
     state.queue.append(request)
     service.outbox.submitted.append(request)
     service.outstanding += 1

@@ -14,6 +14,7 @@ from typing import Self
 from pyzk.tree.paths import ROOT, ancestors
 
 QUOTA_ROOT = b"/zookeeper/quota"
+QUOTA_PREFIX = QUOTA_ROOT + b"/"
 LIMITS_NAME = b"zookeeper_limits"
 STATS_NAME = b"zookeeper_stats"
 
@@ -45,7 +46,7 @@ def path_of_stats(znode: bytes) -> bytes | None:
 
 
 def _covered(znode: bytes, suffix: bytes) -> bytes | None:
-    if znode.startswith(QUOTA_ROOT + b"/") and znode.endswith(suffix):
+    if znode.startswith(QUOTA_PREFIX) and znode.endswith(suffix):
         return znode[len(QUOTA_ROOT) : -len(suffix)]
     return None
 
