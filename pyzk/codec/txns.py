@@ -234,6 +234,11 @@ class MultiTxn(Record):
         """Take the ops; null reads as none. Raises DecodeError."""
         return cls(cls.FIELDS[0].read(reader) or [])
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether nothing of it is applied."""
+        return any(sub.type == OpCode.ERROR for sub in self.txns)
+
     def records(self) -> list[Record]:
         """The records of the ops. Raises DecodeError."""
         return [decode_sub_txn(sub) for sub in self.txns]
@@ -241,9 +246,14 @@ class MultiTxn(Record):
 
 @dataclass(slots=True)
 class PreparedMultiTxn(MultiTxn):
-    """A multi whose records are at hand, because they have just been prepared."""
+    """A multi whose records are at hand, because they have just been prepared; one that fails is no such thing."""
 
     prepared: list[Record]
+
+    @property
+    def has_failed(self) -> bool:
+        """Never."""
+        return False
 
     def records(self) -> list[Record]:
         """The records of the ops."""

@@ -227,7 +227,7 @@ def _empty_body(applied: Applied, record: Record) -> bytes:  # noqa: ARG001
 def _multi_body(applied: Applied, record: Record) -> bytes:
     assert isinstance(record, MultiTxn)
     parts: list[bytes] = []
-    if any(sub.type == OpCode.ERROR for sub in record.txns):
+    if record.has_failed:
         for result in applied.results:
             parts += (MULTI_HEADER.pack(OpCode.ERROR, False, result.err), INT32.pack(result.err))  # noqa: FBT003
     else:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Writes = Mapping[int, Write]
 
 TOO_MUCH = "the large requests under way would be more than largeRequestMaxBytes"
+CLOSE_SESSION = int(OpCode.CLOSE_SESSION)
 HEADER_SIZE = 8
 """A request header; no frame is shorter."""
 
@@ -103,7 +104,7 @@ def _enqueue(service: Service, state: Connection, request: Request) -> None:
     state.queue.append(request)
     service.outbox.submitted.append(request)
     service.outstanding += 1
-    if request.opcode == OpCode.CLOSE_SESSION:
+    if request.opcode == CLOSE_SESSION:
         state.deaf = True
         service.tracker.set_closing(state.session_id)
 

@@ -9,7 +9,7 @@ docs/protocol/data-model.md section 1.1, docs/protocol/storage.md section 5.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pyzk.codec.jute import Record
+from pyzk.codec.jute import INT64, Record
 from pyzk.codec.opcodes import EventType, OpCode
 from pyzk.codec.records import ACL
 from pyzk.codec.txns import (
@@ -30,6 +30,7 @@ from pyzk.errors import NodeExistsError, NoNodeError, RuntimeInconsistencyError
 from pyzk.tree import usage
 from pyzk.tree.digest import TREE_DIGEST_MASK, data_crc, node_digest
 from pyzk.tree.node import (
+    ACL_OFFSET,
     LEAF_TAIL,
     LEAF_TAIL_SIZE,
     OPEN,
@@ -38,8 +39,8 @@ from pyzk.tree.node import (
     PRIVATE_SIZE,
     Branch,
     NodeState,
+    Pending,
     Written,
-    acl_index_of_leaf,
     data_of,
     new_leaf,
     pack_leaf,
@@ -50,6 +51,10 @@ from pyzk.tree.node import (
 from pyzk.tree.paths import parent_of
 from pyzk.tree.quota import QUOTA_PREFIX
 from pyzk.tree.tree import Tree, acl_index_of
+
+# Looked up once: an enum's members are slow to come by.
+CREATE = int(OpCode.CREATE)
+CREATED, DELETED, DATA_CHANGED = EventType.NODE_CREATED, EventType.NODE_DELETED, EventType.NODE_DATA_CHANGED
 
 Change = tuple[EventType, bytes, bytes | None, list[ACL] | None, list[ACL] | None]
 """What happened to a znode: event, path, parent (None if its child list stays), ACL list of both (None is open)."""
@@ -90,7 +95,7 @@ def apply_record(tree: Tree, header: TxnHeader, record: Record, written: Sequenc
 def _create(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:
     assert isinstance(record, CreateTxn)
     owner = header.client_id if record.ephemeral else 0
-    return _plant(tree, header, record, owner, written, raise_parent=header.type == OpCode.CREATE)
+    return _plant(tree, header, record, owner, written, raise_parent=header.type == CREATE)
 
 
 def _create_container(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:
@@ -127,11 +132,11 @@ def _plant(
     _raise_cversion(parent, record.parent_cversion, zxid)
     tree.digest += digest
     _digest_branch(tree, parent_path, parent, written)
-    if tree.quotas or path.startswith(QUOTA_PREFIX):
+    if tree.quotas.paths or path.startswith(QUOTA_PREFIX):
         usage.created(tree, path, len(record.data or b""))
     acl_list = None if acl in acls.open else acls.get(acl)
     parent_acl = None if parent.acl in acls.open else acls.get(parent.acl)
-    change = (EventType.NODE_CREATED, path, parent_path, acl_list, parent_acl)
+    change = (CREATED, path, parent_path, acl_list, parent_acl)
     return Applied(0, path, leaf[-LEAF_TAIL_SIZE:-PRIVATE_SIZE], (change,))
 
 
@@ -229,47 +234,53 @@ def _uproot(tree: Tree, zxid: int, path: bytes, written: Handed) -> Applied:
     if written is not None:
         next(written)
     _digest_branch(tree, parent_path, parent, written)
-    if tree.quotas:
+    if tree.quotas.paths:
         usage.deleted(tree, path, length)
-    return Applied(0, path, b"", ((EventType.NODE_DELETED, path, parent_path, acl_list, parent_acl),))
+    return Applied(0, path, b"", ((DELETED, path, parent_path, acl_list, parent_acl),))
 
 
 def _set_data(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:
     assert isinstance(record, SetDataTxn)
-    path, data = record.path, record.data
+    path = record.path
     node = tree.nodes.get(path)
     if node is None:
         return Applied(NoNodeError.code)
     if tree.walks:
         tree.preserve(path)
     if isinstance(node, bytes):
-        leaf = tree.nodes[path] = _set_leaf_data(tree, header, record, node, written)
-        grown, acl, stat = len(leaf) - len(node), acl_index_of_leaf(leaf), leaf[-LEAF_TAIL_SIZE:-PRIVATE_SIZE]
+        leaf, acl = _set_leaf_data(tree, header, record, node, written)
+        grown, stat = len(leaf) - len(node), leaf[-LEAF_TAIL_SIZE:-PRIVATE_SIZE]
     else:
-        grown, acl = len(data or b"") - len(node.data or b""), node.acl
+        data, acl = record.data, node.acl
+        grown = len(data or b"") - len(node.data or b"")
         node.data, node.mzxid, node.mtime, node.version = data, header.zxid, header.time_ms, record.version
         node.data_crc = data_crc(path, data)
         _digest_branch(tree, path, node, written)
         stat = node.stat()
     tree.data_bytes += grown
-    if tree.quotas:
+    if tree.quotas.paths:
         usage.changed(tree, path, 0, grown)
     acl_list = None if acl in tree.acls.open else tree.acls.get(acl)
-    return Applied(0, path, stat, ((EventType.NODE_DATA_CHANGED, path, None, acl_list, None),))
+    return Applied(0, path, stat, ((DATA_CHANGED, path, None, acl_list, None),))
 
 
-def _set_leaf_data(tree: Tree, header: TxnHeader, record: SetDataTxn, old: bytes, written: Handed) -> bytes:
-    """The leaf with its new data: the one that prepare has made, or the same made here; the digest follows."""
+def _set_leaf_data(tree: Tree, header: TxnHeader, record: SetDataTxn, old: bytes, written: Handed) -> tuple[bytes, int]:
+    """Put the leaf with its new data into the tree: the one that prepare has made, or the same made here."""
+    leaf: Pending | None = None
+    change = 0
     if written is not None:
         _, leaf, _, change = next(written)
-        if isinstance(leaf, bytes):
-            tree.digest = tree.digest + change & TREE_DIGEST_MASK
-            # One that was still to be created when this was prepared did not know the index of its ACL list.
-            return leaf if acl_index_of_leaf(leaf) != OPEN else with_acl_index(leaf, acl_index_of_leaf(old))
-    tail = LEAF_TAIL.unpack_from(old, len(old) - LEAF_TAIL_SIZE)
-    leaf, change = rewritten_leaf(record.path, tail, record.data, header.zxid, header.time_ms, record.version)
+    if not isinstance(leaf, bytes):
+        tail = LEAF_TAIL.unpack_from(old, len(old) - LEAF_TAIL_SIZE)
+        leaf, change = rewritten_leaf(record.path, tail, record.data, header.zxid, header.time_ms, record.version)
+    acl: int = INT64.unpack_from(leaf, len(leaf) - ACL_OFFSET)[0]
+    if acl == OPEN:
+        # One that was still to be created when this was prepared did not know the index of its ACL list.
+        acl = acl_index_of(old)
+        leaf = with_acl_index(leaf, acl)
+    tree.nodes[record.path] = leaf
     tree.digest = tree.digest + change & TREE_DIGEST_MASK
-    return leaf
+    return leaf, acl
 
 
 def _set_acl(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:  # noqa: ARG001
@@ -316,7 +327,7 @@ def _check(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Ap
 def _multi(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:
     assert isinstance(record, MultiTxn)
     records = record.records()
-    if any(isinstance(sub, ErrorTxn) for sub in records):
+    if record.has_failed:
         return Applied(results=_failed_results(records))
     results: list[Applied] = []
     changes: list[Change] = []

@@ -312,7 +312,8 @@ def _set_data(overlay: Overlay, rules: Rules, request: Request) -> Record:
         raise NoAuthError
     if rules.enforce_quota:
         _check_quota(overlay, path, 0, (0 if data is None else len(data)) - tail[8])
-    _check_version(record.version, version)
+    if record.version not in (-1, version):
+        raise BadVersionError
     version = wrap_int32(version + 1)
     overlay.write_leaf(path, tail, data, version)
     return SetDataTxn(path, data, version)
