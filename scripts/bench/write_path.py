@@ -52,7 +52,7 @@ class NoFile:
 class NoDisk:
     """A directory of such files."""
 
-    def create(self, path: str) -> NoFile:
+    def create(self, path: str) -> NoFile:  # noqa: ARG002
         return NoFile()
 
     def sync_directory(self, path: str) -> None: ...
@@ -110,7 +110,7 @@ class Bench:
     async def turn(self) -> None:
         self.peer.wake()
         while not self.peer.is_idle or self.peer._woken:  # noqa: SLF001
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # noqa: ASYNC110 - lets the loop turn, waits for nothing
 
 
 Scenario = tuple[int, Callable[[Bench, int, int], bytes]]
@@ -159,7 +159,7 @@ def turns(bench: Bench, depth: int, make: Callable[[Bench, int, int], bytes], op
         yield [[make(bench, c, number + i) for i in range(depth)] for c in range(CONNECTIONS)]
 
 
-async def measure(name: str, rounds: int, profile: bool) -> float:
+async def measure(name: str, rounds: int, *, profile: bool) -> float:
     depth, make = SCENARIOS[name]
     ops = {"multi": 4096, "set1": 4096}.get(name, 16384)
     bench = Bench()
@@ -198,7 +198,9 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
     for name in arguments.scenarios or SCENARIOS:
-        print(f"{name:10} {asyncio.run(measure(name, arguments.rounds, arguments.profile)):7.2f} us", flush=True)
+        print(
+            f"{name:10} {asyncio.run(measure(name, arguments.rounds, profile=arguments.profile)):7.2f} us", flush=True
+        )
 
 
 if __name__ == "__main__":
