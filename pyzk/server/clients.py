@@ -14,7 +14,7 @@ import structlog
 
 from pyzk.server.admin.statistics import Statistics
 from pyzk.server.clock import monotonic_seconds, wall_ms
-from pyzk.server.peer import Peer
+from pyzk.server.driver import Driver
 
 log = structlog.get_logger()
 
@@ -75,16 +75,16 @@ class ClientLimits:
 
 
 class ClientConnection(asyncio.Protocol):
-    """One socket; see `pyzk.server.peer.ClientPort`."""
+    """One socket; see `pyzk.server.driver.ClientPort`."""
 
     __slots__ = (
         "_address",
         "_admitted",
+        "_driver",
         "_first",
         "_identified",
         "_limits",
         "_next_id",
-        "_peer",
         "_slow",
         "_throttled",
         "_transport",
@@ -94,8 +94,8 @@ class ClientConnection(asyncio.Protocol):
         "label",
     )
 
-    def __init__(self, peer: Peer, limits: ClientLimits, words: Words, next_id: Callable[[], int]) -> None:
-        self._peer = peer
+    def __init__(self, driver: Driver, limits: ClientLimits, words: Words, next_id: Callable[[], int]) -> None:
+        self._driver = driver
         self._limits = limits
         self._words = words
         self._next_id = next_id
@@ -121,8 +121,8 @@ class ClientConnection(asyncio.Protocol):
             return
         self._admitted = True
         self.id = self._next_id()
-        self._peer.clients[self.id] = self
-        self._peer.service.connect(self.id, self._address, monotonic_seconds(), wall_ms())
+        self._driver.clients[self.id] = self
+        self._driver.service.connect(self.id, self._address, monotonic_seconds(), wall_ms())
 
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived."""
@@ -130,19 +130,19 @@ class ClientConnection(asyncio.Protocol):
             data = self._identify(data)
             if not data:
                 return
-        self._peer.service.receive(self.id, data, monotonic_seconds())
+        self._driver.service.receive(self.id, data, monotonic_seconds())
         self._send()
 
     def _send(self) -> None:
         """Write the replies of this turn at once, and leave all else to the end of it."""
-        service = self._peer.service
+        service = self._driver.service
         outbox = service.outbox
         encoded = service.take(self.id)
         if encoded:
             outbox.dirty.pop(self.id, None)
             self.write(encoded)
-        if outbox.submitted or outbox.dirty or outbox.closing or outbox.reading or outbox.unfinished:
-            self._peer.wake()
+        if outbox.submitted or outbox.dirty or outbox.closing or outbox.reading or outbox.unfinished or outbox.packets:
+            self._driver.wake()
 
     def _identify(self, data: bytes) -> bytes:
         """The first four bytes are a word or a length; what is for service, once that is clear."""
@@ -163,10 +163,10 @@ class ClientConnection(asyncio.Protocol):
         if self._admitted:
             self._admitted = False
             self._limits.leave(self._address)
-            self._peer.clients.pop(self.id, None)
-            self._peer.service.disconnect(self.id)
-            if self._peer.service.outbox.reading:
-                self._peer.wake()
+            self._driver.clients.pop(self.id, None)
+            self._driver.service.disconnect(self.id)
+            if self._driver.service.outbox.reading:
+                self._driver.wake()
 
     def pause_writing(self) -> None:
         """The client does not keep up with what it is sent: take no more requests from it."""
@@ -205,7 +205,7 @@ class ClientConnection(asyncio.Protocol):
     def _go_on(self) -> None:
         if self._unfinished and not self._slow:
             self._unfinished = False
-            self._peer.service.go_on(self.id, monotonic_seconds())
+            self._driver.service.go_on(self.id, monotonic_seconds())
             self._send()
 
     def pause(self) -> None:

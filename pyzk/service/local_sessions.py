@@ -57,6 +57,10 @@ class LocalSessions:
         """Whether only this server knows the session; one that is being upgraded counts as global."""
         return session in self._local
 
+    def timeouts_ms(self) -> dict[int, int]:
+        """The local sessions, with their timeouts."""
+        return {session: self._local.timeout_of(session) or 0 for session in self._local}
+
     def create(self, session: int, timeout_ms: int, now: float) -> None:
         """A new local session."""
         self._local.add(session, timeout_ms, now)

@@ -34,6 +34,11 @@ DIGEST_INTERVAL = 128
 DIGESTS_MAX = 1024
 
 
+def nobody(header: TxnHeader) -> int:  # noqa: ARG001
+    """No connection waits for a txn."""
+    return 0
+
+
 class Service:
     """Sessions, watches and connections of one server.
 
@@ -249,7 +254,9 @@ class Service:
                 self.digests.append((tree.last_zxid, tree.digest))
         self._resume_paused()
 
-    def deliver_entries(self, entries: Sequence[Entry], now: float, origin_of: Callable[[TxnHeader], int]) -> None:
+    def deliver_entries(
+        self, entries: Sequence[Entry], now: float, origin_of: Callable[[TxnHeader], int] = nobody
+    ) -> None:
         """As `deliver`, for txns that another server has prepared.
 
         Args:
@@ -267,10 +274,10 @@ class Service:
 
     def synced(self, sync: Syncing, now: float) -> None:
         """The leader has let a sync pass."""
-        state = self.connections.get(sync.origin)
-        if sync.is_confirmed or state is None or state.closing:
-            return
         sync.is_confirmed = True
+        state = self.connections.get(sync.origin)
+        if state is None or state.closing:
+            return
         delivery.answer_waiting(self, state, now)
         self._resume_paused()
 

@@ -63,7 +63,13 @@ def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Clock]:
         monkeypatch.setattr(housekeeping, "monotonic_seconds", lambda: clock.now)
         monkeypatch.setattr(housekeeping, "wall_ms", lambda: WALL_MS + int((clock.now - 1000) * 1000))
         prepare(clock)
-        peer = SimpleNamespace(service=world.service, wake=lambda: None, unwritten_bytes=0)
+        peer = SimpleNamespace(
+            service=world.service,
+            wake=lambda: None,
+            unwritten_bytes=0,
+            decides=True,
+            tick=lambda: world.service.tick(clock.now),
+        )
         with pytest.raises(asyncio.CancelledError):
             make(peer).send(None)
         world.settle()

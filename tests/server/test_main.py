@@ -47,16 +47,6 @@ def test_a_file_that_is_not_there_is_an_invalid_configuration(tmp_path: Path) ->
     assert "none.cfg" in message
 
 
-def test_an_ensemble_is_refused_with_a_remedy(tmp_path: Path) -> None:
-    servers = {f"server.{number}": f"127.0.0.1:{26000 + number}:{26010 + number}" for number in (1, 2, 3)}
-    servers |= {"initLimit": "5", "syncLimit": "2"}
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "myid").write_text("1\n")
-    code, message = refusal("--config", str(write_config(tmp_path, **servers)))
-    assert code == 2
-    assert "server.N" in message
-
-
 async def test_a_log_without_its_snapshot_is_refused_with_the_override(tmp_path: Path) -> None:
     async with running(tmp_path / "data") as server:
         await (await Wire.session(server)).close()

@@ -9,7 +9,7 @@ import pytest
 
 from pyzk.errors import FsyncError, StorageError
 from pyzk.server.housekeeping import FREE_BYTES_MIN
-from pyzk.server.peer import split
+from pyzk.server.logwriter import split
 from pyzk.server.standalone import Server
 from pyzk.storage.database import restore
 from pyzk.storage.memory import MemoryDisk
