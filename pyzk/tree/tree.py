@@ -81,7 +81,7 @@ class Tree:
         if path == b"/":
             self.put(path, leaf, 0)
         else:
-            self.add(path, leaf, 0, parent_of(path))
+            self.add(path, leaf, 0)
         self.digest += digest
 
     def set_config(self, text: bytes, version: int, time_ms: int) -> None:
@@ -114,9 +114,10 @@ class Tree:
         branch = self.nodes[path] = branch_from_leaf(path, node)
         return branch
 
-    def add(self, path: bytes, node: bytes, owner: int, parent_path: bytes) -> Branch:
-        """Put a new leaf into the tree; its parent, which must exist, is returned."""
+    def add(self, path: bytes, node: bytes, owner: int, parent_path: bytes = b"") -> Branch:
+        """Put a new leaf into the tree; its parent, whose path some callers have at hand, must exist: it is returned."""
         self.put(path, node, owner)
+        parent_path = parent_path or parent_of(path)
         parent = self.nodes[parent_path]
         if isinstance(parent, bytes):
             parent = self.branch(parent_path)

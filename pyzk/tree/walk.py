@@ -208,7 +208,7 @@ def _load_node(tree: Tree, path: bytes, data: bytes, stored: tuple[int, ...]) ->
     if path == b"/":
         tree.put(path, leaf, owner)
     else:
-        tree.add(path, leaf, owner, parent_of(path))
+        tree.add(path, leaf, owner)
     tree.digest = tree.digest + digest & TREE_DIGEST_MASK
 
 
