@@ -3,17 +3,20 @@
 import asyncio
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextlib import suppress
 from itertools import count
 
 import structlog
 
+from pyzk.errors import StorageError
 from pyzk.server import housekeeping
 from pyzk.server.admin.statistics import Statistics
 from pyzk.server.admin.words import FourLetterWords
 from pyzk.server.clients import ClientConnection, ClientLimits, listen
 from pyzk.server.config import Config
 from pyzk.server.driver import Driver
-from pyzk.server.files import FileDisk, lock_directory
+from pyzk.server.files import FileDisk, lock_directory, require_directory
 from pyzk.server.logwriter import LogWriter, Outcomes
 from pyzk.server.wiring import make_log, make_roll
 from pyzk.storage.disk import Disk
@@ -51,6 +54,7 @@ class BaseServer(ABC):
         self._chores = housekeeping.Chores(self.fail)
         self._listener: asyncio.Server | None = None
         self._locks: list[int] = []
+        self._damaged: set[str] = set()
 
     @abstractmethod
     async def start(self) -> None:
@@ -81,7 +85,13 @@ class BaseServer(ABC):
         if config.container_check_interval_ms > 0:
             start(housekeeping.delete_containers(driver, config))
         if config.purge_interval_hours > 0:
-            start(housekeeping.purge(self._disk, self.places, config, gate))
+            start(housekeeping.purge(self._disk, self.places, config, gate, self._damaged))
+
+    def _note_restored(self, notes: Iterable[str], damaged: Iterable[str]) -> None:
+        """What was found while loading; snapshots that could not be read do not count when old ones are purged."""
+        for note in notes:
+            log.warning("restore_note", note=note)
+        self._damaged.update(damaged)
 
     async def _open_port(self) -> None:
         config = self.config
@@ -112,7 +122,11 @@ class BaseServer(ABC):
         return self._size_of(self.places.snapshots), self._size_of(self.places.logs)
 
     def _size_of(self, directory: str) -> int:
-        return sum(self._disk.size(f"{directory}/{name}") for name in self._disk.names(directory))
+        size_bytes = 0
+        for name in self._disk.names(directory):
+            with suppress(StorageError):  # gone, or renamed, by a thread's hand since its name was read
+                size_bytes += self._disk.size(f"{directory}/{name}")
+        return size_bytes
 
     def fail(self, error: BaseException) -> None:
         """Something has happened after which going on would risk data: end the process."""
@@ -150,5 +164,7 @@ class BaseServer(ABC):
         if not isinstance(self._disk, FileDisk):
             return
         for directory in dict.fromkeys([self.places.snapshots, self.places.logs]):
+            if not self.config.data_dir_autocreate:
+                require_directory(directory)
             self._disk.make_directory(directory)
             self._locks.append(lock_directory(directory))

@@ -7,7 +7,7 @@ A client that does not read what it is sent is not read from any more; one that 
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from typing import Protocol, cast
 
 import structlog
@@ -113,7 +113,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
         peername = transport.get_extra_info("peername")
         if peername:
-            self._address, self.label = str(peername[0]), label_of(str(peername[0]), peername[1])
+            self._address, self.label = host_of(str(peername[0])), label_of(str(peername[0]), peername[1])
         refusal = self._limits.admit(self._address)
         if refusal is not None:
             log.warning("connection_refused", reason=refusal)
@@ -152,9 +152,12 @@ class ClientConnection(asyncio.Protocol):
             return b""
         self._identified, self._first = True, b""
         answer = self._words.answer(first, self.id)
-        if answer is None:
+        if answer is None and self._driver.is_serving:
             return first
-        self._transport.write(answer)
+        if answer is None:
+            log.debug("connection_closed", address=self._address, reason="this server is not serving")
+        else:
+            self._transport.write(answer)
         self._close()
         return b""
 
@@ -190,7 +193,7 @@ class ClientConnection(asyncio.Protocol):
                 "slow_client_disconnected",
                 address=self._address,
                 waiting_bytes=transport.get_write_buffer_size(),
-                setting="clientOutBufferBytesMax",
+                setting="pyzk.clientOutBufferBytesMax",
             )
             transport.abort()
             return
@@ -248,16 +251,37 @@ class ClientConnection(asyncio.Protocol):
         return INTEREST_READ * transport.is_reading() + INTEREST_WRITE * bool(transport.get_write_buffer_size())
 
 
+def host_of(address: str) -> str:
+    """An address as Java writes it, in words and as the identity of scheme ip: `127.0.0.1`, `0:0:0:0:0:0:0:1`."""
+    if ":" not in address:
+        return address
+    host, percent, scope = address.partition("%")
+    groups = IPv6Address(host).exploded.split(":")
+    return ":".join([group.lstrip("0") or "0" for group in groups]) + percent + scope
+
+
 def label_of(address: str, port: int) -> str:
-    """An address as Java writes it: `/127.0.0.1:2181`, `/0:0:0:0:0:0:0:1:2181`."""
-    if ":" in address:
-        host, percent, scope = address.partition("%")
-        groups = IPv6Address(host).exploded.split(":")
-        address = ":".join([group.lstrip("0") or "0" for group in groups]) + percent + scope
-    return f"/{address}:{port}"
+    """Address and port as Java writes them: `/127.0.0.1:2181`, `/0:0:0:0:0:0:0:1:2181`."""
+    return f"/{host_of(address)}:{port}"
+
+
+def _is_any_address(host: str) -> bool:
+    """Whether this is `0.0.0.0` or `::`, by either of which Java means all addresses of IPv4 and of IPv6."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 async def listen(create: Callable[[], ClientConnection], host: str | None, port: int, backlog: int) -> asyncio.Server:
-    """Open the client port. Raises OSError if it cannot be had."""
+    """Open the client port. Raises OSError, with settings and remedy, if it cannot be had."""
     loop = asyncio.get_running_loop()
-    return await loop.create_server(create, host, port, backlog=backlog if backlog > 0 else BACKLOG_DEFAULT)
+    # Of port 0 the system would pick two.
+    everywhere = host is not None and port > 0 and _is_any_address(host)
+    backlog = backlog if backlog > 0 else BACKLOG_DEFAULT
+    try:
+        return await loop.create_server(create, None if everywhere else host, port, backlog=backlog)
+    except OSError as error:
+        place = f"clientPort={port}" + (f", clientPortAddress={host}" if host else "")
+        remedy = "choose an address of this machine and a port that no other program listens on"
+        raise OSError(f"the client port cannot be opened: {error.strerror or error} [{place}] {remedy}") from error

@@ -95,6 +95,12 @@ class Server(BaseServer):
         self._lock()
         stored = self._load()
         driver = self.peer = self._make_driver(stored)
+        self._ports = PeerPorts(
+            driver.links,
+            on_all_addresses=self.config.quorum_listen_on_all_ips,
+            attempts_max=self.config.election_port_bind_retries,
+            observer_master_port=self.config.observer_master_port,
+        )
         now = monotonic_seconds()
         load_ms = int((now - began_at) * 1000)
         self.statistics = Statistics(driver, now, load_ms, stored.replayed, stored.digest_mismatches)
@@ -103,12 +109,6 @@ class Server(BaseServer):
             self._chores.start(self._watch_oracle(self.config.oracle_path))
         settle_garbage()
         await self._open_port()
-        self._ports = PeerPorts(
-            driver.links,
-            on_all_addresses=self.config.quorum_listen_on_all_ips,
-            attempts_max=self.config.election_port_bind_retries,
-            observer_master_port=self.config.observer_master_port,
-        )
         self._chores.start(self._open_peer_ports())
         driver.start()
 
@@ -119,8 +119,7 @@ class Server(BaseServer):
 
     def _load(self) -> Stored:
         stored = self._files.load(trust=self.config.trust_own_data)
-        for note in stored.notes:
-            log.warning("restore_note", note=note)
+        self._note_restored(stored.notes, stored.damaged)
         if stored.doubt:
             log.error("data_in_doubt", reason=stored.doubt)
         log.info(
@@ -173,8 +172,7 @@ class Server(BaseServer):
 
     def _replace_tree(self, stored: Stored) -> None:
         """The tree had more than the new leader: it was loaded anew."""
-        for note in stored.notes:
-            log.warning("restore_note", note=note)
+        self._note_restored(stored.notes, stored.damaged)
         self.peer.member.replace_tree(stored.tree)
 
     # What the agreement tells.

@@ -4,7 +4,7 @@ Each chore is small enough for one turn of the event loop, or hands its slow par
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 import structlog
@@ -64,20 +64,22 @@ class Chores:
 
 
 async def keep_sessions(driver: Driver, tick_ms: int) -> None:
-    """Once a tick: expire sessions. Time in which this server itself stood still is given back to all of them."""
-    tick_seconds = tick_ms / 1000
-    due = monotonic_seconds() + tick_seconds
+    """At each end of a tick: expire sessions. Time in which this server itself stood still is given back to all."""
     while True:
+        now = monotonic_seconds()
+        # The tracker may be another one each time: each role of a member has its own.
+        due = driver.service.tracker.tick_end(now)
+        if due is None:
+            due = now + tick_ms / 1000
         await asyncio.sleep(max(0.0, due - monotonic_seconds()))
         stall_seconds = monotonic_seconds() - due
-        if stall_seconds > tick_seconds:
+        if stall_seconds > tick_ms / 1000:
             log.warning("server_stalled", seconds=round(stall_seconds, 3))
             driver.service.tracker.shift(stall_seconds)
         # Two turns of the loop: everything that can be read by now is read before anybody expires.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         driver.tick()
-        due = max(due + tick_seconds, monotonic_seconds())
 
 
 async def close_sessionless(driver: Driver, timeout_ms: int) -> None:
@@ -144,11 +146,15 @@ class Gate:
         return True
 
 
-async def purge(disk: Disk, places: Places, config: Config, gate: Gate) -> None:
-    """Delete snapshots and logs that are no longer needed, at the start and every purgeInterval hours."""
+async def purge(disk: Disk, places: Places, config: Config, gate: Gate, damaged: Collection[str]) -> None:
+    """Delete snapshots and logs that are no longer needed, at the start and every purgeInterval hours.
+
+    A member waits for its ensemble first: what it has may be in doubt, and then an operator may want all of it.
+    """
     while True:
+        await gate.opened()
         async with gate.beside():
-            removed = await asyncio.to_thread(retention.purge, disk, places, config.snap_retain_count)
+            removed = await asyncio.to_thread(retention.purge, disk, places, config.snap_retain_count, damaged)
         if removed:
             log.info("purged", files=len(removed))
         await asyncio.sleep(config.purge_interval_hours * 3600)

@@ -29,7 +29,7 @@ LINGER_SECONDS = 5.0
 """How long a closed link may take to send the last of what was written."""
 HIGH_WATER_BYTES = 256 * 1024
 """A tree pauses when so much of it waits in the process."""
-TREE_CHUNKS_PER_TURN = 4
+TREE_CHUNKS_PER_TURN = 2
 """Chunks of a tree written in one turn of the loop, so that clients and pings come in between."""
 OUT_BUFFER_BYTES_MAX = 256 * 2**20
 

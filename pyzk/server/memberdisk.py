@@ -213,6 +213,8 @@ class MemberDisk:
         async def cut() -> DiskEvent:
             self.log.log.roll()
             await self._in_thread(lambda: self._files.truncate(appended.zxid_before))
+            # What was asked for meanwhile builds on what was lost too.
+            self._queue.clear()
             return Unwritten(appended.token, error)
 
         await self._perform(cut)

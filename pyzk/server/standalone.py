@@ -45,8 +45,7 @@ class Server(BaseServer):
 
     def _restore(self) -> Restored:
         restored = restore(self._disk, self.places, restore_options(self.config))
-        for note in restored.notes:
-            log.warning("restore_note", note=note)
+        self._note_restored(restored.notes, restored.damaged)
         log.info(
             "data_loaded",
             snapshot=restored.snapshot,

@@ -85,7 +85,7 @@ class LocalSessions:
             state.deaf = True
             self._local.set_closing(state.session_id)
             if state.queue:
-                state.queue.append(Parting(xid))
+                state.wait(Parting(xid))
             else:
                 service.part(state, xid)
 
@@ -145,6 +145,10 @@ class LocalSessions:
         """The earlier one."""
         deadlines = (self._local.deadline(), self.shared.deadline())
         return min([deadline for deadline in deadlines if deadline is not None], default=None)
+
+    def tick_end(self, now: float) -> float:
+        """Of the local ones; a tracker of the others is of the same age, and has the same ticks."""
+        return self._local.tick_end(now)
 
     def shift(self, stall_seconds: float) -> None:
         """Give everybody time back."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pyzk.sim.machine import Work
 from pyzk.zab import effects as do
 from pyzk.zab.history import begins_epoch, epoch_of
-from pyzk.zab.state import ACCEPTED
+from pyzk.zab.state import ACCEPTED, CURRENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +93,7 @@ class Checker:
         self._digests: dict[int, int] = {}
         self._payloads: dict[int, bytes] = {}
 
-    def _require(self, holds: bool, invariant: str, details: str = "") -> None:  # noqa: FBT001 - a statement, not a flag
+    def require(self, holds: bool, invariant: str, details: str = "") -> None:  # noqa: FBT001 - a statement, not a flag
         if not holds:
             raise BrokenInvariantError(invariant, details)
 
@@ -103,7 +103,7 @@ class Checker:
         """The txn that a zxid stands for."""
         if not begins_epoch(zxid):
             return zxid
-        self._require(epoch_of(zxid) in self._bases, "no zxid names an epoch without a leader", f"{zxid:x}")
+        self.require(epoch_of(zxid) in self._bases, "no zxid names an epoch without a leader", f"{zxid:x}")
         return self._bases[epoch_of(zxid)]
 
     def chain(self, zxid: int) -> list[int]:
@@ -117,8 +117,10 @@ class Checker:
 
     def proposed(self, host: Host, entries: Sequence[Entry], last: int) -> None:
         """A leader's clients have written these txns, which come behind `last`."""
+        if self.real(last) not in self._places and self.real(last) not in self._previous:
+            last = self.logs[host.server_id].end  # zxids are left out
         for zxid, payload in entries:
-            self._require(zxid not in self._previous, "a zxid is given out once", f"{host.server_id}: {zxid:x}")
+            self.require(zxid not in self._previous, "a zxid is given out once", f"{host.server_id}: {zxid:x}")
             self._previous[zxid] = self.real(last)
             self._payloads[zxid] = payload
             last = zxid
@@ -129,15 +131,19 @@ class Checker:
     def asked(self, host: Host, effect: do.Effect) -> None:
         """A server asks its disk for something."""
         log = self.logs[host.server_id]
+        if isinstance(effect, do.SaveEpoch) and effect.name == CURRENT and host.leads:
+            having = [server_id for server_id, other in self.logs.items() if other.accepted >= effect.epoch]
+            is_quorum = self.world.membership.quorum().contains_quorum(having)
+            self.require(is_quorum, "a promise is durable on a quorum", f"epoch {effect.epoch}: {having}")
         if not isinstance(effect, do.Append):
             return
         for zxid, payload in effect.entries:
-            self._require(
+            self.require(
                 self._previous[zxid] == log.end,
                 "a log has no holes",
                 f"server {host.server_id} logs {zxid:x} behind {log.end:x}, not {self._previous[zxid]:x}",
             )
-            self._require(payload == self._payloads[zxid], "a txn is the same everywhere", f"{zxid:x}")
+            self.require(payload == self._payloads[zxid], "a txn is the same everywhere", f"{zxid:x}")
             log.zxids.append(zxid)
 
     def done(self, host: Host, work: Work) -> None:
@@ -158,12 +164,12 @@ class Checker:
     def _epoch(self, host: Host, work: do.SaveEpoch) -> None:
         log, what = self.logs[host.server_id], f"server {host.server_id}: {work.name} {work.epoch}"
         if work.name == ACCEPTED:
-            self._require(work.epoch >= log.accepted, "acceptedEpoch never goes back", what)
+            self.require(work.epoch >= log.accepted, "acceptedEpoch never goes back", what)
             log.accepted = work.epoch
         else:
-            self._require(work.epoch >= log.current, "currentEpoch never goes back", what)
+            self.require(work.epoch >= log.current, "currentEpoch never goes back", what)
             log.current = work.epoch
-        self._require(log.accepted >= log.current, "acceptedEpoch is never below currentEpoch", what)
+        self.require(log.accepted >= log.current, "acceptedEpoch is never below currentEpoch", what)
 
     def unwritten(self, host: Host) -> None:
         """The disk has taken nothing of what was under way."""
@@ -185,10 +191,10 @@ class Checker:
         after.accepted, after.current = stored.accepted_epoch, stored.current_epoch
         what = f"server {host.server_id} finds {after.accepted}/{after.current}, had {before.accepted}/{before.current}"
         if not stored.doubt:
-            self._require(after.accepted >= before.accepted, "acceptedEpoch survives a crash", what)
-            self._require(after.current >= before.current, "currentEpoch survives a crash", what)
-            self._require(after.accepted >= after.current, "acceptedEpoch is never below currentEpoch", what)
-        self._require(not stored.doubt or host.may_doubt, "nobody is in doubt without reason", stored.doubt)
+            self.require(after.accepted >= before.accepted, "acceptedEpoch survives a crash", what)
+            self.require(after.current >= before.current, "currentEpoch survives a crash", what)
+            self.require(after.accepted >= after.current, "acceptedEpoch is never below currentEpoch", what)
+        self.require(not stored.doubt or host.may_doubt, "nobody is in doubt without reason", stored.doubt)
         self.reset(host)
 
     def _compare(self, host: Host, before: Log, found: list[int]) -> None:
@@ -198,7 +204,7 @@ class Checker:
         is_old = found == before.zxids[: len(found)] and len(found) >= kept
         installing = before.interrupted
         is_new = isinstance(installing, do.Install) and found == self.chain(installing.tree.last_zxid)
-        self._require(
+        self.require(
             is_old or is_new,
             "what is durable survives a crash",
             f"server {host.server_id} finds {len(found)} txns, had {before.durable} of {len(before.zxids)}",
@@ -212,19 +218,27 @@ class Checker:
         log.applied = self.real(host.tree.last_zxid)
         self._compare_tree(host, log.applied)
 
-    def applied(self, host: Host, zxid: int) -> None:
-        """A server has moved its tree by one txn, because it is committed."""
+    def applied(self, host: Host, zxids: Sequence[int]) -> None:
+        """A server has moved its tree by these txns, because they are committed."""
         log = self.logs[host.server_id]
-        what = f"server {host.server_id} applies {zxid:x} on {log.applied:x}"
-        self._require(self._previous[zxid] == log.applied, "trees move txn by txn", what)
-        self._commit(host, zxid)
-        log.applied = zxid
-        self._compare_tree(host, zxid)
+        self._commit_tree(host, log)
+        for zxid in zxids:
+            what = f"server {host.server_id} applies {zxid:x} on {log.applied:x}"
+            self.require(self._previous[zxid] == log.applied, "trees move txn by txn", what)
+            self._commit(host, zxid)
+            log.applied = zxid
+        self._compare_tree(host, log.applied)
 
     def _compare_tree(self, host: Host, zxid: int) -> None:
         expected = self._digests.setdefault(zxid, host.tree.digest)
         what = f"server {host.server_id} at {zxid:x}"
-        self._require(expected == host.tree.digest, "trees at the same txn are the same", what)
+        self.require(expected == host.tree.digest, "trees at the same txn are the same", what)
+
+    def _commit_tree(self, host: Host, log: Log) -> None:
+        """Who moves its tree, or serves, calls all that it has in it committed, with what its log held at the start."""
+        if log.applied not in self._places:
+            for zxid in self.chain(log.applied)[len(self.committed) :]:
+                self._commit(host, zxid)
 
     def _commit(self, host: Host, zxid: int) -> None:
         """A txn counts as committed from the first time on that somebody says so."""
@@ -232,9 +246,9 @@ class Checker:
             return
         last = self.committed[-1] if self.committed else 0
         what = f"server {host.server_id} commits {zxid:x} behind {last:x}"
-        self._require(self._previous[zxid] == last, "committed txns are one sequence", what)
+        self.require(self._previous[zxid] == last, "committed txns are one sequence", what)
         having = [server_id for server_id, log in self.logs.items() if log.has(zxid)]
-        self._require(
+        self.require(
             self.world.membership.quorum().contains_quorum(having),
             "what is committed is durable on a quorum",
             f"{what}, and only {having} have it",
@@ -249,20 +263,26 @@ class Checker:
         """A server serves: all that it has in its tree is committed, and a new leader has all there is."""
         log = self.logs[host.server_id]
         what = f"server {host.server_id}, zxid {effect.zxid:x}"
-        self._require(not host.state.doubt, "nobody serves in doubt", what)
+        self.require(not host.state.doubt, "nobody serves in doubt", what)
         if effect.is_leader:
             epoch = epoch_of(effect.zxid)
-            self._require(epoch not in self.leaders, "an epoch has one leader", f"{what}: {self.leaders.get(epoch)}")
-            self._require(log.end == log.applied, "a new leader has applied all that it has", what)
+            self.require(epoch not in self.leaders, "an epoch has one leader", f"{what}, {self.leaders.get(epoch)}")
+            self.require(log.end == log.applied, "a new leader has applied all that it has", what)
             self.leaders[epoch] = host.server_id
+            having = [server_id for server_id, log in self.logs.items() if log.current >= epoch]
+            is_quorum = self.world.membership.quorum().contains_quorum(having)
+            self.require(is_quorum, "the epoch of a leader is durable on a quorum", f"{what}: {having}")
             self._bases[epoch] = log.end
-        for zxid in self.chain(log.applied)[len(self.committed) :] if log.applied not in self._places else ():
-            self._commit(host, zxid)
+        self._commit_tree(host, log)
         if effect.is_leader:
             last = self.committed[-1] if self.committed else 0
-            self._require(log.end == last, "a new leader has all that was committed", f"{what}, {last:x} is committed")
+            self.require(log.end == last, "a new leader has all that was committed", f"{what}, {last:x} is committed")
 
-    # Reads.
+    # Clients.
+
+    def acknowledged(self, zxid: int) -> None:
+        """A client was told that its write is done."""
+        self.require(zxid in self._places, "what is acknowledged is committed", f"{zxid:x}")
 
     def mark(self) -> int:
         """How much is committed by now: what a sync that comes now must show."""
@@ -271,9 +291,8 @@ class Checker:
     def synced(self, host: Host, mark: int) -> None:
         """A sync is answered."""
         place = self._places[self.logs[host.server_id].applied]
-        self._require(
-            place >= mark, "a sync shows what was committed before", f"server {host.server_id}: {place} < {mark}"
-        )
+        what = f"server {host.server_id}: {place} < {mark}"
+        self.require(place >= mark, "a sync shows what was committed before", what)
 
     # After every step.
 
@@ -287,16 +306,15 @@ class Checker:
         what = f"server {host.server_id} believes {durable:x}, {last:x}; it has {log.durable_end:x}, {log.end:x}"
         if state.doubt or any(isinstance(work, do.Truncate) for work in host.machine.queue):
             return
-        self._require(durable <= log.durable_end, "nothing is taken for durable that is not", what)
-        self._require(last <= log.end, "nothing is taken for logged that is not", what)
+        self.require(durable <= log.durable_end, "nothing is taken for durable that is not", what)
+        self.require(last <= log.end, "nothing is taken for logged that is not", what)
         if host.peer.is_looking:
             is_still = last == log.end == log.durable_end
-            self._require(is_still, "votes speak of what is durable, and of all of that", what)
+            self.require(is_still, "votes speak of what is durable, and of all of that", what)
 
     def finished(self) -> None:
         """All is healed: every server serves the same."""
         last = self.committed[-1] if self.committed else 0
         for server_id, log in self.logs.items():
-            self._require(
-                log.applied == last, "all servers end with the same", f"{server_id}: {log.applied:x}, {last:x}"
-            )
+            what = f"server {server_id} at {log.applied:x}, committed is {last:x}"
+            self.require(log.applied == last, "all servers end with the same", what)

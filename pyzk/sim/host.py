@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.quorum import Forwarded, PacketType, packet
 from pyzk.codec.txns import decode_txn
 from pyzk.sim.disk import SimulatedDisk
-from pyzk.sim.machine import Machine
+from pyzk.sim.machine import DiskEffect, Machine
 from pyzk.tree.apply import apply
 from pyzk.tree.tree import Tree
 from pyzk.tree.walk import walk
@@ -65,7 +65,7 @@ class Host:
         self.clock_rate = world.rng.uniform(0.999, 1.001)
         self.clock_offset = world.rng.uniform(0, 1e6)
         self.syncs: deque[int] = deque()
-        self._inbox: deque[events.Event] = deque()
+        self._inbox: deque[events.Event | Callable[[], None]] = deque()
         self._is_busy = False
         self._deleting: set[bytes] = set()
 
@@ -73,6 +73,11 @@ class Host:
     def is_up(self) -> bool:
         """Whether the process runs."""
         return self.peer is not None
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is in the leader's role, established or not."""
+        return self.peer is not None and isinstance(self.peer.role, Leading)
 
     @property
     def now(self) -> float:
@@ -99,11 +104,10 @@ class Host:
         state = State(self.server_id, world.settings, world.membership, world.membership, history)
         state.accepted_epoch, state.current_epoch = stored.accepted_epoch, stored.current_epoch
         state.doubt = stored.doubt
-        rng = Random(world.rng.getrandbits(32))
-        peer = self.peer = Peer(state, ConnectionSettings(), ElectionSettings(), rng)
+        self.peer = self._make_process(state, stored.tree)
         world.trace(self.server_id, "starts", f"{stored.last_zxid:x} {stored.accepted_epoch} {stored.current_epoch}")
         world.checker.loaded(self, stored)
-        self._perform(peer.start(self.now))
+        self._perform_all(self._begin())
         self._go_on()
 
     def crash(self, *, has_no_power: bool) -> None:
@@ -132,6 +136,27 @@ class Host:
             self._inbox.appendleft(events.Wake())
         self._go_on()
 
+    # The process.
+
+    def _make_process(self, state: State, tree: Tree) -> Peer:  # noqa: ARG002
+        return Peer(state, ConnectionSettings(), ElectionSettings(), Random(self.world.rng.getrandbits(32)))
+
+    def _begin(self) -> Sequence[do.Effect]:
+        assert self.peer is not None
+        return self.peer.start(self.now)
+
+    def _handle(self, event: events.Event) -> Sequence[do.Effect]:
+        assert self.peer is not None
+        return self.peer.receive(event, self.now)
+
+    def _perform_all(self, effects: Sequence[do.Effect]) -> None:
+        self._perform(effects)
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Something that is no event of agreement happens."""
+        self._inbox.append(action)
+        self._go_on()
+
     # Events.
 
     def receive(self, event: events.Event) -> None:
@@ -142,8 +167,14 @@ class Host:
     def _go_on(self) -> None:
         while self._inbox and self.peer is not None and not self._is_busy and not self.is_frozen:
             event = self._inbox.popleft()
+            if callable(event):
+                event()
+                continue
             self.world.trace(self.server_id, "<", event)
-            self._perform(self.peer.receive(event, self.now))
+            if isinstance(event, events.Unwritten):
+                self.machine.is_refusing = False
+                self.world.checker.unwritten(self)
+            self._perform_all(self._handle(event))
         self._arm()
 
     def _arm(self) -> None:
@@ -191,7 +222,7 @@ class Host:
     def _close(self, effect: do.Close) -> None:
         self.world.network.close(self.server_id, effect.link)
 
-    def _to_disk(self, effect: do.Effect) -> None:
+    def _to_disk(self, effect: DiskEffect) -> None:
         self.world.checker.asked(self, effect)
         if isinstance(effect, do.Install):
             self.tree = effect.tree
@@ -203,7 +234,7 @@ class Host:
     def _deliver(self, effect: do.Deliver) -> None:
         for zxid, payload in effect.entries:
             apply(self.tree, decode_txn(payload))
-            self.world.checker.applied(self, zxid)
+            self.world.checker.applied(self, [zxid])
 
     def _opens(self, effect: do.Opened) -> None:
         self.opened = effect
@@ -252,7 +283,7 @@ class Host:
         """New txns behind those that wait in the inbox to be proposed."""
         waiting = [event.entries[-1][0] for event in self._inbox if isinstance(event, events.Propose)]
         last = waiting[-1] if waiting else role.proposals.last_zxid
-        zxids = range(last + 1, last + 1 + count)
+        zxids = range(last + 1, min(last + 1 + count, (role.epoch + 1) << 32))
         entries = [(zxid, self.world.txns.make(zxid, self.tree, self._deleting)) for zxid in zxids]
         self.world.checker.proposed(self, entries, last)
         return entries
@@ -270,7 +301,7 @@ class Host:
             self._inbox.append(events.Answer(opened.link, Forwarded(1, 1, OpCode.SYNC, b"").encode()))
         self._go_on()
 
-    _HANDLERS: dict[type, Callable[[Host, Any], None]] = {
+    _HANDLERS: ClassVar[dict[type, Callable[[Host, Any], None]]] = {
         do.Dial: _dial,
         do.Send: _send,
         do.SendTree: _send_tree,

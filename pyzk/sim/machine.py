@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 PLACES = Places.of("/data")
 PREALLOCATE_BYTES = 16_384
-FILE_SYSTEM_CALLS_MAX = 12
-"""A crash lies within so many calls of what is under way."""
+FILE_SYSTEM_CALLS = 3, 12, 40
+"""A crash lies within one of so many calls of what is under way: an append, a roll, a tree."""
 
 
 @dataclass(slots=True)
@@ -33,7 +33,8 @@ class TakeSnapshot:
     """Write the tree as it is, if it is committed and in our own log."""
 
 
-Work = do.Append | do.SaveEpoch | do.Truncate | do.Install | do.Heal | do.Doubt | TakeSnapshot
+DiskEffect = do.Append | do.SaveEpoch | do.Truncate | do.Install | do.Heal | do.Doubt
+Work = DiskEffect | TakeSnapshot
 
 
 class Machine:
@@ -41,14 +42,17 @@ class Machine:
 
     Attributes:
         delay_seconds: (least, most) time that one thing takes.
+        usual_delay_seconds: the same when nothing is wrong.
         queue: what was asked for and is not done, the first under way.
+        is_refusing: whether the disk was full and the process has not heard of it: what it asks meanwhile is dropped.
     """
 
     def __init__(self, host: Host) -> None:
         self.host = host
         self.world = host.world
-        self.delay_seconds = 0.0005, 0.004
+        self.delay_seconds = self.usual_delay_seconds = 0.0005, 0.004
         self.queue: deque[Work] = deque()
+        self.is_refusing = False
         self._open_files()
 
     def _open_files(self) -> None:
@@ -63,13 +67,16 @@ class Machine:
 
     def ask(self, work: Work) -> None:
         """Do this behind everything that was asked before."""
+        if self.is_refusing:
+            assert isinstance(work, do.Append)
+            return
         self.queue.append(work)
         if len(self.queue) == 1:
             self._begin()
 
     def take_snapshot(self) -> None:
         """As a server does from time to time."""
-        if self.host.opened is not None:
+        if self.host.opened is not None and not self.is_refusing:
             self.ask(TakeSnapshot())
 
     def _begin(self) -> None:
@@ -89,7 +96,7 @@ class Machine:
         if isinstance(event, Unwritten):
             self.world.tally["full disks"] += 1
             self.queue = deque(other for other in self.queue if isinstance(other, TakeSnapshot))
-            self.world.checker.unwritten(host)
+            self.is_refusing = True
         else:
             self.queue.popleft()
             self.world.checker.done(host, work)
@@ -163,7 +170,7 @@ class Machine:
         """The process ends; without power the disk forgets what was not synced too."""
         disk = self.host.disk
         if self.queue:
-            disk.fuse.left = self.world.rng.randrange(FILE_SYSTEM_CALLS_MAX)
+            disk.fuse.left = self.world.rng.randrange(self.world.rng.choice(FILE_SYSTEM_CALLS))
             self.world.checker.interrupted(self.host, self.queue[0])
             try:
                 self._do(self.queue[0])
@@ -173,6 +180,7 @@ class Machine:
                 self.world.tally["full disks"] += 1
             disk.fuse.left = None
         self.queue.clear()
+        self.is_refusing = False
         if has_no_power:
             disk.crash(self.world.rng)
         else:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pyzk.sim.world import World
     from pyzk.zab.effects import Dial
 
-End = tuple[int, int]
-"""Server id and its number for a link."""
+End = tuple[int, int, int]
+"""Server id, boot of its process (which numbers its links anew) and its number for a link."""
 
 
 @dataclass(slots=True, eq=False)
@@ -82,25 +82,25 @@ class Network:
             event = Disconnected(dial.link, "refused")
             self.world.after(self._delay(), lambda: self.world.tell(server_id, boot, event))
         elif self.world.hosts[server_id].boot == boot:
-            self._open((server_id, dial.link), target, dial)
+            self._open((server_id, boot, dial.link), target, dial)
 
     def _open(self, caller: End, target: int, dial: Dial) -> None:
         self._last_accepted -= 1
-        taker = target, self._last_accepted
+        taker = target, self.world.hosts[target].boot, self._last_accepted
         self._directions[caller] = Direction(caller, taker)
         self._directions[taker] = Direction(taker, caller)
-        self.world.tell_now(target, Accepted(taker[1], dial.port, f"server-{caller[0]}"))
-        self.world.tell_now(caller[0], Connected(caller[1]))
+        self.world.tell_now(target, Accepted(self._last_accepted, dial.port, f"server-{caller[0]}"))
+        self.world.tell_now(caller[0], Connected(dial.link))
 
     def send(self, server_id: int, link: int, data: bytes | Walk) -> None:
         """Send on a link; nothing happens if it is closed."""
-        direction = self._directions.get((server_id, link))
+        direction = self._directions.get((server_id, self.world.hosts[server_id].boot, link))
         if direction is not None:
             self._put(direction, data)
 
     def close(self, server_id: int, link: int) -> None:
         """Close a link behind what was sent on it."""
-        direction = self._directions.pop((server_id, link), None)
+        direction = self._directions.pop((server_id, self.world.hosts[server_id].boot, link), None)
         if direction is not None:
             self._put(direction, None)
 
@@ -124,7 +124,7 @@ class Network:
             self._waiting.append(direction)
             return
         pieces, is_over = self._take(direction)
-        server_id, link = direction.receiver
+        server_id, _, link = direction.receiver
         if direction.receiver not in self._directions:
             self._refuse(direction)
             return
@@ -140,7 +140,7 @@ class Network:
             self._arm(direction, max(direction.queue[0][0], self.world.now + 1e-5))
         if data:
             self.world.tell_now(server_id, Received(link, data))
-        if is_over and self._directions.pop(direction.receiver, None):
+        if is_over and self._directions.pop(direction.receiver, None) is not None:
             self.world.tell_now(server_id, Disconnected(link, "closed by the other side"))
 
     def _take(self, direction: Direction) -> tuple[list[bytes], bool]:
@@ -167,8 +167,10 @@ class Network:
     def _refuse(self, direction: Direction) -> None:
         """The other end is gone: a machine that is up says so."""
         direction.queue.clear()
-        server_id, link = direction.sender
-        if not self.world.hosts[direction.receiver[0]].has_no_power and self._directions.pop(direction.sender, None):
+        server_id, _, link = direction.sender
+        if self.world.hosts[direction.receiver[0]].has_no_power:
+            return
+        if self._directions.pop(direction.sender, None) is not None:
             self.world.tell_now(server_id, Disconnected(link, "reset by the other side"))
 
     # What goes wrong.
@@ -189,11 +191,11 @@ class Network:
         direction = self._directions.get(end)
         if direction is None:
             return
-        for server_id, link in [end, direction.receiver] if both_notice else [end]:
-            lost = self._directions.pop((server_id, link), None)
+        for server_id, boot, link in [end, direction.receiver] if both_notice else [end]:
+            lost = self._directions.pop((server_id, boot, link), None)
             if lost is not None:
                 lost.queue.clear()
-            self.world.tell(server_id, self.world.hosts[server_id].boot, Disconnected(link, "reset"))
+                self.world.tell(server_id, boot, Disconnected(link, "reset"))
 
     def lose_host(self, server_id: int, *, has_no_power: bool) -> None:
         """A server ends; without power nothing of it says so."""
@@ -201,4 +203,4 @@ class Network:
             if has_no_power:
                 self._directions.pop(end).queue.clear()
             else:
-                self.close(*end)
+                self.close(server_id, end[2])

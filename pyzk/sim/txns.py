@@ -2,6 +2,7 @@
 
 from random import Random
 
+from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.records import ACL
 from pyzk.codec.txns import CreateSessionTxn, CreateTxn, DeleteTxn, ErrorTxn, SetDataTxn, Txn, TxnHeader
@@ -46,10 +47,5 @@ class TxnMaker:
         return path if path in tree.nodes else b""
 
 
-def _encode(
-    zxid: int,
-    kind: OpCode,
-    record: CreateTxn | SetDataTxn | CreateSessionTxn | DeleteTxn | ErrorTxn,
-    session_id: int = 1,
-) -> bytes:
+def _encode(zxid: int, kind: OpCode, record: Record, session_id: int = 1) -> bytes:
     return Txn(TxnHeader(session_id, 0, zxid, zxid, kind), record).encode()

@@ -10,7 +10,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pyzk.sim.checker import BrokenInvariantError, Checker
+from pyzk.sim.client import Client
 from pyzk.sim.host import Host
+from pyzk.sim.member_host import MemberHost
 from pyzk.sim.network import Network
 from pyzk.sim.txns import TxnMaker
 from pyzk.zab import effects, events
@@ -33,6 +35,7 @@ class World:
         voters, observers: how many; their ids are 1, 2, ...
         settings: of every server.
         tracer: is given each line of the trace.
+        clients: how many; without any, servers have no service, and leaders make up txns.
 
     Attributes:
         now: seconds since the beginning.
@@ -46,6 +49,7 @@ class World:
         observers: int = 0,
         settings: AgreementSettings | None = None,
         tracer: Callable[[str], None] | None = None,
+        clients: int = 0,
     ) -> None:
         self.rng = rng
         self.now = 0.0
@@ -60,12 +64,25 @@ class World:
         self._tracer = tracer
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._pushed = 0
-        self.hosts = {number: Host(self, number) for number in range(1, voters + observers + 1)}
+        make = MemberHost if clients else Host
+        self.hosts: dict[int, Host] = {number: make(self, number) for number in range(1, voters + observers + 1)}
+        self._connections = 0
+        self.clients = [Client(self, number) for number in range(clients)]
 
     def trace(self, server_id: int, what: str, subject: object = "") -> None:
         """One line of the trace."""
         if self._tracer is not None:
             self._tracer(f"{self.now:12.6f} {server_id} {what} {_shown(subject)}")
+
+    @property
+    def member_hosts(self) -> dict[int, MemberHost]:
+        """The servers, as those that have clients."""
+        return {number: host for number, host in self.hosts.items() if isinstance(host, MemberHost)}
+
+    def new_connection(self) -> int:
+        """A number for a client's connection."""
+        self._connections += 1
+        return self._connections
 
     # Time.
 
@@ -159,6 +176,22 @@ class World:
         leader.propose(count)
         wanted = self.checker.mark() + count
         self.run_until(lambda: self.checker.mark() >= wanted, seconds_max, "a proposal is committed")
+        self.run_until(self._is_equal, seconds_max, "all servers come to have what is committed")
+
+    def write(self, seconds_max: float) -> None:
+        """Clients write until each has had an answer, wherever it is, and every server that is up comes to have it."""
+        before = [len(client.written) for client in self.clients]
+
+        def is_answered() -> bool:
+            waiting = [
+                client for client, count in zip(self.clients, before, strict=True) if len(client.written) == count
+            ]
+            for client in waiting:
+                client.write()
+            self.run(0.5)
+            return not waiting
+
+        self.run_until(is_answered, seconds_max, "writes succeed")
         self.run_until(self._is_equal, seconds_max, "all servers come to have what is committed")
 
     def _is_equal(self) -> bool:

@@ -59,6 +59,7 @@ class Restored:
         tree: with snapshot and log applied.
         last_zxid: of the log, or of the snapshot if that is newer; -1 if there is no data and none may be made.
         snapshot: name of the snapshot used, empty if there was none.
+        damaged: names of the newer ones that could not be read.
         replayed: txns applied from the log.
         digest_mismatches: txns after which the tree's digest was not the logged one.
         recent: (zxid, payload) of the last txns.
@@ -68,6 +69,7 @@ class Restored:
     tree: Tree
     last_zxid: int = 0
     snapshot: str = ""
+    damaged: list[str] = field(default_factory=list)
     replayed: int = 0
     digest_mismatches: int = 0
     recent: deque[tuple[int, bytes]] = field(default_factory=lambda: deque(maxlen=RECENT_MAX))
@@ -87,29 +89,31 @@ def restore(disk: Disk, places: Places, options: RestoreOptions | None = None) -
     disk.make_directory(places.logs)
     places.check(disk)
     remove_unfinished(disk, places.snapshots)
-    notes: list[str] = []
-    snapshot = newest_snapshot(disk, places.snapshots, notes)
+    damaged: dict[str, str] = {}
+    snapshot = newest_snapshot(disk, places.snapshots, damaged)
     if snapshot is None:
         restored = _begin(disk, places, options)
     else:
-        restored = Restored(snapshot.tree, snapshot.zxid, snapshot.name, notes=notes)
+        restored = Restored(snapshot.tree, snapshot.zxid, snapshot.name, list(damaged), notes=[*damaged.values()])
     _replay(disk, places, options, restored, None if snapshot is None else snapshot.digest)
     finish_load(restored.tree)
     _remove_marker(disk, places)
     return restored
 
 
-def newest_snapshot(disk: Disk, directory: str, notes: list[str]) -> Snapshot | None:
-    """The newest snapshot that can be read, None if there is none; those passed over are noted. Raises DamageError."""
-    damaged = []
+def newest_snapshot(disk: Disk, directory: str, damaged: dict[str, str]) -> Snapshot | None:
+    """The newest snapshot that can be read, None if there is none; `damaged` gets a note about each passed over.
+
+    Raises:
+        DamageError: there are snapshots, and none can be read.
+    """
     for name in candidates(disk, directory):
         try:
             return load(disk, directory, name)
         except CorruptionError as error:
-            damaged.append(f"snapshot passed over: {error}")
-            notes.append(damaged[-1])
+            damaged[name] = f"snapshot passed over: {error}"
     if damaged:
-        raise DamageError(f"no snapshot in {directory} can be read: {'; '.join(damaged)}")
+        raise DamageError(f"no snapshot in {directory} can be read: {'; '.join(damaged.values())}")
     # Differs from Apache: without a log it would take a directory whose snapshots all lack their end for an empty one.
     partial = [name for zxid, name in names.snapshots(disk.names(directory)) if zxid > 0]
     if partial:

@@ -42,6 +42,7 @@ class Stored:
         replayed: txns applied from the log.
         digest_mismatches: txns after which the tree's digest was not the logged one.
         snapshot: name of the snapshot used.
+        damaged: names of the newer ones that could not be read.
     """
 
     tree: Tree
@@ -54,6 +55,7 @@ class Stored:
     replayed: int = 0
     digest_mismatches: int = 0
     snapshot: str = ""
+    damaged: Sequence[str] = ()
 
 
 class MemberFiles:
@@ -303,4 +305,5 @@ def _stored(restored: Restored, accepted_epoch: int, current_epoch: int) -> Stor
         restored.replayed,
         restored.digest_mismatches,
         restored.snapshot,
+        restored.damaged,
     )

@@ -220,6 +220,9 @@ class Learning:
             yield lambda: state.done_token >= token
         else:
             yield lambda: state.done_token >= token
+            if history.last_zxid > zxid:
+                # Nothing was loaded anew: we led an epoch of which nothing was committed.
+                history.cut(zxid)
         if history.last_zxid != zxid and not begins_epoch(zxid):
             state.doubt_own_data(f"we are to keep 0x{zxid:x}, but our log ends with 0x{history.last_zxid:x} then")
         if state.doubt:

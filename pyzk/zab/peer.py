@@ -197,6 +197,7 @@ class Peer:
             return
         state.last_seen = membership
         activate_config(state, state.server_id, state.server_id)
+        self._share_membership()
         self._is_looking, self._looks_at = False, now
         self._look(now)
 
@@ -233,7 +234,9 @@ class Peer:
         label, received = self._early[link]
         if len(received) + len(data) > EARLY_BYTES_MAX:
             del self._early[link]
-            self.state.close(link, "it says too much before it is asked")
+            reason = f"{label}: it says too much before it is asked"
+            self.state.note("peer_link_refused", is_warning=True, reason=reason)
+            self.state.close(link, reason)
         else:
             self._early[link] = label, received + data
 

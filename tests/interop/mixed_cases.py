@@ -27,11 +27,11 @@ WRITES = 200
 # More than the 500 txns that a leader keeps in memory for learners.
 MANY = 700
 WAIT_S = 40.0
-# What Java's log says when a learner is brought up to date, on the leader's side or on the learner's.
-JAVA_SAYS = {
-    "DIFF": r"Sending DIFF zxid|Getting a diff from",
-    "SNAP": r"Sending snapshot last zxid|Getting a snapshot from",
-    "TRUNC": r"Sending TRUNC zxid|Truncating log to get in sync",
+# What the logs say when a learner is brought up to date, on the leader's side or on the learner's.
+SAYS = {
+    "DIFF": r"Sending DIFF zxid|Getting a diff from|\"how\": \"DIFF\"",
+    "SNAP": r"Sending snapshot last zxid|Getting a snapshot from|\"how\": \"SNAP\"",
+    "TRUNC": r"Sending TRUNC zxid|Truncating log to get in sync|\"how\": \"TRUNC\"",
 }
 
 
@@ -161,11 +161,10 @@ def caught_up(ensemble: Ensemble, away: int, expected: str) -> list[str]:
 
 
 def took(ensemble: Ensemble, known: dict[int, int], expected: str) -> list[str]:
-    """Whether the Java servers' logs, from what was `known` on (characters by sid), tell of this way to be in step."""
-    java = [member for member in ensemble.members.values() if member.kind != "pyzk"]
-    said = "".join(member.logged()[known[member.sid] :] for member in java)
-    found = [way for way, words in JAVA_SAYS.items() if re.search(words, said)]
-    return expect(not java or expected in found, f"{expected} was expected, Java's log tells of {found}")
+    """Whether the servers' logs, from what was `known` on (characters by sid), tell of this way to be in step."""
+    said = "".join(member.logged()[known[member.sid] :] for member in ensemble.members.values())
+    found = [way for way, words in SAYS.items() if re.search(words, said)]
+    return expect(expected in found, f"{expected} was expected, the logs tell of {found}")
 
 
 def trunc(arena: Arena, leads: str, learns: str) -> list[str]:

@@ -13,6 +13,7 @@ from pyzk.errors import PeerPortError
 from pyzk.server import links as links_module
 from pyzk.server.links import LinkOptions, Links
 from pyzk.server.peerports import PeerPorts
+from pyzk.tree.node import LEAF_TAIL
 from pyzk.tree.tree import Tree
 from pyzk.tree.walk import walk
 from pyzk.zab.effects import Close, Dial, Send, SendTree
@@ -131,14 +132,12 @@ async def silent() -> AsyncIterator[Callable[[int], Any]]:
 def big_tree(nodes: int = 3000) -> Tree:
     tree = Tree()
     for number in range(nodes):
-        tree.add(b"/%06d" % number, *_leaf(tree))
+        tree.add(b"/%06d" % number, *_leaf())
     return tree
 
 
-def _leaf(tree: Tree) -> tuple[bytes, int]:
-    """A znode of some size: the bytes of the root with data."""
-    from pyzk.tree.node import LEAF_TAIL  # noqa: PLC0415
-
+def _leaf() -> tuple[bytes, int]:
+    """A znode of some size, and its owner."""
     data = b"x" * 300
     stat = (1, 1, 0, 0, 0, 0, 0, 0, len(data), 0, 1)
     return len(data).to_bytes(4, "big") + data + LEAF_TAIL.pack(*stat, 0, -1, 0, 0), 0
@@ -291,7 +290,7 @@ async def test_a_tree_goes_out_as_it_was_and_what_is_sent_meanwhile_behind_it(si
     server.perform(Send(-1, b"before|"), SendTree(-1), Send(-1, b"|behind"))
     for number in range(0, 3000, 7):
         tree.preserve(b"/%06d" % number)
-        tree.nodes[b"/%06d" % number] = _leaf(tree)[0].replace(b"x", b"y")
+        tree.nodes[b"/%06d" % number] = _leaf()[0].replace(b"x", b"y")
     await asyncio.sleep(0)
     server.perform(Send(-1, b"|and more"))
     total = len(b"before|" + expected + b"|behind|and more")
@@ -533,9 +532,7 @@ async def test_ports_follow_the_configuration(sides: Any) -> None:
 
 async def test_a_port_that_is_taken_is_tried_again_and_then_the_server_ends(sides: Any, unused_port: int) -> None:
     side = sides()
-    with socket.socket() as holder:
-        holder.bind((HOST, unused_port))
-        holder.listen()
+    with socket.create_server((HOST, unused_port)):
         ports = PeerPorts(side.links, attempts_max=3, retry_seconds=0)
         with pytest.raises(PeerPortError, match="electionPortBindRetry"):
             await ports.open(own(PeerAddress(HOST, 24_151, unused_port)))

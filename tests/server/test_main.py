@@ -77,7 +77,25 @@ def test_a_taken_port_is_an_unexpected_end(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         code, message = refusal("--config", str(write_config(tmp_path, clientPort=port)))
     assert code == 1
-    assert str(port) in message
+    assert f"clientPort={port}, clientPortAddress=127.0.0.1" in message
+    assert "no other program listens on" in message
+
+
+def test_an_address_that_nobody_knows_is_named_with_its_setting(tmp_path: Path) -> None:
+    code, message = refusal("--config", str(write_config(tmp_path, clientPortAddress="nowhere.invalid")))
+    assert code == 1
+    assert "clientPortAddress=nowhere.invalid" in message
+
+
+def test_without_autocreate_a_missing_data_directory_is_refused(tmp_path: Path) -> None:
+    config = write_config(tmp_path, **{"datadir.autocreate": "false"})
+    code, message = refusal("--config", str(config))
+    assert code == 3
+    assert f"Missing data directory {tmp_path}/data/version-2" in message
+    assert not (tmp_path / "data").exists()
+    (tmp_path / "data" / "version-2").mkdir(parents=True)
+    with Process(tmp_path, **{"datadir.autocreate": "false"}) as server:
+        assert server.port
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:

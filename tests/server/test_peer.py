@@ -182,12 +182,14 @@ async def test_a_disk_that_fails_ends_the_server_without_an_answer(disk: MemoryD
 async def test_snapshots_under_load_are_whole_and_old_ones_are_purged(disk: MemoryDisk, rng: Random) -> None:
     async with running(disk=disk, snap_count=200, global_outstanding_limit=100) as server:
         wires = [await Wire.session(server) for _ in range(3)]
-        for turn in range(20):
+        turn = 0
+        # Those that become due while one is being written count as one: a slow machine needs more load for three.
+        while turn < 20 or server.statistics.snapshot_ms.count < 3:
             for wire in wires:
                 wire.send(*[wire.create(b"/%d-" % turn, rng.randbytes(2000), 2) for _ in range(30)])
             for wire in wires:
                 assert [reply.err for reply in await wire.replies(30)] == [0] * 30
-        await until(lambda: server.statistics.snapshot_ms.count >= 3, "snapshots are taken")
+            turn += 1
         assert server.statistics.snapshot_errors == 0
         digest, count = server.peer.service.tree.digest, server.peer.service.tree.node_count
         assert b"zk_cnt_snapshottime" in await ask_word(server, b"mntr")

@@ -26,7 +26,9 @@ from pyzk.codec.txns import (
     TxnHeader,
 )
 from pyzk.errors import MarshallingError, NoNodeError, ReconfigDisabledError, UnimplementedError
+from pyzk.service.connection import WAITING_MAX, Syncing
 from pyzk.service.forwarding import Forwarding
+from pyzk.service.intake import TURN_REPLY_BYTES_MAX
 from tests.service.ensemble import Ensemble
 from tests.service.harness import WALL_MS, Client, Event, Reply
 
@@ -335,6 +337,65 @@ def test_the_sync_of_a_connection_that_is_gone_keeps_its_place() -> None:
     assert client.replies == []
     ensemble.commit()
     assert client.errors == [0]
+    assert learner.service.outstanding == 0
+
+
+def test_no_more_than_a_hundred_syncs_and_reads_wait_for_the_leader_and_the_rest_is_not_taken() -> None:
+    ensemble = Ensemble()
+    learner = ensemble.learners[0]
+    client = learner.client()
+    ensemble.held = True
+    client.send(*[client.sync() + client.ping() for _ in range(120)], client.create(b"/a"))
+    state = learner.service.connections[client.number]
+    assert (len(state.queue), state.waiting, client.reading) == (WAITING_MAX, WAITING_MAX, False)
+    assert learner.service.outstanding == WAITING_MAX // 2
+    while ensemble.orders:
+        ensemble.commit()
+    assert client.errors == [0] * 241
+    assert [reply.xid for reply in client.replies if reply.xid > 0] == list(range(1, 122))
+    assert (len(state.queue), state.waiting, client.reading) == (0, 0, True)
+    assert learner.service.outstanding == 0
+
+
+def test_large_reads_behind_a_sync_are_answered_a_turn_at_a_time() -> None:
+    """A client that does not take them holds nobody up: its other syncs are not under way any more."""
+    ensemble = Ensemble()
+    learner = ensemble.learners[0]
+    client = learner.client()
+    client.ask(client.create(b"/big", bytes(300_000)))
+    ensemble.held = True
+    reads = [client.sync() + b"".join([client.get_data(b"/big") for _ in range(5)]) for _ in range(10)]
+    client.send(*reads)
+    service, state = learner.service, learner.service.connections[client.number]
+    for waiting in learner.forwarding.waiting_syncs:
+        assert isinstance(waiting, Syncing)
+        service.synced(waiting, ensemble.now)
+    assert service.outstanding == 0
+    assert state.full
+    turns = 0
+    while encoded := service.take(client.number):
+        assert len(encoded) < TURN_REPLY_BYTES_MAX + 301_000
+        client.take(encoded)
+        service.outbox.unfinished.clear()
+        service.go_on(client.number, ensemble.now)
+        turns += 1
+    assert turns > 10
+    assert {reply.err for reply in client.replies} == {0}
+    assert len(client.replies) == 61
+    assert (state.waiting, state.full, state.sated, service.outstanding) == (0, False, False, 0)
+
+
+def test_a_client_that_leaves_with_a_confirmed_sync_unanswered_is_not_counted_twice() -> None:
+    ensemble = Ensemble()
+    learner = ensemble.learners[0]
+    client = learner.client()
+    client.ask(client.create(b"/big", bytes(300_000)))
+    ensemble.held = True
+    client.send(client.sync(), *[client.get_data(b"/big") for _ in range(50)], client.sync())
+    for _ in range(2):
+        learner.forwarding.synced(ensemble.now)
+    assert len(learner.service.connections[client.number].queue) > 0
+    client.hang_up()
     assert learner.service.outstanding == 0
 
 

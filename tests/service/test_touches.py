@@ -57,3 +57,7 @@ def test_nobody_expires_on_a_learner() -> None:
     assert table.deadline() is None
     assert list(table.buckets()) == []
     assert len(table) == 1
+
+
+def test_no_tick_matters_where_nobody_expires() -> None:
+    assert table_of(SESSION).tick_end(1000.0) is None

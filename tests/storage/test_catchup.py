@@ -2,6 +2,7 @@
 
 import pytest
 
+from pyzk.storage import catchup
 from pyzk.storage.catchup import read_log
 from pyzk.storage.snapshot import save
 from pyzk.storage.txnlog import LOG_HEADER, TxnLog, frame_record
@@ -106,18 +107,19 @@ def test_end_that_is_being_written_is_not_looked_at(disk, places, payload, read)
 
 
 @pytest.mark.usefixtures("logged")
-def test_no_more_is_read_than_a_share_of_the_newest_snapshot(disk, read):
+def test_no_more_is_read_than_a_share_of_the_newest_snapshot(disk, read, monkeypatch):
     assert read(1, 6, 0.33) == [2, 3, 4, 5, 6], "no snapshot is no limit"
     put(disk, "snapshot.0", bytes(1000))
+    monkeypatch.setattr(catchup, "FEW_BYTES", 10)
     assert read(1, 4, 1.0) == [2, 3, 4]
-    assert read(1, 4, 0.1) is None
+    assert read(1, 4, 0.05) is None
     assert read(1, 4, 0.0) == [2, 3, 4]
     assert read(1, 4, -1.0) is None
 
 
 @pytest.mark.usefixtures("logged")
-def test_padding_does_not_count(disk, read):
+def test_a_megabyte_is_always_read_and_padding_does_not_count(disk, read):
     """Differs from Apache: with its default of 64 MiB a small database would never be read from."""
     assert disk.size(f"{DIRECTORY}/log.1") > 1 << 20
-    put(disk, "snapshot.0", bytes(2000))
-    assert read(1, 6, 0.5) == [2, 3, 4, 5, 6]
+    put(disk, "snapshot.0", bytes(100))
+    assert read(1, 6, 0.1) == [2, 3, 4, 5, 6]

@@ -117,6 +117,25 @@ def test_torn_last_batch_is_no_doubt(disk, files):
     assert "torn last batch" in stored.notes[0]
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_what_a_killed_process_has_left_in_the_page_cache_is_durable_once_it_was_read(
+    built, disk, files, log, seed, monkeypatch
+):
+    rng = Random(seed)
+    disk.lying = True
+    log.append(built.batch(3))
+    disk.lying = False
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "sync_directory", lambda directory: None)  # noqa: ARG005
+        files.save_epoch(ACCEPTED, 2)
+    disk.boots += 1  # the process is killed and starts again, the machine goes on
+    stored = files.load()
+    assert (stored.last_zxid, stored.accepted_epoch) == (built.zxid, 2)
+    disk.crash(rng)
+    again = files.load()
+    assert (again.last_zxid, again.accepted_epoch, again.doubt) == (built.zxid, 2, "")
+
+
 def test_directories_that_are_mixed_up_are_refused():
     disk = MemoryDisk()
     MemberFiles(disk, Places.of("data", "logs"), RestoreOptions()).load()
@@ -261,6 +280,7 @@ def test_damaged_snapshot_is_passed_over_when_the_log_holds_it_all(disk, files):
     edit(disk, "snapshot.100000014", 100, b"\xff\xff")
     stored = files.load()
     assert (stored.doubt, stored.last_zxid, stored.snapshot) == ("", 0x100000019, "snapshot.10000000a")
+    assert stored.damaged == ["snapshot.100000014"]
 
 
 @pytest.mark.parametrize("name", ["snapshot.100000020", "snapshot.100000020.gz"])

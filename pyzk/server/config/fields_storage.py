@@ -34,8 +34,7 @@ class DirectorySettings:
         "datadir.autocreate",
         BOOLEAN,
         True,
-        "Missing data directories are made.",
-        status=Status.PLANNED,
+        "Missing data directories are made; false: the server does not start without them.",
     )
     db_autocreate: bool = setting(
         "db.autocreate",
