@@ -115,7 +115,7 @@ class Tree:
         return branch
 
     def add(self, path: bytes, node: bytes, owner: int, parent_path: bytes = b"") -> Branch:
-        """Put a new leaf into the tree; its parent, whose path some callers have at hand, must exist: it is returned."""
+        """Put a new leaf into the tree; its parent must exist and is returned. Some callers have its path at hand."""
         self.put(path, node, owner)
         parent_path = parent_path or parent_of(path)
         parent = self.nodes[parent_path]
