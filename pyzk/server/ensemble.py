@@ -45,6 +45,11 @@ log = structlog.get_logger()
 ORACLE_SECONDS = 0.5
 """How often the oracle's file is looked at."""
 
+DOUBT_REMEDY = (
+    "an established leader gives everything back; if there can be none, start the member with the best data once with "
+    "pyzk.trustOwnData=true"
+)
+
 
 class MemberGate(Gate):
     """A member takes snapshots only of what its ensemble has agreed on."""
@@ -121,7 +126,7 @@ class Server(BaseServer):
         stored = self._files.load(trust=self.config.trust_own_data)
         self._note_restored(stored.notes, stored.damaged)
         if stored.doubt:
-            log.error("data_in_doubt", reason=stored.doubt)
+            log.error("data_in_doubt", reason=stored.doubt, remedy=DOUBT_REMEDY)
         log.info(
             "data_loaded",
             snapshot=stored.snapshot,
