@@ -23,6 +23,7 @@ from pyzk.storage.snapshot import END_MARK, TEMPORARY_SUFFIX, Snapshot, load
 from pyzk.storage.txnlog import BATCH_BYTES_MAX
 from pyzk.tools.files import VERSION_DIRECTORY, real_disk, version_directory
 from pyzk.tools.javatext import hexadecimal
+from pyzk.tools.log.command import damage, good_behind
 from pyzk.tools.log.command import remedy as log_remedy
 from pyzk.tools.output import Advance, progress, say, say_json
 
@@ -221,7 +222,7 @@ def _check_logs(disk: Disk, places: Places, report: Report, advance: Advance) ->
             what = f"begins with txn 0x{hexadecimal(found)}, and its name says 0x{first:x}"
             report.add(WARNING, reader.path, what, f"Rename it to log.{found:x}: servers choose files by their names")
         if reader.damage is not None:
-            _judge_damage(reader, report, is_newest=name == files[-1][1])
+            _judge_damage(disk, reader, report, is_newest=name == files[-1][1])
         elif found is None:
             report.add(NOTE, reader.path, "holds no txn", "The server removes it at its next start")
     return has_txns
@@ -255,15 +256,15 @@ def _problem(payload: bytes) -> str | None:
     return None
 
 
-def _judge_damage(reader: LogReader, report: Report, *, is_newest: bool) -> None:
-    what = f"at offset {reader.position}, behind txn 0x{hexadecimal(reader.last_zxid)}: {reader.damage}"
-    what = f"{what}, with {reader.behind} bytes behind it"
+def _judge_damage(disk: Disk, reader: LogReader, report: Report, *, is_newest: bool) -> None:
+    what = f"at offset {reader.position}, behind txn 0x{hexadecimal(reader.last_zxid)}: {damage(disk, reader)}"
     is_torn = reader.behind <= BATCH_BYTES_MAX and (reader.position > 0 or reader.torn_header)
-    if is_newest and is_torn:
+    if is_torn and is_newest and not good_behind(disk, reader):
         remedy = "It looks like the torn last batch of a crash, which nobody was told about; the server cuts it"
         report.add(WARNING, reader.path, what, remedy)
     else:
-        report.add(WARNING if is_torn else ERROR, reader.path, what, log_remedy(reader))
+        # Of an older file the history says whether anything is missing: Java leaves torn ends there.
+        report.add(ERROR if is_newest or not is_torn else WARNING, reader.path, what, log_remedy(disk, reader))
 
 
 # Both together

@@ -11,7 +11,7 @@ from pyzk.tools.main import main
 
 
 @pytest.fixture(autouse=True)
-def no_file_of_the_machine(monkeypatch, tmp_path):
+def no_file_of_the_machine(monkeypatch):
     monkeypatch.setattr(tool, "find_config", lambda _environ: None)
     for name in ("JVMFLAGS", "SERVER_JVMFLAGS"):
         monkeypatch.delenv(name, raising=False)

@@ -229,7 +229,7 @@ def test_exit_codes_and_json_are_for_scripts(tmp_path, capsys):
     assert findings[0]["level"] == "error"
     assert findings[0]["remedy"]
     assert findings[-1]["worst"] == "error"
-    (tmp_path / "data" / "version-2" / "acceptedEpoch").write_text("1")
+    (tmp_path / "data" / "version-2" / "acceptedEpoch").write_text("3")
     (tmp_path / "data" / "version-2" / "log.old").write_text("")
     assert main(["verify", str(tmp_path / "data")]) == 0
     assert main(["verify", "--strict", str(tmp_path / "data" / "version-2")]) == 1

@@ -13,7 +13,7 @@ from pyzk.tools.files import log_files, real_disk, split
 from pyzk.tools.javatext import hexadecimal
 from pyzk.tools.log import filters, toolkit
 from pyzk.tools.log.entries import Entry
-from pyzk.tools.output import Advance, note, progress, say, say_json
+from pyzk.tools.output import Advance, ToolError, note, progress, say, say_json
 
 EXAMPLES = """\
 examples:
@@ -103,17 +103,37 @@ def show(disk: Disk, path: str, wanted: filters.Filter, advance: Advance, *, as_
                 say(entry.line())
     if reader.damage is None:
         return code
-    note(f"{path} at offset {reader.position}: {reader.damage}, {reader.behind} bytes behind it. {remedy(reader)}")
+    note(f"{path} at offset {reader.position}: {damage(disk, reader)}. {remedy(disk, reader)}")
     return 1
 
 
-def remedy(reader: LogReader) -> str:
+def damage(disk: Disk, reader: LogReader) -> str:
+    """What is wrong where a log file cannot be read on, and what is behind that."""
+    good = good_behind(disk, reader)
+    behind = f", among them {good} good txns" if good else ""
+    return f"{reader.damage}, with {reader.behind} bytes behind it{behind}"
+
+
+def good_behind(disk: Disk, reader: LogReader) -> int:
+    """How many records behind the damage have a good checksum: they speak for damage at rest, not for a power cut."""
+    count = 0
+    try:
+        for record in toolkit.RawLog(disk, reader.path):
+            count += record.offset > reader.position and record.is_good and record.is_whole
+    except ToolError:
+        return count  # the damage hides where the next record begins
+    return count
+
+
+def remedy(disk: Disk, reader: LogReader) -> str:
     """What to do about the damage of a log file."""
     if reader.last_zxid == 0 and reader.position == 0:
-        return "Is it a log file? A log without its header holds nothing that a server reads."
+        return "Is it a log file? A log without its header holds nothing that a server reads"
     mend = f"pyzk log -r {reader.path} mends a checksum that is wrong"
     cut = f"pyzk log -c -z 0x{hexadecimal(reader.last_zxid)} {reader.path} cuts the log behind the last good txn"
     ways = f"{mend}; {cut}" if reader.last_zxid else mend
     if reader.behind > BATCH_BYTES_MAX:
-        return f"Restore the file from a backup, or let the member be filled by its leader; {ways}."
-    return f"At the end of the newest log this is a torn last batch, which the server cuts itself. Elsewhere: {ways}."
+        return f"Restore the file from a backup, or let the member be filled by its leader; {ways}"
+    if good_behind(disk, reader):
+        return f"Of the newest log a server would cut all that is behind it too; {ways}"
+    return f"Of the newest log this is the torn last batch of a crash, which the server cuts; elsewhere: {ways}"

@@ -7,7 +7,7 @@ a file that could not be finished is not left behind: docs/differences.md.
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Self, TextIO
 from zlib import adler32
 
 from pyzk.codec.jute import Record
@@ -188,7 +188,7 @@ def _string(raw: bytes | None) -> str:
 
 
 class Target:
-    """A new log file, which has its name only when it is finished."""
+    """A new log file, which has its name only when it is finished; leaving the block before that leaves no file."""
 
     def __init__(self, disk: Disk, path: str) -> None:
         self.disk = disk
@@ -199,6 +199,7 @@ class Target:
             disk.remove(self.temporary)
         self.file = disk.create(self.temporary)
         self.position = 0
+        self.is_finished = False
 
     def write(self, data: bytes) -> None:
         """Append."""
@@ -211,11 +212,15 @@ class Target:
         self.file.close()
         self.disk.rename(self.temporary, self.path)
         self.disk.sync_directory(self.directory)
+        self.is_finished = True
 
-    def discard(self) -> None:
-        """Leave nothing behind."""
-        self.file.close()
-        self.disk.remove(self.temporary)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self.is_finished:
+            self.file.close()
+            self.disk.remove(self.temporary)
 
 
 class Abort(Exception):  # noqa: N818 - no error: the answer to a question
@@ -228,17 +233,13 @@ def recover(log: RawLog, advance: Advance, *, verbose: bool, yes: bool, answers:
     directory, name = split(path)
     if name in log.disk.names(directory):
         raise ToolError(f"Recovery file {path} already exists or not writable")
-    target = Target(log.disk, path)
-    try:
-        fixed = _copy_fixed(log, target, advance, verbose=verbose, yes=yes, answers=answers)
-    except Abort:
-        target.discard()
-        note("Recovery aborted.")
-        return 0
-    except BaseException:
-        target.discard()
-        raise
-    target.finish()
+    with Target(log.disk, path) as target:
+        try:
+            fixed = _copy_fixed(log, target, advance, verbose=verbose, yes=yes, answers=answers)
+        except Abort:
+            note("Recovery aborted.")
+            return 0
+        target.finish()
     say(f"Recovery file {path} has been written with {fixed} fixed CRC error(s)")
     return 0
 
@@ -287,16 +288,10 @@ def _ask(answers: TextIO) -> bool:
 
 def chop(log: RawLog, zxid: int, advance: Advance) -> int:
     """Write FILE.choppedZXID with the records up to `zxid`; the exit code. Raises ToolError."""
-    target = Target(log.disk, f"{log.path}.chopped{zxid}")
-    try:
-        is_chopped = _copy_up_to(log, target, zxid, advance)
-    except BaseException:
-        target.discard()
-        raise
-    if is_chopped:
-        target.finish()
-        return 0
-    target.discard()
+    with Target(log.disk, f"{log.path}.chopped{zxid}") as target:
+        if _copy_up_to(log, target, zxid, advance):
+            target.finish()
+            return 0
     say(f"Got exception: Failed to chop {split(log.path)[1]}")
     return 1
 

@@ -17,8 +17,10 @@ Branches = dict[str, "Branches | None"]
 async def tree(session: Session, given: Given) -> object:
     """Everything below a path; -d levels at most, -s with the bytes of data."""
     path = require_path(given.word(1, "/"))
-    session.screen.say(path)
     drawing = _Drawing(session, _depth(given), with_sizes="s" in given)
+    if await session.ask(path, session.client.exists, path) is None:
+        raise RequestFailedError(NoNodeError(path), path)
+    session.screen.say(path)
     branches = await drawing.draw(path, "", 1)
     session.screen.say(f"{drawing.count} znodes")
     return {"path": path, "tree": branches, "count": drawing.count}

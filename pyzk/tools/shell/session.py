@@ -35,6 +35,9 @@ KEEPER_STATES: dict[State, str] = {
 }
 """Names in a WatchedEvent."""
 
+EXPECTED_STATES = frozenset({State.CONNECTED, State.CONNECTED_READ_ONLY, State.CLOSED})
+"""Not worth a JSON document."""
+
 PROMPT_STATES: dict[State, str] = {
     State.CONNECTING: "CONNECTING",
     State.CONNECTED: "CONNECTED",
@@ -234,6 +237,8 @@ class Session:
         name = kind.name.title().replace("_", "")
         state_name = KEEPER_STATES[state]
         if self.screen.json:
+            if kind is EventType.NONE and state in EXPECTED_STATES:
+                return  # a script wants its answers and nothing else
             event = {"state": state_name, "type": name, "path": path or None, "zxid": f"0x{hexadecimal(zxid)}"}
             self.screen.show({"event": event})
         else:
