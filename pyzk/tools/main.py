@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from pyzk import VERSION_WORD
 from pyzk.errors import PyzkError
+from pyzk.tools.output import nobody_reads
 
 SUBCOMMANDS = {
     "log": ("pyzk.tools.log.command", "what transaction logs hold; repair and chop them"),
@@ -36,8 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # nobody reads any more: `pyzk log dump FILE | head`
-        return 0
+        return nobody_reads()
     return code
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -95,3 +96,19 @@ def progress(title: str, total: int) -> Iterator[Advance]:
         timer.cancel()
         timer.join()
         bar.stop()
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """A bar while lines are printed to a file or a pipe; on a terminal they show themselves that it goes on."""
+    if sys.stdout.isatty():
+        yield
+        return
+    with progress("printing", 0):
+        yield
+
+
+def nobody_reads() -> int:
+    """The reader of standard output has gone (`| head`): what is still in the buffer goes nowhere; the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

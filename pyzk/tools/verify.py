@@ -87,7 +87,8 @@ def main(arguments: Sequence[str]) -> int:
     places = Places(directory, logs, options.data_log_dir or options.directory)
     disk = real_disk()
     found = {f"{place}/{name}" for place in (directory, logs) for name in disk.names(place)}
-    total = sum(disk.size(path) for path in found if names.logs([path.rpartition("/")[2]]))
+    # Each log is read twice: by itself, and in order with the others.
+    total = 2 * sum(disk.size(path) for path in found if names.logs([path.rpartition("/")[2]]))
     with progress("reading", total) as advance:
         report = verify(disk, places, advance)
     if options.json:
@@ -131,7 +132,7 @@ def verify(disk: Disk, places: Places, advance: Advance = lambda _amount: None) 
         )
         report.add(ERROR, places.snapshots, "there are logs and no snapshot that can be read", remedy)
     elif snapshot is not None:
-        _check_history(disk, places, report, snapshot)
+        _check_history(disk, places, report, snapshot, advance)
     elif not report.findings:
         report.add(NOTE, places.snapshots, "nothing is here: a server would begin an empty database")
     _check_epochs(disk, places, report)
@@ -270,7 +271,7 @@ def _judge_damage(disk: Disk, reader: LogReader, report: Report, *, is_newest: b
 # Both together
 
 
-def _check_history(disk: Disk, places: Places, report: Report, snapshot: Snapshot) -> None:
+def _check_history(disk: Disk, places: Places, report: Report, snapshot: Snapshot, advance: Advance) -> None:
     """What a start does: the snapshot, the txns behind it, the digests after each."""
     restored = Restored(snapshot.tree, snapshot.zxid, snapshot.name)
     history = History(disk, places.logs, snapshot.zxid)
@@ -279,6 +280,7 @@ def _check_history(disk: Disk, places: Places, report: Report, snapshot: Snapsho
         for zxid, payload in history:
             logged = replay.apply(payload)
             report.last_zxid = zxid
+            advance(len(payload))
             if logged is not None:
                 report.digests += 1
                 if logged != snapshot.tree.digest:

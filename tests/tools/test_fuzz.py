@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
+from pyzk.storage.snapshot import SNAPSHOT_HEADER, sealed
+from pyzk.storage.txnlog import LOG_HEADER, RECORD_HEAD, frame_record
 from pyzk.tools.main import main
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "storage"
@@ -18,6 +20,7 @@ SNAPSHOTS = [
     VECTORS / "d-snap-gz/version-2/snapshot.1c.gz",
     VECTORS / "e-snap-snappy/version-2/snapshot.1c.snappy",
 ]
+END_MARK = b"\x00\x00\x00\x01/"
 KINDS = ("flip", "set", "cut", "insert", "zeros", "double")
 
 mutation = strategies.tuples(
@@ -90,6 +93,58 @@ def test_no_snapshot_is_too_damaged_for_a_tool(source, changes):
             ["snapshot", "dump", "-json", str(path)],
             ["snapshot", "dump", "--json", str(path)],
             ["snapshot", "summary", str(path)],
+            ["snapshot", "compare", "--numbers", str(path), str(SNAPSHOTS[0])],
+            ["snapshot", "compare", "-b", "1", "-n", "1", str(SNAPSHOTS[0]), str(path)],
+            ["verify", name],
+        ):
+            run(*arguments)
+
+
+def with_good_checksums(data, changes):
+    """The log with one record changed in its content, under a checksum that fits."""
+    records = []
+    position = len(LOG_HEADER)
+    while position + RECORD_HEAD.size < len(data):
+        length = RECORD_HEAD.unpack_from(data, position)[1]
+        if length == 0:
+            break
+        start = position + RECORD_HEAD.size
+        records.append(data[start : start + length])
+        position = start + length + 1
+    chosen = changes[0][1] % len(records)
+    records[chosen] = mutilate(records[chosen], changes)
+    return LOG_HEADER + b"".join(map(frame_record, records))
+
+
+@pytest.mark.parametrize("source", LOGS, ids=lambda path: path.name)
+@given(changes=mutations)
+@quickly
+def test_a_record_of_nonsense_with_a_good_checksum_is_told(source, changes):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name, "version-2")
+        shutil.copytree(source.parent, folder)
+        path = folder / source.name
+        path.write_bytes(with_good_checksums(source.read_bytes(), changes))
+        for arguments in (["log", str(path)], ["log", "--json", str(path)], ["log", "--apache", str(path)]):
+            run(*arguments)
+        run("verify", name)
+
+
+@given(changes=mutations)
+@quickly
+def test_a_tree_of_nonsense_under_good_seals_is_told(changes):
+    whole = SNAPSHOTS[0].read_bytes()
+    body_end = whole.index(END_MARK) + len(END_MARK)
+    body = mutilate(whole[len(SNAPSHOT_HEADER) : body_end], changes)
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "snapshot.1c")
+        path.write_bytes(b"".join(sealed([body], None, None)))
+        for arguments in (
+            ["snapshot", "dump", str(path)],
+            ["snapshot", "dump", "-d", str(path)],
+            ["snapshot", "dump", "-json", str(path)],
+            ["snapshot", "dump", "--json", str(path)],
+            ["snapshot", "summary", "--json", str(path)],
             ["snapshot", "compare", "--numbers", str(path), str(SNAPSHOTS[0])],
             ["snapshot", "compare", "-b", "1", "-n", "1", str(SNAPSHOTS[0]), str(path)],
             ["verify", name],

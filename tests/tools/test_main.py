@@ -1,13 +1,18 @@
 """The command `pyzk`: what it lists, what it imports, how it ends."""
 
+import argparse
+import importlib
+import io
 import subprocess
 import sys
+import threading
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from pyzk.errors import StorageError
-from pyzk.tools import cleanup
+from pyzk.tools import cleanup, output
 from pyzk.tools.main import SUBCOMMANDS, main
 
 ROOT = Path(__file__).parent.parent.parent
@@ -52,3 +57,64 @@ def test_interrupted_is_no_traceback(monkeypatch):
 
     monkeypatch.setattr(cleanup, "main", interrupt)
     assert main(["cleanup"]) == 130
+
+
+def test_every_command_of_the_package_is_there():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        scripts = tomllib.load(file)["project"]["scripts"]
+    assert set(scripts) == {"pyzk", "pyzk-cli", "pyzk-server"}
+    for target in scripts.values():
+        module, _, name = target.partition(":")
+        assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_a_reader_that_goes_away_is_no_traceback():
+    log = ROOT / "tests" / "vectors" / "storage" / "a-log"
+    command = f"{sys.executable} -m pyzk.tools.main log --apache {log} {log} {log} | head -1"
+    script = ["bash", "-o", "pipefail", "-c", command]
+    done = subprocess.run(script, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stderr == ""
+    assert done.stdout.startswith("ZooKeeper Transactional Log File")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class Impatient(threading.Timer):
+    """A timer that has run out when it is started."""
+
+    def start(self):
+        self.function()
+
+    def join(self, timeout=None):
+        pass
+
+
+def test_what_takes_long_shows_a_bar_on_a_terminal(monkeypatch):
+    monkeypatch.setattr(output.threading, "Timer", Impatient)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with output.progress("reading", 10) as advance:
+        advance(5)
+    assert "reading" in sys.stderr.getvalue()
+    with output.printing():
+        pass
+    assert "printing" in sys.stderr.getvalue()
+
+
+def test_what_goes_to_a_file_shows_none(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with output.progress("reading", 10) as advance:
+        advance(5)
+    assert sys.stderr.getvalue() == ""
+
+
+def test_times_and_zxids_of_the_command_line():
+    assert output.zxid("0x10") == output.zxid("16") == 16
+    assert output.session("0xffffffffffffffff") == -1
+    assert output.moment("2026-11-22T20:17:22+00:00") == 1795378642000
+    assert output.moment("-5") == -5
+    for read in (output.zxid, output.moment):
+        with pytest.raises(argparse.ArgumentTypeError):
+            read("soon")

@@ -2,11 +2,12 @@
 
 import base64
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import OpCode
-from pyzk.codec.records import ACL
+from pyzk.codec.records import ACL, OPEN_ACL
 from pyzk.codec.txns import (
     CloseSessionTxn,
     CreateSessionTxn,
@@ -29,6 +30,7 @@ TEXT_SHOWN_MAX = 60
 """Characters of data on a line for people."""
 
 
+@cache
 def java_name(opcode: int) -> str:
     """Request.op2String: `createSession`, `setACL`."""
     try:
@@ -158,6 +160,8 @@ def data_value(data: bytes | None) -> dict[str, object]:
 
 def acl_value(acl: list[ACL] | None) -> list[str]:
     """An ACL as the shell takes it: scheme:id:perms."""
+    if acl is OPEN_ACL:  # what nearly every create has, and decoding gives out as one object
+        return OPEN_TO_ALL
     entries = acl or []
     return [f"{text_of(entry.scheme)}:{text_of(entry.id)}:{permission_letters(entry.perms)}" for entry in entries]
 

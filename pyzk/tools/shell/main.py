@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pyzk import VERSION_WORD
+from pyzk.tools.output import nobody_reads
 from pyzk.tools.shell.interpreter import Interpreter, Quit
 from pyzk.tools.shell.options import CommandError
 from pyzk.tools.shell.session import Screen, Session
@@ -89,8 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # nobody reads any more: `pyzk-cli ls -R / | head`
-        return 0
+        return nobody_reads()
 
 
 async def run(options: Options) -> int:

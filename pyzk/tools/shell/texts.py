@@ -135,16 +135,18 @@ def hex_dump(data: bytes) -> str:
     return "\n".join([*lines, rule])
 
 
+PERMISSION_LETTERS = (
+    ("c", Perms.CREATE.value),
+    ("d", Perms.DELETE.value),
+    ("r", Perms.READ.value),
+    ("w", Perms.WRITE.value),
+    ("a", Perms.ADMIN.value),
+)
+
+
 def permission_letters(perms: int) -> str:
     """Permissions as getAcl prints them."""
-    letters = (
-        ("c", Perms.CREATE),
-        ("d", Perms.DELETE),
-        ("r", Perms.READ),
-        ("w", Perms.WRITE),
-        ("a", Perms.ADMIN),
-    )
-    return "".join(letter for letter, bit in letters if perms & bit)
+    return "".join(letter for letter, bit in PERMISSION_LETTERS if perms & bit)
 
 
 def acl_lines(acl: ACL) -> str:

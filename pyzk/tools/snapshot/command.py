@@ -9,10 +9,10 @@ from pyzk.storage.snapshot import Snapshot
 from pyzk.tools.files import read_snapshot, split
 from pyzk.tools.javatext import hexadecimal, text_of
 from pyzk.tools.log.entries import data_line
-from pyzk.tools.output import Advance, iso_time, progress, say, say_json
+from pyzk.tools.output import Advance, iso_time, printing, progress, say, say_json
 from pyzk.tools.snapshot import comparer, formatter
 from pyzk.tools.snapshot.differences import Difference, differences
-from pyzk.tools.snapshot.znodes import Znode, subtree_sums
+from pyzk.tools.snapshot.znodes import Znode, require_znode, subtree_sums, walk
 
 EXAMPLES = """\
 examples:
@@ -90,9 +90,10 @@ def read(path: str, advance: Advance) -> Snapshot:
 
 
 def print_all(lines: Iterable[str]) -> None:
-    """Print lines."""
-    for line in lines:
-        say(line)
+    """Print lines; where they go to a file or a pipe, a bar shows that it goes on."""
+    with printing():
+        for line in lines:
+            say(line)
 
 
 def dump(options: argparse.Namespace) -> int:
@@ -100,19 +101,21 @@ def dump(options: argparse.Namespace) -> int:
     with progress("reading", 0) as advance:
         snapshot = read(options.file, advance)
     if options.ncdu:
-        sys.stdout.writelines(formatter.ncdu(snapshot.tree, int(time.time() * 1000)))
+        with printing():
+            sys.stdout.writelines(formatter.ncdu(snapshot.tree, int(time.time() * 1000)))
         return 0
     if options.apache or options.with_data:
         print_all(formatter.formatted(snapshot, with_data=options.with_data))
         return 0
     start = options.path.encode("utf-8", "surrogateescape")
-    sums = subtree_sums(snapshot.tree, start)
-    for path in sorted(one.path for one in sums):
-        znode = Znode.of(snapshot.tree, path)
-        if options.json:
-            say_json(znode.value())
-        else:
-            say(_line(znode))
+    require_znode(snapshot.tree, start)
+    with printing():
+        for path in sorted(path for _, path in walk(snapshot.tree, start)):
+            znode = Znode.of(snapshot.tree, path)
+            if options.json:
+                say_json(znode.value())
+            else:
+                say(_line(znode))
     if start == b"/":
         _sessions(snapshot, as_json=options.json)
     return 0
@@ -183,9 +186,10 @@ def compare(options: argparse.Namespace) -> int:
     with progress("reading", 2) as advance:
         left, right = read(options.left, advance), read(options.right, advance)
     counts: dict[str, int] = {}
-    for difference in differences(left.tree, right.tree, numbers=options.numbers):
-        counts[difference.kind] = counts.get(difference.kind, 0) + 1
-        _print_difference(difference, as_json=options.json)
+    with printing():
+        for difference in differences(left.tree, right.tree, numbers=options.numbers):
+            counts[difference.kind] = counts.get(difference.kind, 0) + 1
+            _print_difference(difference, as_json=options.json)
     if not options.json:
         listed = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
         say(listed or "no difference")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from pyzk.tools.javatext import string_order, text_of
-from pyzk.tools.snapshot.znodes import java_walk
+from pyzk.tools.snapshot.znodes import walk
 from pyzk.tree.node import data_of
 from pyzk.tree.tree import Tree
 
@@ -24,7 +24,7 @@ class TreeInfo:
 
     def __init__(self, tree: Tree) -> None:
         self.levels: list[list[Counted]] = []
-        found = list(java_walk(tree))
+        found = list(walk(tree))
         by_path: dict[bytes, Counted] = {}
         for depth, path in found:
             counted = Counted("" if path == b"/" else text_of(path), len(data_of(tree.nodes[path]) or b""))

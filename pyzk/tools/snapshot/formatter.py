@@ -14,7 +14,8 @@ from pyzk.tools.javatext import (
     padded_hexadecimal,
     text_of,
 )
-from pyzk.tools.snapshot.znodes import Znode, java_children, java_walk, subtree_sums
+from pyzk.tools.snapshot.znodes import Znode, java_children, subtree_sums, walk
+from pyzk.tree.node import data_length_of
 from pyzk.tree.tree import Tree
 
 FIRST_INODE = 1001
@@ -25,7 +26,7 @@ def formatted(snapshot: Snapshot, *, with_data: bool) -> Iterator[str]:
     tree = snapshot.tree
     yield f"ZNode Details (count={tree.node_count}):"
     last_zxid = snapshot.zxid
-    for _, path in java_walk(tree):
+    for _, path in walk(tree, order=java_children):
         znode = Znode.of(tree, path)
         last_zxid = max(last_zxid, znode.state.mzxid, znode.state.pzxid)
         yield "----"
@@ -60,13 +61,13 @@ def ncdu(tree: Tree, timestamp_ms: int) -> Iterator[str]:
     about = {"progname": "SnapshotFormatter.java", "progver": "0.01", "timestamp": timestamp_ms}
     yield f"[1,0,{_compact(about)}"
     parents = list[int]()
-    for number, (level, path) in enumerate(java_walk(tree), FIRST_INODE):
+    for number, (level, path) in enumerate(walk(tree, order=java_children), FIRST_INODE):
         for parent in reversed(parents):
             if parent >= level:
                 parents.pop()
                 yield "]"
         has_children = bool(java_children(tree.nodes[path]))
-        size = len(Znode.of(tree, path).data or b"")
+        size = data_length_of(tree.nodes[path])
         name = text_of(path.rpartition(b"/")[2]) or "/"
         node = _compact({"name": name, "asize": size, "dsize": size, "dev": 0, "ino": number})
         yield f",[{node}" if has_children else f",{node}"
@@ -81,7 +82,7 @@ def _compact(value: object) -> str:
 
 def summary(tree: Tree, start: bytes, depth_max: int) -> Iterator[str]:
     """The lines of SnapshotRecursiveSummary; a depth of 0 is no limit."""
-    for sums in subtree_sums(tree, start):
+    for sums in subtree_sums(tree, start, java_children):
         if sums.znodes and (depth_max == 0 or sums.depth <= depth_max):
             tab = "--" * sums.depth
             yield f"{tab} {text_of(sums.path)}"

@@ -1,14 +1,24 @@
 """What the tools show of a znode, and the order in which they walk a tree."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from pyzk.codec.records import ACL, open_acl
 from pyzk.tools.javatext import HASH_SET_CAPACITY, hash_order, hexadecimal, string_hash, text_of
 from pyzk.tools.log.entries import acl_value, data_value
 from pyzk.tools.output import ToolError
-from pyzk.tree.node import OWNER_CONTAINER, OWNER_TTL, Branch, Node, NodeState, data_of, is_session, is_ttl
-from pyzk.tree.tree import Tree, acl_index_of
+from pyzk.tree.node import (
+    OWNER_CONTAINER,
+    OWNER_TTL,
+    Branch,
+    Node,
+    NodeState,
+    data_length_of,
+    data_of,
+    is_session,
+    is_ttl,
+)
+from pyzk.tree.tree import Tree, acl_index_of, owner_of
 
 
 @dataclass(slots=True)
@@ -69,13 +79,22 @@ def java_children(node: Node) -> list[bytes]:
     return hash_order(hashed, HASH_SET_CAPACITY)
 
 
-def java_walk(tree: Tree, start: bytes = b"/") -> Iterator[tuple[int, bytes]]:
-    """(depth, path) of a znode and all below it, depth first, in Java's order."""
+Order = Callable[[Node], list[bytes]]
+
+
+def walk(tree: Tree, start: bytes = b"/", order: Order = children) -> Iterator[tuple[int, bytes]]:
+    """(depth, path) of a znode and all below it, depth first."""
     waiting = [(0, start)]
     while waiting:
         depth, path = waiting.pop()
         yield depth, path
-        waiting += [(depth + 1, child) for child in reversed(java_children(tree.nodes[path]))]
+        waiting += [(depth + 1, child) for child in reversed(order(tree.nodes[path]))]
+
+
+def require_znode(tree: Tree, path: bytes) -> None:
+    """Let a path pass that is in the tree. Raises ToolError."""
+    if path not in tree.nodes:
+        raise ToolError(f"there is no znode {text_of(path)} in the snapshot")
 
 
 @dataclass(slots=True)
@@ -97,19 +116,17 @@ class Sums:
         self.largest = max(self.largest, other.largest)
 
 
-def subtree_sums(tree: Tree, start: bytes) -> list[Sums]:
-    """The sums of every znode from `start` down, in the order of `java_walk`. Raises ToolError."""
-    if start not in tree.nodes:
-        raise ToolError(f"there is no znode {text_of(start)} in the snapshot")
-    found = [Sums(path, depth) for depth, path in java_walk(tree, start)]
+def subtree_sums(tree: Tree, start: bytes, order: Order = children) -> list[Sums]:
+    """The sums of every znode from `start` down, depth first. Raises ToolError."""
+    require_znode(tree, start)
+    found = [Sums(path, depth) for depth, path in walk(tree, start, order)]
     by_path = {sums.path: sums for sums in found}
     for sums in reversed(found):
-        data = data_of(tree.nodes[sums.path]) or b""
-        sums.data_bytes += len(data)
-        sums.largest = max(sums.largest, (len(data), sums.path))
-        state = tree.state(sums.path)
-        assert state is not None
-        sums.ephemerals += is_session(state.owner)
+        node = tree.nodes[sums.path]
+        size = data_length_of(node)
+        sums.data_bytes += size
+        sums.largest = max(sums.largest, (size, sums.path))
+        sums.ephemerals += is_session(owner_of(node))
         if sums.path != start:
             by_path[sums.path[: sums.path.rindex(b"/")] or b"/"].take_in(sums)
     return found
