@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.live import Live
 
 from pyzk.client.hosts import Address, parse_hosts
@@ -39,18 +39,24 @@ def main(arguments: Sequence[str]) -> int:
         raise ToolError(f"--interval {options.interval}: write seconds, more than 0")
     if options.once:
         return asyncio.run(once(addresses, rows_max=options.rows, as_json=options.json))
+    try:
+        _watch_for_ever(addresses, options)
+    except KeyboardInterrupt:
+        return 0  # that is how it ends
+    return 0
+
+
+def _watch_for_ever(addresses: Sequence[Address], options: argparse.Namespace) -> None:
     if options.json:
         asyncio.run(watch(addresses, options.interval, lambda made: say_json(as_value(made)), asyncio.sleep))
-        return 0
+        return
     console = Console()
     with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
 
         def show(made: Frame) -> None:
-            picture: RenderableType = draw(made, options.rows)
-            live.update(picture, refresh=True)
+            live.update(draw(made, options.rows), refresh=True)
 
         asyncio.run(watch(addresses, options.interval, show, asyncio.sleep))
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+from pathlib import Path
 
 import pytest
 from prompt_toolkit.completion import CompleteEvent
@@ -11,10 +12,15 @@ from prompt_toolkit.document import Document
 from pyzk.tools.shell.interactive import ShellCompleter, open_history
 from pyzk.tools.shell.interpreter import Interpreter, Quit, names, split, usage
 from pyzk.tools.shell.main import main, parse_options
-from pyzk.tools.shell.options import CommandError
+from pyzk.tools.shell.options import CommandError, parse
+from pyzk.tools.shell.reading import client_string
 from pyzk.tools.shell.session import Screen, Session
+from pyzk.tools.shell.table import RECONFIG_OPTIONS
 from pyzk.tools.shell.tls import client_context
+from pyzk.tools.shell.writing import _reconfig_arguments
 from tests.integration.processes import free_port
+
+VECTORS = Path(__file__).parents[2] / "vectors"
 
 pytestmark = pytest.mark.integration
 
@@ -242,3 +248,45 @@ def test_history_is_for_its_owner_alone(tmp_path, monkeypatch):
     assert list(open_history().load_history_strings()) == ["get /a"]
     monkeypatch.setenv("PYZK_CLI_HISTORY", str(tmp_path / "no" / "history"))
     open_history().append_string("get /a")
+
+
+async def test_a_server_that_goes_away_is_told_and_found_again(fresh_server):
+    shell = make_shell(Screen(io.StringIO(), io.StringIO()))
+    async with asyncio.timeout(60):
+        await shell.session.connect(fresh_server.hosts)
+        assert "Created /a" in (await said(shell, "create /a"))[1]
+        fresh_server.kill()
+        _, err = await said(shell, "ls /", "ls /")
+        assert "KeeperErrorCode = ConnectionLoss for /" in err
+        fresh_server.start()
+        await shell.session.client.wait_connected()
+        assert (await said(shell, "ls /"))[0] == "[a, zookeeper]\n"
+        await shell.session.close(silently=True)
+
+
+async def test_refused_credentials_are_told_and_the_session_goes_on(shell):
+    _, err = await said(shell, "addauth nonsense x")
+    assert err == "KeeperErrorCode = AuthFailed\n"
+    assert shell.exit_code == 1
+    await shell.session.client.wait_connected()
+    assert (await said(shell, "ls /"))[0] == "[]\n"
+
+
+def test_the_configuration_is_summed_up_for_clients():
+    text = (VECTORS / "storage" / "h-dynamic-config" / "zoo.cfg.dynamic.100000000").read_text()
+    number, _, addresses = client_string(f"{text}\nversion=100000000").partition(" ")
+    assert number == "100000000"
+    assert all(address.startswith("127.0.0.1:") for address in addresses.split(","))
+    assert client_string("null") == " "
+
+
+def test_reconfig_reads_a_file_of_members(tmp_path):
+    file = tmp_path / "members"
+    file.write_text("server.1=h1:2888:3888:participant;2181\nserver.2=h2:2888:3888:observer;2181\n")
+    given = parse(RECONFIG_OPTIONS, ["reconfig", "-file", str(file), "-v", "1f"])
+    joining, leaving, members, version = _reconfig_arguments(given)
+    assert (joining, leaving, version) == (None, None, 0x1F)
+    assert members.splitlines()[1].startswith("server.2=h2:2888:3888:observer;")
+    file.write_text("server.1=nonsense\n")
+    with pytest.raises(CommandError, match=f"Error processing {file}"):
+        _reconfig_arguments(given)

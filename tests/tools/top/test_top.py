@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pyzk.tools.main import main
-from pyzk.tools.top import words
+from pyzk.tools.top import command, words
 from pyzk.tools.top.command import once, watch
 from pyzk.tools.top.sample import frame
 from pyzk.tools.top.words import WORDS, ask_all, read_answers
@@ -155,3 +155,14 @@ def test_a_wrong_argument_is_explained(capsys):
     assert "the port must be a number" in capsys.readouterr().err
     assert main(["top", "--interval", "0", "a:1"]) == 1
     assert "--interval 0.0: write seconds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_control_c_is_how_it_ends(form, monkeypatch, capsys):
+    async def interrupted(_addresses, _interval_s, show, _pause):
+        show(frame([captured("leader")], None))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "watch", interrupted)
+    assert main(["top", *form, "a:1"]) == 0
+    assert "leader" in capsys.readouterr().out
