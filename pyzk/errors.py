@@ -5,10 +5,12 @@
     ├── DecodeError             bytes that are no valid record
     │   └── FrameError          a frame whose length cannot be accepted
     ├── PeerError               another server of the ensemble broke the protocol: its link is closed
+    ├── PeerPortError           a port for other servers that cannot be opened: exit code 14
     ├── ConfigError             a setting that cannot be used: names key, value and remedy
     ├── StorageError            files that cannot be read or written
-    │   ├── CorruptionError     damaged bytes: file, offset and the last good zxid
-    │   ├── GapError            txns are missing between two files
+    │   ├── DamageError         the files do not hold what was acknowledged, or may not
+    │   │   ├── CorruptionError damaged bytes: file, offset and the last good zxid
+    │   │   └── GapError        txns are missing between two files
     │   ├── DiskFullError       no space left: writes are refused, reads go on
     │   └── FsyncError          a failed fsync; the process must end, it is never retried
     ├── ConnectionLostError     (client) the connection ended before the reply came
@@ -207,6 +209,10 @@ class PeerError(PyzkError):
     """Another server of the ensemble said what it must not say, or nothing in time; its link is closed."""
 
 
+class PeerPortError(PyzkError):
+    """A port on which other servers connect cannot be opened."""
+
+
 class ConfigError(PyzkError):
     """A setting that cannot be used.
 
@@ -227,7 +233,11 @@ class StorageError(PyzkError):
     """A file that cannot be read or written."""
 
 
-class CorruptionError(StorageError):
+class DamageError(StorageError):
+    """The files can be read, but do not hold what was acknowledged, or it cannot be told whether they do."""
+
+
+class CorruptionError(DamageError):
     """Damaged bytes in a file; they are never served.
 
     Args:
@@ -245,7 +255,7 @@ class CorruptionError(StorageError):
         self.what = what
 
 
-class GapError(StorageError):
+class GapError(DamageError):
     """Txns are missing between a snapshot and the log, or between two log files."""
 
 

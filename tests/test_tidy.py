@@ -30,7 +30,11 @@ PURE_ROOMS = {"codec", "tree", "storage", "zab", "service", "sim"}
 # The client's session machine is pure too; only its asyncio shell is not.
 CLIENT_SHELL = "aio"
 # random.Random is a type there: a generator is always handed in.
-IMPURE_MODULES = {"asyncio", "socket", "threading", "time", "subprocess", "selectors", "uvloop", "secrets"}
+IMPURE_MODULES = {
+    *("asyncio", "uvloop", "selectors", "select", "socket", "ssl", "threading", "concurrent", "multiprocessing"),
+    *("subprocess", "signal", "os", "pathlib", "shutil", "tempfile", "time", "datetime", "secrets", "structlog"),
+}
+IMPURE_FUNCTIONS = {"open", "print", "input"}
 FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 600
 BANNED_ABBREVIATIONS = {
@@ -105,6 +109,14 @@ def test_pure_code_imports_no_io_and_no_clock(path: Path) -> None:
     if is_pure(path):
         impure = {name for name in imported_modules(parse(path)) if name.split(".")[0] in IMPURE_MODULES}
         assert not impure, "events and arguments bring time, input and output into the core"
+
+
+@each_source
+def test_pure_code_calls_no_function_that_reads_or_writes(path: Path) -> None:
+    if is_pure(path):
+        calls = (node.func for node in ast.walk(parse(path)) if isinstance(node, ast.Call))
+        impure = {call.id for call in calls if isinstance(call, ast.Name) and call.id in IMPURE_FUNCTIONS}
+        assert not impure, "files are behind the Disk port"
 
 
 @each_source

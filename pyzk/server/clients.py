@@ -7,14 +7,14 @@ A client that does not read what it is sent is not read from any more; one that 
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from typing import Protocol, cast
 
 import structlog
 
 from pyzk.server.admin.statistics import Statistics
 from pyzk.server.clock import monotonic_seconds, wall_ms
-from pyzk.server.peer import Peer
+from pyzk.server.driver import Driver
 
 log = structlog.get_logger()
 
@@ -75,16 +75,16 @@ class ClientLimits:
 
 
 class ClientConnection(asyncio.Protocol):
-    """One socket; see `pyzk.server.peer.ClientPort`."""
+    """One socket; see `pyzk.server.driver.ClientPort`."""
 
     __slots__ = (
         "_address",
         "_admitted",
+        "_driver",
         "_first",
         "_identified",
         "_limits",
         "_next_id",
-        "_peer",
         "_slow",
         "_throttled",
         "_transport",
@@ -94,8 +94,8 @@ class ClientConnection(asyncio.Protocol):
         "label",
     )
 
-    def __init__(self, peer: Peer, limits: ClientLimits, words: Words, next_id: Callable[[], int]) -> None:
-        self._peer = peer
+    def __init__(self, driver: Driver, limits: ClientLimits, words: Words, next_id: Callable[[], int]) -> None:
+        self._driver = driver
         self._limits = limits
         self._words = words
         self._next_id = next_id
@@ -113,7 +113,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
         peername = transport.get_extra_info("peername")
         if peername:
-            self._address, self.label = str(peername[0]), label_of(str(peername[0]), peername[1])
+            self._address, self.label = host_of(str(peername[0])), label_of(str(peername[0]), peername[1])
         refusal = self._limits.admit(self._address)
         if refusal is not None:
             log.warning("connection_refused", reason=refusal)
@@ -121,8 +121,8 @@ class ClientConnection(asyncio.Protocol):
             return
         self._admitted = True
         self.id = self._next_id()
-        self._peer.clients[self.id] = self
-        self._peer.service.connect(self.id, self._address, monotonic_seconds(), wall_ms())
+        self._driver.clients[self.id] = self
+        self._driver.service.connect(self.id, self._address, monotonic_seconds(), wall_ms())
 
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived."""
@@ -130,19 +130,19 @@ class ClientConnection(asyncio.Protocol):
             data = self._identify(data)
             if not data:
                 return
-        self._peer.service.receive(self.id, data, monotonic_seconds())
+        self._driver.service.receive(self.id, data, monotonic_seconds())
         self._send()
 
     def _send(self) -> None:
         """Write the replies of this turn at once, and leave all else to the end of it."""
-        service = self._peer.service
+        service = self._driver.service
         outbox = service.outbox
         encoded = service.take(self.id)
         if encoded:
             outbox.dirty.pop(self.id, None)
             self.write(encoded)
-        if outbox.submitted or outbox.dirty or outbox.closing or outbox.reading or outbox.unfinished:
-            self._peer.wake()
+        if outbox.submitted or outbox.dirty or outbox.closing or outbox.reading or outbox.unfinished or outbox.packets:
+            self._driver.wake()
 
     def _identify(self, data: bytes) -> bytes:
         """The first four bytes are a word or a length; what is for service, once that is clear."""
@@ -152,9 +152,12 @@ class ClientConnection(asyncio.Protocol):
             return b""
         self._identified, self._first = True, b""
         answer = self._words.answer(first, self.id)
-        if answer is None:
+        if answer is None and self._driver.is_serving:
             return first
-        self._transport.write(answer)
+        if answer is None:
+            log.debug("connection_closed", address=self._address, reason="this server is not serving")
+        else:
+            self._transport.write(answer)
         self._close()
         return b""
 
@@ -163,10 +166,10 @@ class ClientConnection(asyncio.Protocol):
         if self._admitted:
             self._admitted = False
             self._limits.leave(self._address)
-            self._peer.clients.pop(self.id, None)
-            self._peer.service.disconnect(self.id)
-            if self._peer.service.outbox.reading:
-                self._peer.wake()
+            self._driver.clients.pop(self.id, None)
+            self._driver.service.disconnect(self.id)
+            if self._driver.service.outbox.reading:
+                self._driver.wake()
 
     def pause_writing(self) -> None:
         """The client does not keep up with what it is sent: take no more requests from it."""
@@ -190,7 +193,7 @@ class ClientConnection(asyncio.Protocol):
                 "slow_client_disconnected",
                 address=self._address,
                 waiting_bytes=transport.get_write_buffer_size(),
-                setting="clientOutBufferBytesMax",
+                setting="pyzk.clientOutBufferBytesMax",
             )
             transport.abort()
             return
@@ -205,7 +208,7 @@ class ClientConnection(asyncio.Protocol):
     def _go_on(self) -> None:
         if self._unfinished and not self._slow:
             self._unfinished = False
-            self._peer.service.go_on(self.id, monotonic_seconds())
+            self._driver.service.go_on(self.id, monotonic_seconds())
             self._send()
 
     def pause(self) -> None:
@@ -248,16 +251,37 @@ class ClientConnection(asyncio.Protocol):
         return INTEREST_READ * transport.is_reading() + INTEREST_WRITE * bool(transport.get_write_buffer_size())
 
 
+def host_of(address: str) -> str:
+    """An address as Java writes it, in words and as the identity of scheme ip: `127.0.0.1`, `0:0:0:0:0:0:0:1`."""
+    if ":" not in address:
+        return address
+    host, percent, scope = address.partition("%")
+    groups = IPv6Address(host).exploded.split(":")
+    return ":".join([group.lstrip("0") or "0" for group in groups]) + percent + scope
+
+
 def label_of(address: str, port: int) -> str:
-    """An address as Java writes it: `/127.0.0.1:2181`, `/0:0:0:0:0:0:0:1:2181`."""
-    if ":" in address:
-        host, percent, scope = address.partition("%")
-        groups = IPv6Address(host).exploded.split(":")
-        address = ":".join([group.lstrip("0") or "0" for group in groups]) + percent + scope
-    return f"/{address}:{port}"
+    """Address and port as Java writes them: `/127.0.0.1:2181`, `/0:0:0:0:0:0:0:1:2181`."""
+    return f"/{host_of(address)}:{port}"
+
+
+def _is_any_address(host: str) -> bool:
+    """Whether this is `0.0.0.0` or `::`, by either of which Java means all addresses of IPv4 and of IPv6."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 async def listen(create: Callable[[], ClientConnection], host: str | None, port: int, backlog: int) -> asyncio.Server:
-    """Open the client port. Raises OSError if it cannot be had."""
+    """Open the client port. Raises OSError, with settings and remedy, if it cannot be had."""
     loop = asyncio.get_running_loop()
-    return await loop.create_server(create, host, port, backlog=backlog if backlog > 0 else BACKLOG_DEFAULT)
+    # Of port 0 the system would pick two.
+    everywhere = host is not None and port > 0 and _is_any_address(host)
+    backlog = backlog if backlog > 0 else BACKLOG_DEFAULT
+    try:
+        return await loop.create_server(create, None if everywhere else host, port, backlog=backlog)
+    except OSError as error:
+        place = f"clientPort={port}" + (f", clientPortAddress={host}" if host else "")
+        remedy = "choose an address of this machine and a port that no other program listens on"
+        raise OSError(f"the client port cannot be opened: {error.strerror or error} [{place}] {remedy}") from error

@@ -31,6 +31,15 @@ def translated(path: str) -> Iterator[None]:
         raise kind(f"{path}: {error.strerror}") from error
 
 
+def require_directory(directory: str) -> None:
+    """Refuse to go on without a directory that nobody may make (datadir.autocreate=false). Raises StorageError."""
+    if not Path(directory).is_dir():
+        raise StorageError(
+            f"Missing data directory {directory}, automatic data directory creation is disabled "
+            "(zookeeper.datadir.autocreate is false). Please create this directory manually."
+        )
+
+
 def lock_directory(directory: str) -> int:
     """Lock a directory against other servers; returns the descriptor that holds the lock until it is closed.
 

@@ -4,7 +4,8 @@ Each chore is small enough for one turn of the event loop, or hands its slow par
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import structlog
 
@@ -12,7 +13,7 @@ from pyzk.errors import DiskFullError, PyzkError
 from pyzk.server.admin.statistics import Statistics
 from pyzk.server.clock import monotonic_seconds, wall_ms
 from pyzk.server.config import Config
-from pyzk.server.peer import Peer
+from pyzk.server.driver import Driver
 from pyzk.service.containers import deletable, is_deletable
 from pyzk.storage import retention
 from pyzk.storage.compression import STREAMS
@@ -62,70 +63,98 @@ class Chores:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def keep_sessions(peer: Peer, tick_ms: int) -> None:
-    """Once a tick: expire sessions. Time in which this server itself stood still is given back to all of them."""
-    tick_seconds = tick_ms / 1000
-    due = monotonic_seconds() + tick_seconds
+async def keep_sessions(driver: Driver, tick_ms: int) -> None:
+    """At each end of a tick: expire sessions. Time in which this server itself stood still is given back to all."""
     while True:
+        now = monotonic_seconds()
+        # The tracker may be another one each time: each role of a member has its own.
+        due = driver.service.tracker.tick_end(now)
+        if due is None:
+            due = now + tick_ms / 1000
         await asyncio.sleep(max(0.0, due - monotonic_seconds()))
         stall_seconds = monotonic_seconds() - due
-        if stall_seconds > tick_seconds:
+        if stall_seconds > tick_ms / 1000:
             log.warning("server_stalled", seconds=round(stall_seconds, 3))
-            peer.service.tracker.shift(stall_seconds)
+            driver.service.tracker.shift(stall_seconds)
         # Two turns of the loop: everything that can be read by now is read before anybody expires.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        peer.service.tick(monotonic_seconds())
-        peer.wake()
-        due = max(due + tick_seconds, monotonic_seconds())
+        driver.tick()
 
 
-async def close_sessionless(peer: Peer, timeout_ms: int) -> None:
+async def close_sessionless(driver: Driver, timeout_ms: int) -> None:
     """Close connections that never open a session."""
     timeout_seconds = timeout_ms / 1000
     while True:
         await asyncio.sleep(timeout_seconds / SESSIONLESS_CHECKS_PER_TIMEOUT)
         now = monotonic_seconds()
-        for state in list(peer.service.connections.values()):
+        for state in list(driver.service.connections.values()):
             if not state.established and now - state.last_heard_at > timeout_seconds:
-                peer.service.counters.sessionless_expired += not state.closing
-                peer.service.close(state, f"no session within {timeout_ms} ms")
-        peer.wake()
+                driver.service.counters.sessionless_expired += not state.closing
+                driver.service.close(state, f"no session within {timeout_ms} ms")
+        driver.wake()
 
 
-async def delete_containers(peer: Peer, config: Config) -> None:
-    """Delete empty containers and znodes whose TTL is over, paced by znode.container.maxPerMinute."""
+async def delete_containers(driver: Driver, config: Config) -> None:
+    """Delete empty containers and znodes whose TTL is over, if it is for us; paced by znode.container.maxPerMinute."""
     pause_seconds = 60 / max(1, config.container_max_per_minute)
     while True:
         await asyncio.sleep(config.container_check_interval_ms / 1000)
-        for path in deletable(peer.service.tree, wall_ms(), config.container_max_never_used_ms):
+        for path in deletable(driver.service.tree, wall_ms(), config.container_max_never_used_ms):
+            if not driver.decides:
+                break
             # It may have come into use again while others were deleted.
-            if is_deletable(peer.service.tree, path, wall_ms(), config.container_max_never_used_ms):
-                peer.service.delete_container(path)
-                peer.wake()
+            if is_deletable(driver.service.tree, path, wall_ms(), config.container_max_never_used_ms):
+                driver.service.delete_container(path)
+                driver.wake()
                 await asyncio.sleep(pause_seconds)
 
 
-async def watch_disk(peer: Peer, disk: Disk, directory: str, tick_ms: int) -> None:
+async def watch_disk(driver: Driver, disk: Disk, directory: str, tick_ms: int) -> None:
     """Refuse writes while there is little space left for the log, and take them again when there is more.
 
     After a batch that did not fit there must be space for as much again, or the next one would end the same way.
     """
-    service = peer.service
+    service = driver.service
     while True:
         await asyncio.sleep(tick_ms / 1000)
-        is_low = disk.free_bytes(directory) < FREE_BYTES_MIN + peer.unwritten_bytes
+        is_low = disk.free_bytes(directory) < FREE_BYTES_MIN + driver.unwritten_bytes
         if is_low != service.writes_refused:
             service.writes_refused = is_low
             if not is_low:
-                peer.unwritten_bytes = 0
+                driver.unwritten_bytes = 0
             log.warning("disk_low_writes_refused" if is_low else "disk_space_back_writes_taken", directory=directory)
 
 
-async def purge(disk: Disk, places: Places, config: Config) -> None:
-    """Delete snapshots and logs that are no longer needed, at the start and every purgeInterval hours."""
+class Gate:
+    """Whether files may be changed beside the log, and snapshots be taken; on a standalone server they always may."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the tree is one of which a snapshot may be taken."""
+        return True
+
+    async def opened(self) -> None:
+        """Wait until that is so."""
+
+    def beside(self) -> AbstractAsyncContextManager[None]:
+        """For the length of an `async with`, the files are not put in another order."""
+        return nullcontext()
+
+    async def logged(self, zxid: int) -> bool:  # noqa: ARG002
+        """Wait until the log has everything up to there; False when that will not be."""
+        return True
+
+
+async def purge(disk: Disk, places: Places, config: Config, gate: Gate, damaged: Collection[str]) -> None:
+    """Delete snapshots and logs that are no longer needed, at the start and every purgeInterval hours.
+
+    A member waits for its ensemble first: what it has may be in doubt, and then an operator may want all of it.
+    """
     while True:
-        removed = await asyncio.to_thread(retention.purge, disk, places, config.snap_retain_count)
+        await gate.opened()
+        async with gate.beside():
+            removed = await asyncio.to_thread(retention.purge, disk, places, config.snap_retain_count, damaged)
         if removed:
             log.info("purged", files=len(removed))
         await asyncio.sleep(config.purge_interval_hours * 3600)
@@ -136,19 +165,23 @@ class Snapshots:
 
     Args:
         start_file: called when the log should begin a new file.
+        statistics: where they are counted.
+        gate: tells when.
     """
 
     def __init__(
         self,
-        peer: Peer,
+        driver: Driver,
         disk: Disk,
         places: Places,
         config: Config,
         roll: Roll,
         start_file: Callable[[], None],
         statistics: Statistics,
+        gate: Gate,
     ) -> None:
-        self._peer = peer
+        self._gate = gate
+        self._driver = driver
         self._disk = disk
         self._places = places
         self._config = config
@@ -157,7 +190,7 @@ class Snapshots:
         self._statistics = statistics
         self._wanted = asyncio.Event()
 
-    def proposed(self, count: int, size_bytes: int) -> None:
+    def logging(self, count: int, size_bytes: int) -> None:
         """Count what goes to the log."""
         self._roll.note(count, size_bytes)
         if self._roll.file_due:
@@ -174,18 +207,21 @@ class Snapshots:
         """Take snapshots when they are wanted."""
         while True:
             await self._wanted.wait()
+            await self._gate.opened()
             self._wanted.clear()
             try:
-                await self.take()
+                async with self._gate.beside():
+                    await self.take()
             except DiskFullError as error:
                 self._statistics.snapshot_errors += 1
                 log.warning("snapshot_failed", error=str(error))
 
     async def take(self) -> None:
         """Write one: the tree is read in slices between requests, the file is written by a thread."""
-        tree = self._peer.service.tree
+        tree = self._driver.service.tree
+        zxid = tree.last_zxid
         compression = self._config.snapshot_compression
-        name = snapshot_name(tree.last_zxid, compression)
+        name = snapshot_name(zxid, compression)
         if name in self._disk.names(self._places.snapshots):
             return
         directory = self._places.snapshots
@@ -199,6 +235,14 @@ class Snapshots:
         try:
             for chunk in STREAMS[compression](chunks):
                 await asyncio.to_thread(file.write, chunk)
+                if not self._gate.is_open:
+                    break
+            # A snapshot must not hold what the log may still lose.
+            if not self._gate.is_open or not await self._gate.logged(zxid):
+                file.discard()
+                log.info("snapshot_abandoned", name=name)
+                self.want()
+                return
             await asyncio.to_thread(file.finish)
         except (PyzkError, asyncio.CancelledError):
             file.discard()

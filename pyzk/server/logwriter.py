@@ -186,3 +186,17 @@ class LogWriter:
         self.sync_ms.add(took_ms)
         if took_ms > self.slow_sync_ms:
             log.warning("log_sync_was_slow", ms=took_ms, setting="fsync.warningthresholdms")
+
+
+def split(entries: Batch, bytes_max: int) -> list[list[tuple[int, bytes]]]:
+    """Parts that fit into one batch of the log each, in order."""
+    parts: list[list[tuple[int, bytes]]] = []
+    size = bytes_max
+    for entry in entries:
+        record_bytes = len(entry[1]) + RECORD_OVERHEAD_BYTES
+        if size + record_bytes > bytes_max:
+            parts.append([])
+            size = 0
+        parts[-1].append(entry)
+        size += record_bytes
+    return parts

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import structlog
 
 from pyzk import VERSION_WORD
-from pyzk.errors import ConfigError, PyzkError, StorageError
+from pyzk.errors import ConfigError, PeerPortError, PyzkError, StorageError
+from pyzk.server import ensemble, standalone
 from pyzk.server import log as logging_setup
 from pyzk.server.config import Config, find_config, load_config
-from pyzk.server.standalone import Server
 
 log = structlog.get_logger()
 
@@ -24,6 +24,7 @@ EXIT_OK = 0
 EXIT_UNEXPECTED = 1
 EXIT_CONFIG = 2
 EXIT_DATA_DIRECTORY = 3
+EXIT_PEER_PORT = 14
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,8 +62,6 @@ def _configuration(options: argparse.Namespace) -> Config:
     config, warnings = load_config(path, os.environ)
     for warning in warnings:
         log.warning("config_warning", warning=warning)
-    if config.is_distributed:
-        raise ConfigError("server.N", path, "ensembles are not served by this version: leave one server.N, or none")
     return config
 
 
@@ -75,14 +74,16 @@ def _run(config: Config) -> int:
 
 
 async def _serve(config: Config) -> int:
-    server = Server(config)
+    server = ensemble.Server(config) if config.is_distributed else standalone.Server(config)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stopped.set)
     await server.start()
     await server.stopped.wait()
     await server.stop()
-    return EXIT_OK if server.failure is None else EXIT_UNEXPECTED
+    if server.failure is None:
+        return EXIT_OK
+    return EXIT_PEER_PORT if isinstance(server.failure, PeerPortError) else EXIT_UNEXPECTED
 
 
 def _refuse(message: str, code: int) -> int:

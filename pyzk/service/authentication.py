@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     Immediate = Callable[[Service, Connection, int, Reader], None]
     Prover = Callable[[Service, Connection, bytes | None], list[Identity]]
 
+IDENTITIES_MAX = 100
+"""Who a connection may be at once: every check of an ACL goes through all of them."""
+
 
 def _auth(service: Service, state: Connection, xid: int, body: Reader) -> None:
     try:
@@ -41,7 +44,12 @@ def _auth(service: Service, state: Connection, xid: int, body: Reader) -> None:
         service.send(state, reply(xid, 0, error.code))
         service.close(state, f"authentication failed: {error}", notable=True)
         return
-    state.identities = tuple(dict.fromkeys([*state.identities, *identities]))
+    known = dict.fromkeys([*state.identities, *identities])
+    if len(known) > IDENTITIES_MAX:
+        service.send(state, reply(xid, 0, AuthFailedError.code))
+        service.close(state, f"more than {IDENTITIES_MAX} identities on one connection", notable=True)
+        return
+    state.identities = tuple(known)
     service.send(state, reply(xid, 0, 0))
 
 

@@ -39,6 +39,9 @@ class Syncing(Request):
     is_confirmed: bool = False
 
 
+WAITING_MAX = 100
+"""Reads, syncs and refusals of a session that may wait; with more, nothing is taken from its connection."""
+
 Entry = Request | Behind | Refused | Parting
 """A request is a write whose txn is under way; its reply comes when the txn is applied."""
 
@@ -51,6 +54,9 @@ class Connection:
         identities: who the client has shown itself to be; its address to begin with.
         out: encoded frames to send, in order.
         queue: requests of the session not answered yet, in order; reads stand here only behind writes.
+        waiting: how many of them are no writes.
+        full: it takes no more requests: too many wait, or those whose turn it is have not all been answered.
+        sated: the client must take what it was sent before the others are answered; no write is among them.
         chunks: received bytes that make no whole frame yet; nothing is tried before `needed_bytes` are there.
         deaf: what still arrives is not served any more: the session is being closed, or the connection.
         answers_read_only: whether the connect request had the readOnly byte, so that the response has it too.
@@ -73,12 +79,22 @@ class Connection:
     last_zxid: int = -1
     last_response_at: float = 0.0
     last_latency_ms: int = 0
+    waiting: int = 0
+    full: bool = False
+    sated: bool = False
     buffered_bytes: int = 0
     needed_bytes: int = 0
     out: list[bytes] = field(default_factory=list)
     queue: deque[Entry] = field(default_factory=deque)
     chunks: list[bytes] = field(default_factory=list)
     stats: Traffic = field(default_factory=Traffic)
+
+    def wait(self, entry: Syncing | Behind | Refused | Parting) -> None:
+        """Let a reply wait for those before it, and a sync for the leader."""
+        self.queue.append(entry)
+        self.waiting += 1
+        if self.waiting >= WAITING_MAX:
+            self.full = True
 
     def forget_traffic(self) -> None:
         """Count from nothing again (word `crst`)."""

@@ -13,7 +13,7 @@ from pyzk.codec.requests import MULTI_END, MULTI_HEADER
 from pyzk.codec.txns import MultiTxn, SetDataTxn
 from pyzk.errors import SessionMovedError, ThrottledOpError
 from pyzk.service import handshake, intake
-from pyzk.service.connection import Behind, Parting, Syncing
+from pyzk.service.connection import WAITING_MAX, Behind, Parting, Syncing
 from pyzk.service.wire import event, reply
 from pyzk.tree.apply import Applied, Change, apply_record
 from pyzk.tree.prepare import Request
@@ -114,35 +114,65 @@ def _let_syncs_pass(service: Service, origin: int, now: float) -> None:
         return
     for entry in state.queue:
         if isinstance(entry, Syncing):
-            entry.is_confirmed = True
+            service.confirm(entry)
         elif isinstance(entry, Request) and not entry.err:
             break
     answer_waiting(service, state, now)
 
 
 def answer_waiting(service: Service, state: Connection, now: float) -> None:
-    """Reads, refusals and confirmed syncs up to the next write of the session."""
+    """Reads, refusals and confirmed syncs up to the next write of the session, or the next sync that is under way.
+
+    Where a turn's bytes are full, the others wait until the client has taken what it was sent; but they never wait for
+    a write that came behind them, because they would show what it does.
+    """
+    if state.sated:
+        return
     queue = state.queue
+    room = intake.TURN_REPLY_BYTES_MAX
+    last_zxid = service.tree.last_zxid
+    state.full = False
     while queue:
         entry = queue[0]
-        if isinstance(entry, Request) and not entry.err and not (isinstance(entry, Syncing) and entry.is_confirmed):
+        if room <= 0 and state.waiting == len(queue):
+            service.outbox.unfinished[state.id] = None
+            state.full = state.sated = True
             return
+        if isinstance(entry, Request) and not entry.err and not (isinstance(entry, Syncing) and entry.is_confirmed):
+            break
         queue.popleft()
         if isinstance(entry, Request):
-            service.forget(entry)
-            body = b"" if entry.err else entry.record.encode()
-            encoded = reply(entry.cxid, service.tree.last_zxid, entry.err, body)
+            encoded = _end_unwritten(service, state, entry, last_zxid)
         elif isinstance(entry, Parting):
+            state.waiting -= 1
             service.part(state, entry.xid)
             return
         elif isinstance(entry, Behind):
+            state.waiting -= 1
             encoded = intake.read(service, state, entry.frame, entry.identities)
             latency_ms = int((now - entry.received_at) * 1000)
             service.counters.waiting_reads.add(latency_ms)
-            state.answered(service.tree.last_zxid, now, latency_ms)
+            state.answered(last_zxid, now, latency_ms)
         else:
-            encoded = reply(entry.xid, service.tree.last_zxid, entry.err)
+            state.waiting -= 1
+            encoded = reply(entry.xid, last_zxid, entry.err)
         service.send(state, encoded)
+        room -= len(encoded)
+    state.full = state.waiting >= WAITING_MAX
+
+
+def _end_unwritten(service: Service, state: Connection, request: Request, last_zxid: int) -> bytes:
+    """The reply of a request that has become no txn: it was throttled, or is a sync."""
+    body = b""
+    if not isinstance(request, Syncing):
+        service.forget(request)
+    else:
+        state.waiting -= 1
+        if not request.is_confirmed:
+            service.forget(request)
+        if not request.err:
+            body = request.record.encode()
+    return reply(request.cxid, last_zxid, request.err, body)
 
 
 def let_pass(service: Service, request: Request, now: float) -> bool:

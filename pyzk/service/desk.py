@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from pyzk.service.service import Service
     from pyzk.service.writes import Writes
 
-    Order = Propose | Sync
+Order = Propose | Sync
+"""What the agreement is told, in the order of the requests."""
 
 COUNTER_MASK = 0xFFFFFFFF
 COUNTER_MAX = 0xFFFFFFFE
@@ -201,7 +202,7 @@ class Desk(Role):
         first = outstanding[0].header.zxid if outstanding else zxid + 1
         if entries and entries[0][0] < first:
             earlier = [entry for entry in entries if entry[0] < first]
-            self.service.deliver_entries(earlier, now, lambda header: OURS)  # noqa: ARG005
+            self.service.deliver_entries(earlier, now)
         committed: list[Proposal] = []
         while outstanding and outstanding[0].header.zxid <= zxid:
             committed.append(outstanding.popleft())

@@ -8,16 +8,18 @@ Source: docs/protocol/zab.md sections 7 and 8.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pyzk.codec.opcodes import OpCode
-from pyzk.codec.quorum import Forwarded, PacketType, pack_revalidate, pack_touches, packet
+from pyzk.codec.quorum import Forwarded, PacketType, pack_revalidate, pack_revalidated, pack_touches, packet
 from pyzk.service import handshake, intake
 from pyzk.service.connection import Syncing
 from pyzk.service.roles import Role
 from pyzk.service.touches import TouchTable
 from pyzk.service.writes import LEARNER_WRITES
 from pyzk.tree.node import wrap_int32
+from pyzk.zab.events import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +36,13 @@ NO_CXID = 0
 
 OF_ONE_KIND = frozenset({OpCode.MULTI, OpCode.CREATE_SESSION, OpCode.CLOSE_SESSION})
 """Only the txn of this very type, or an error, can be the outcome of such a request."""
+
+
+@dataclass(slots=True)
+class Relayed:
+    """Stands for a question of an observer, on this link, that the leader has not answered yet."""
+
+    link: int
 
 
 class Forwarding(Role):
@@ -56,11 +65,11 @@ class Forwarding(Role):
         self.link = link
         self.pending: dict[tuple[int, int], Request] = {}
         self._cxid = first_cxid
-        self._syncs: deque[Syncing] = deque()
-        self._revalidating: dict[int, deque[int]] = {}
+        self._syncs: deque[Syncing | Relayed] = deque()
+        self._revalidating: dict[int, deque[int | Relayed]] = {}
 
     @property
-    def waiting_syncs(self) -> deque[Syncing]:
+    def waiting_syncs(self) -> deque[Syncing | Relayed]:
         """In the order in which they were sent."""
         return self._syncs
 
@@ -122,10 +131,30 @@ class Forwarding(Role):
         if state is not None:
             self.service.close(state, reason, notable=True)
 
-    def synced(self, now: float) -> None:
-        """The leader has let our oldest sync pass."""
-        if self._syncs:
-            self.service.synced(self._syncs.popleft(), now)
+    def synced(self, now: float) -> Answer | None:
+        """The leader has let our oldest sync pass; the SYNC to pass on if it was that of an observer."""
+        sync = self._syncs.popleft() if self._syncs else None
+        if isinstance(sync, Relayed):
+            return Answer(sync.link, packet(PacketType.SYNC, 0))
+        if sync is not None:
+            self.service.synced(sync, now)
+        return None
+
+    # Observers of ours.
+
+    def relay(self, link: int, requests: Iterable[Forwarded]) -> bytes:
+        """The REQUEST packets of an observer for the leader: its clients wait there, only syncs are matched here."""
+        packets = []
+        for request in requests:
+            if request.opcode == OpCode.SYNC:
+                self._syncs.append(Relayed(link))
+            packets.append(request.encode())
+        return b"".join(packets)
+
+    def relay_revalidate(self, link: int, session_id: int, timeout_ms: int) -> bytes:
+        """The REVALIDATE of an observer for the leader."""
+        self._revalidating.setdefault(session_id, deque()).append(Relayed(link))
+        return pack_revalidate(session_id, timeout_ms)
 
     # Sessions.
 
@@ -143,14 +172,22 @@ class Forwarding(Role):
         self._revalidating.setdefault(session_id, deque()).append(connection)
         return pack_revalidate(session_id, timeout_ms)
 
-    def revalidated(self, session_id: int, is_valid: bool, now: float) -> None:  # noqa: FBT001 - as in the packet
-        """The leader's answer: the oldest connection that waits for it takes the session over, or is refused."""
+    def revalidated(self, session_id: int, is_valid: bool, now: float) -> Answer | None:  # noqa: FBT001 - as sent
+        """The leader's answer, for whoever has waited longest: a client of ours, or an observer that is told it."""
         waiting = self._revalidating.get(session_id)
         if not waiting:
-            return
-        state = self.service.connections.get(waiting.popleft())
+            return None
+        first = waiting.popleft()
         if not waiting:
             del self._revalidating[session_id]
+        if isinstance(first, Relayed):
+            return Answer(first.link, pack_revalidated(session_id, is_valid))
+        self._resumed(first, session_id, is_valid, now)
+        return None
+
+    def _resumed(self, connection: int, session_id: int, is_valid: bool, now: float) -> None:  # noqa: FBT001
+        """The connection takes the session over, or is refused."""
+        state = self.service.connections.get(connection)
         if state is None or state.closing:
             return
         if not is_valid:

@@ -46,9 +46,7 @@ def _objection(service: Service, request: ConnectRequest, now: float) -> str:
     """Why the client must try another server, or again; empty if it need not."""
     if not service.is_serving:
         return "this server is not serving: it has no leader"
-    weights = service.settings.session_weights
-    weight = weights.renewed if request.session_id else weights.new
-    if service.throttle is not None and not service.throttle.admits(weight, now):
+    if service.throttle is not None and not service.throttle.admits(_weight(service, request), now):
         return "too many connect requests (connection_throttle_tokens)"
     if service.role.is_read_only and not request.read_only:
         return "this server is read-only, and the client does not want one that is"
@@ -58,6 +56,13 @@ def _objection(service: Service, request: ConnectRequest, now: float) -> str:
             "it must try another server"
         )
     return ""
+
+
+def _weight(service: Service, request: ConnectRequest) -> int:
+    weights = service.settings.session_weights
+    if request.session_id:
+        return weights.renewed
+    return weights.new if service.local_sessions is None else weights.local
 
 
 def _open(service: Service, state: Connection, now: float) -> None:

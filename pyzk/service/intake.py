@@ -32,6 +32,8 @@ TLS_HANDSHAKE = b"\x16\x03"
 HTTP_METHODS = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"CONN", b"PRI ")
 TURN_REPLY_BYTES_MAX = 1 << 20
 """With more than this to send, a connection's other requests wait until the client has taken it."""
+ONE_A_TURN = frozenset({OpCode.GET_ALL_CHILDREN_NUMBER})
+"""Reads that take long for a short reply: it walks through everything below."""
 
 
 def receive(service: Service, state: Connection, data: bytes, now: float) -> None:
@@ -96,13 +98,14 @@ def serve(service: Service, state: Connection, data: bytes, now: float) -> None:
     while end - position >= 12 and room > 0:
         length, next_xid, next_opcode = FRAME_HEAD.unpack_from(data, position)
         stop = position + 4 + length
-        if stop > end or not HEADER_SIZE <= length <= longest or state.deaf:
+        if stop > end or not HEADER_SIZE <= length <= longest or state.deaf or state.full:
             break
         xid, opcode = next_xid, next_opcode
         handler = None if queue else FAST.get(opcode)
         encoded = handler(service, state, xid, data, position + 12, stop) if handler else None
         if encoded is None:
             encoded = _dispatch(service, state, xid, opcode, data[position + 4 : stop], now)
+            room -= TURN_REPLY_BYTES_MAX * (opcode in ONE_A_TURN)
         if encoded is not None:
             out.append(encoded)
             room -= len(encoded)
@@ -115,7 +118,16 @@ def serve(service: Service, state: Connection, data: bytes, now: float) -> None:
     if position < end and not state.deaf:
         _keep_partial(service, state, data[position:], HEADER_SIZE)
         if state.buffered_bytes >= state.needed_bytes:
-            service.outbox.unfinished[state.id] = None
+            _go_on_later(service, state)
+
+
+def _go_on_later(service: Service, state: Connection) -> None:
+    """Whole frames are left: serve them in another turn, or when there is room in the queue."""
+    if state.full:
+        service.paused[state.id] = None
+        service.outbox.reading[state.id] = False
+    else:
+        service.outbox.unfinished[state.id] = None
 
 
 def _keep_partial(service: Service, state: Connection, rest: bytes, shortest: int) -> None:
@@ -167,7 +179,7 @@ def _dispatch(service: Service, state: Connection, xid: int, opcode: int, frame:
     elif opcode in READS:
         if not state.queue:
             return read(service, state, frame, state.identities)
-        state.queue.append(Behind(frame, state.identities, now))
+        state.wait(Behind(frame, state.identities, now))
     elif opcode in IMMEDIATE:
         IMMEDIATE[opcode](service, state, xid, body_of(service, frame))
     else:

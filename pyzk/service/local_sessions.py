@@ -57,6 +57,10 @@ class LocalSessions:
         """Whether only this server knows the session; one that is being upgraded counts as global."""
         return session in self._local
 
+    def timeouts_ms(self) -> dict[int, int]:
+        """The local sessions, with their timeouts."""
+        return {session: self._local.timeout_of(session) or 0 for session in self._local}
+
     def create(self, session: int, timeout_ms: int, now: float) -> None:
         """A new local session."""
         self._local.add(session, timeout_ms, now)
@@ -81,7 +85,7 @@ class LocalSessions:
             state.deaf = True
             self._local.set_closing(state.session_id)
             if state.queue:
-                state.queue.append(Parting(xid))
+                state.wait(Parting(xid))
             else:
                 service.part(state, xid)
 
@@ -141,6 +145,10 @@ class LocalSessions:
         """The earlier one."""
         deadlines = (self._local.deadline(), self.shared.deadline())
         return min([deadline for deadline in deadlines if deadline is not None], default=None)
+
+    def tick_end(self, now: float) -> float:
+        """Of the local ones; a tracker of the others is of the same age, and has the same ticks."""
+        return self._local.tick_end(now)
 
     def shift(self, stall_seconds: float) -> None:
         """Give everybody time back."""

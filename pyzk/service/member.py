@@ -183,15 +183,27 @@ class Member:
         if self.desk is not None:
             self._events.extend(self.desk.take_forwarded(effect.link, effect.requests, now, wall_ms))
             self._watch_counter(self.desk)
+        elif self.forwarding is not None:
+            self._events.append(Answer(self.forwarding.link, self.forwarding.relay(effect.link, effect.requests)))
 
     def _revalidate(self, effect: effects.Revalidate, now: float, wall_ms: int) -> None:  # noqa: ARG002
         if self.desk is not None:
             answer = self.desk.revalidate(effect.link, effect.session_id, effect.timeout_ms, now)
             self._events.append(Answer(effect.link, answer))
+        elif self.forwarding is not None:
+            question = self.forwarding.relay_revalidate(effect.link, effect.session_id, effect.timeout_ms)
+            self._events.append(Answer(self.forwarding.link, question))
+
+    def _relay(self, answer: Answer | None) -> None:
+        """The leader's answer was for an observer of ours."""
+        if answer is not None:
+            self._events.append(answer)
 
     def _touched(self, effect: effects.Touched, now: float, wall_ms: int) -> None:  # noqa: ARG002
         if self.desk is not None:
             self.desk.touched(effect.touches, now)
+        elif self.forwarding is not None:
+            self.forwarding.touched(effect.touches)
 
     def _learner_left(self, effect: effects.LearnerLeft, now: float, wall_ms: int) -> None:  # noqa: ARG002
         if self.desk is not None:
@@ -199,7 +211,7 @@ class Member:
 
     def _revalidated(self, effect: effects.Revalidated, now: float, wall_ms: int) -> None:  # noqa: ARG002
         if self.forwarding is not None:
-            self.forwarding.revalidated(effect.session_id, effect.is_valid, now)
+            self._relay(self.forwarding.revalidated(effect.session_id, effect.is_valid, now))
 
     def _pinged(self, effect: effects.Pinged, now: float, wall_ms: int) -> None:  # noqa: ARG002
         if self.forwarding is not None:
@@ -209,7 +221,7 @@ class Member:
         if self.desk is not None:
             self.desk.synced(effect.tag, now)
         elif self.forwarding is not None:
-            self.forwarding.synced(now)
+            self._relay(self.forwarding.synced(now))
 
     def _config_changed(self, effect: effects.ConfigChanged, now: float, wall_ms: int) -> None:  # noqa: ARG002
         """What a reconfig txn brings is in the tree already; what came otherwise is put there."""

@@ -25,7 +25,8 @@ class Role:
 
     Attributes:
         sessions: who may act here.
-        syncs: those that wait for the leader's word.
+        writes: handlers of writes and syncs by opcode.
+        is_read_only: whether connect responses say so, and clients that do not want that are sent away.
     """
 
     writes: ClassVar[Writes] = STANDALONE_WRITES

@@ -34,6 +34,11 @@ DIGEST_INTERVAL = 128
 DIGESTS_MAX = 1024
 
 
+def nobody(header: TxnHeader) -> int:  # noqa: ARG001
+    """No connection waits for a txn."""
+    return 0
+
+
 class Service:
     """Sessions, watches and connections of one server.
 
@@ -103,6 +108,7 @@ class Service:
         self.role.stop()
         for state in self.connections.values():
             state.queue.clear()
+            state.waiting = 0
             self.close(state, reason)
         self.owners.clear()
         self.paused.clear()
@@ -140,10 +146,16 @@ class Service:
             intake.receive(self, state, data, now)
 
     def go_on(self, connection: int, now: float) -> None:
-        """Serve more of the requests that are at hand on a connection (`Outbox.unfinished`)."""
+        """Answer and serve more of the requests that are at hand on a connection (`Outbox.unfinished`)."""
         state = self.connections.get(connection)
-        if state is not None and state.established and not state.deaf:
+        if state is None or state.closing or not state.established:
+            return
+        state.sated = False
+        delivery.answer_waiting(self, state, now)
+        if not state.deaf:
             intake.resume(self, state, now)
+        if connection in self.paused and not state.full:
+            self._resume_paused()
 
     def disconnect(self, connection: int) -> None:
         """A connection is gone; its session lives on until it expires."""
@@ -156,7 +168,8 @@ class Service:
             del self.owners[state.session_id]
         for entry in state.queue:
             if isinstance(entry, Request):
-                self.forget(entry)
+                if not (isinstance(entry, Syncing) and entry.is_confirmed):
+                    self.forget(entry)
             elif isinstance(entry, Parting):
                 self.tracker.remove(state.session_id)
         self._resume_paused()
@@ -226,6 +239,12 @@ class Service:
         if self.large_bytes:
             self.large_bytes -= self.settings.requests.large(request.frame_bytes)
 
+    def confirm(self, sync: Syncing) -> None:
+        """A sync is not under way any more, though its reply may wait: slow clients must not hold others up."""
+        if not sync.is_confirmed:
+            sync.is_confirmed = True
+            self.forget(sync)
+
     def next_requests(self, count_max: int, in_process: int, now: float) -> list[Request]:
         """The next writes for the proposer, at most `count_max`; the rest goes on waiting.
 
@@ -238,7 +257,10 @@ class Service:
         taken, self.outbox.submitted = waiting[:count_max], waiting[count_max:]
         if not limits.requests_max and not limits.wait_ms_max:
             return taken
-        return [request for request in taken if delivery.let_pass(self, request, now)]
+        passed = [request for request in taken if delivery.let_pass(self, request, now)]
+        if len(passed) < len(taken):
+            self._resume_paused()
+        return passed
 
     def deliver(self, proposals: Iterable[Proposal], now: float) -> None:
         """Committed txns, in order: apply each, fire watches, answer."""
@@ -249,7 +271,9 @@ class Service:
                 self.digests.append((tree.last_zxid, tree.digest))
         self._resume_paused()
 
-    def deliver_entries(self, entries: Sequence[Entry], now: float, origin_of: Callable[[TxnHeader], int]) -> None:
+    def deliver_entries(
+        self, entries: Sequence[Entry], now: float, origin_of: Callable[[TxnHeader], int] = nobody
+    ) -> None:
         """As `deliver`, for txns that another server has prepared.
 
         Args:
@@ -268,15 +292,17 @@ class Service:
     def synced(self, sync: Syncing, now: float) -> None:
         """The leader has let a sync pass."""
         state = self.connections.get(sync.origin)
-        if sync.is_confirmed or state is None or state.closing:
+        if state is None or state.closing:
             return
-        sync.is_confirmed = True
+        self.confirm(sync)
         delivery.answer_waiting(self, state, now)
         self._resume_paused()
 
     def _resume_paused(self) -> None:
         if self.paused and self.outstanding < self.settings.outstanding_max:
             self.outbox.reading.update(dict.fromkeys(self.paused, True))
+            # They may have been paused with whole frames at hand.
+            self.outbox.unfinished.update(self.paused)
             self.paused.clear()
 
     def drop_outstanding(self, proposals: Sequence[Proposal], now: float) -> None:

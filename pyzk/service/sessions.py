@@ -82,6 +82,9 @@ class Sessions(Protocol):
     def deadline(self) -> float | None:
         """When to ask `expired` again; None if no session can expire here."""
 
+    def tick_end(self, now: float) -> float | None:
+        """The end of the tick under way, where sessions expire; None if none can expire here."""
+
     def shift(self, stall_seconds: float) -> None:
         """Give everybody the time back in which this server itself did not run."""
 
@@ -169,6 +172,10 @@ class SessionTracker:
     def deadline(self) -> float | None:
         """When to ask `expired` again; None if no session can expire."""
         return None if self._earliest is None else self._time_of(self._earliest)
+
+    def tick_end(self, now: float) -> float:
+        """The end of the tick under way: sessions expire only there, so that is when to ask `expired`."""
+        return self._time_of(self._bucket_at(0, now))
 
     def shift(self, stall_seconds: float) -> None:
         """Give everybody the time back in which this server itself did not run."""

@@ -30,10 +30,11 @@ class TokenRates:
 
 @dataclass(slots=True)
 class SessionWeights:
-    """Tokens that a connect request takes: for a new session, and for one that comes back."""
+    """Tokens that a connect request takes: for a new session, for one that comes back, and for a new local one."""
 
     new: int = 1
     renewed: int = 1
+    local: int = 1
 
 
 class ConnectionThrottle:

@@ -83,6 +83,9 @@ class TouchTable:
     def deadline(self) -> None:
         """Nobody expires here."""
 
+    def tick_end(self, now: float) -> None:
+        """Nobody expires here."""
+
     def shift(self, stall_seconds: float) -> None:
         """Nobody expires here."""
 

@@ -98,7 +98,10 @@ def _enqueue(service: Service, state: Connection, request: Request) -> None:
         service.close(state, TOO_MUCH, notable=True)
         return
     service.large_bytes += service.settings.requests.large(request.frame_bytes)
-    state.queue.append(request)
+    if isinstance(request, Syncing):
+        state.wait(request)
+    else:
+        state.queue.append(request)
     service.outbox.submitted.append(request)
     service.outstanding += 1
     if request.opcode == OpCode.CLOSE_SESSION:
@@ -109,7 +112,7 @@ def _enqueue(service: Service, state: Connection, request: Request) -> None:
 def refuse(service: Service, state: Connection, xid: int, err: int) -> None:
     """Answer a request with an error, in its turn."""
     if state.queue:
-        state.queue.append(Refused(xid, err))
+        state.wait(Refused(xid, err))
     else:
         service.send(state, reply(xid, service.tree.last_zxid, err))
 

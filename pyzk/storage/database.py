@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from pyzk.codec.txns import DIGEST_VERSION
-from pyzk.errors import CorruptionError, DecodeError, StorageError
+from pyzk.errors import CorruptionError, DamageError, DecodeError
 from pyzk.storage import names
 from pyzk.storage.disk import Disk
 from pyzk.storage.history import History, truncate_logs
@@ -35,6 +35,8 @@ class RestoreOptions:
         autocreate: an empty directory is a database without txns (zookeeper.db.autocreate).
         batch_bytes_max: what a crash can tear at most (log_batch_bytes_max).
         compression: of the first snapshot that an empty directory gets.
+        certain_tears_only: damage at the end of the log is a torn batch only if zeros explain it
+            (`LogReader.is_unwritten`).
     """
 
     trust_empty: bool = False
@@ -42,6 +44,11 @@ class RestoreOptions:
     autocreate: bool = True
     batch_bytes_max: int = BATCH_BYTES_MAX
     compression: str = ""
+    certain_tears_only: bool = False
+
+    def history(self, disk: Disk, directory: str, after: int) -> History:
+        """The txns behind `after` in the logs of a directory, by these rules."""
+        return History(disk, directory, after, self.trust_gaps, self.batch_bytes_max, self.certain_tears_only)
 
 
 @dataclass(slots=True)
@@ -52,6 +59,7 @@ class Restored:
         tree: with snapshot and log applied.
         last_zxid: of the log, or of the snapshot if that is newer; -1 if there is no data and none may be made.
         snapshot: name of the snapshot used, empty if there was none.
+        damaged: names of the newer ones that could not be read.
         replayed: txns applied from the log.
         digest_mismatches: txns after which the tree's digest was not the logged one.
         recent: (zxid, payload) of the last txns.
@@ -61,6 +69,7 @@ class Restored:
     tree: Tree
     last_zxid: int = 0
     snapshot: str = ""
+    damaged: list[str] = field(default_factory=list)
     replayed: int = 0
     digest_mismatches: int = 0
     recent: deque[tuple[int, bytes]] = field(default_factory=lambda: deque(maxlen=RECENT_MAX))
@@ -72,42 +81,44 @@ def restore(disk: Disk, places: Places, options: RestoreOptions | None = None) -
 
     Raises:
         ConfigError: dataDir and dataLogDir are mixed up.
-        CorruptionError, GapError: acknowledged txns may be lost; the message says where and what can be done.
-        StorageError: no snapshot can be read, or there are logs without any.
+        DamageError: acknowledged txns may be lost, no snapshot can be read, or there are logs without any; the message
+            says where and what can be done.
     """
     options = options or RestoreOptions()
     disk.make_directory(places.snapshots)
     disk.make_directory(places.logs)
     places.check(disk)
     remove_unfinished(disk, places.snapshots)
-    notes: list[str] = []
-    snapshot = newest_snapshot(disk, places.snapshots, notes)
+    damaged: dict[str, str] = {}
+    snapshot = newest_snapshot(disk, places.snapshots, damaged)
     if snapshot is None:
         restored = _begin(disk, places, options)
     else:
-        restored = Restored(snapshot.tree, snapshot.zxid, snapshot.name, notes=notes)
+        restored = Restored(snapshot.tree, snapshot.zxid, snapshot.name, list(damaged), notes=[*damaged.values()])
     _replay(disk, places, options, restored, None if snapshot is None else snapshot.digest)
     finish_load(restored.tree)
     _remove_marker(disk, places)
     return restored
 
 
-def newest_snapshot(disk: Disk, directory: str, notes: list[str]) -> Snapshot | None:
-    """The newest snapshot that can be read, None if there is none; those passed over are noted. Raises StorageError."""
-    damaged = []
+def newest_snapshot(disk: Disk, directory: str, damaged: dict[str, str]) -> Snapshot | None:
+    """The newest snapshot that can be read, None if there is none; `damaged` gets a note about each passed over.
+
+    Raises:
+        DamageError: there are snapshots, and none can be read.
+    """
     for name in candidates(disk, directory):
         try:
             return load(disk, directory, name)
         except CorruptionError as error:
-            damaged.append(f"snapshot passed over: {error}")
-            notes.append(damaged[-1])
+            damaged[name] = f"snapshot passed over: {error}"
     if damaged:
-        raise StorageError(f"no snapshot in {directory} can be read: {'; '.join(damaged)}")
+        raise DamageError(f"no snapshot in {directory} can be read: {'; '.join(damaged.values())}")
     # Differs from Apache: without a log it would take a directory whose snapshots all lack their end for an empty one.
     partial = [name for zxid, name in names.snapshots(disk.names(directory)) if zxid > 0]
     if partial:
         remedy = "restore one from a backup; or, if the data may be lost, remove them"
-        raise StorageError(f"{', '.join(partial)} in {directory} end in the middle, and there is no other; {remedy}")
+        raise DamageError(f"{', '.join(partial)} in {directory} end in the middle, and there is no other; {remedy}")
     return None
 
 
@@ -115,14 +126,14 @@ def _replay(
     disk: Disk, places: Places, options: RestoreOptions, restored: Restored, digest: SnapshotDigest | None
 ) -> None:
     """Apply the txns behind the snapshot, then cut a torn last batch."""
-    history = History(disk, places.logs, max(0, restored.last_zxid), options.trust_gaps, options.batch_bytes_max)
+    history = options.history(disk, places.logs, max(0, restored.last_zxid))
     check = DigestCheck(restored, digest)
     replay, recent = Replay(restored.tree), restored.recent
     for zxid, payload in history:
         try:
             logged = replay.apply(payload)
         except DecodeError as error:
-            raise StorageError(f"txn 0x{zxid:x} in {places.logs} cannot be read: {error}") from error
+            raise DamageError(f"txn 0x{zxid:x} in {places.logs} cannot be read: {error}") from error
         if logged is not None and logged != restored.tree.digest:
             check.differs(zxid, logged)
         recent.append((zxid, payload))
@@ -167,10 +178,10 @@ def _begin(disk: Disk, places: Places, options: RestoreOptions) -> Restored:
 
     A snapshot of the fresh tree is written before the first txn, because Java refuses logs without one.
     """
-    has_txns = next(iter(History(disk, places.logs, 0, options.trust_gaps, options.batch_bytes_max)), None) is not None
+    has_txns = next(iter(options.history(disk, places.logs, 0)), None) is not None
     if has_txns and not options.trust_empty:
         remedy = f"if the logs are complete from the first txn on, start once with {EMPTY_TRUST_OVERRIDE}=true"
-        raise StorageError(f"No snapshot found, but there are log entries in {places.logs}; {remedy}")
+        raise DamageError(f"No snapshot found, but there are log entries in {places.logs}; {remedy}")
     tree = Tree()
     if not has_txns and not options.autocreate and INITIALIZE not in disk.names(places.marker_directory):
         return Restored(tree, -1)

@@ -36,6 +36,7 @@ class History:
         after: zxid of the snapshot on which the txns build; while iterating, of the last txn.
         accept_gaps: the operator's override: gaps are noted instead of refused.
         batch_bytes_max: what a crash can tear at most (log_batch_bytes_max).
+        certain_tears_only: refuse damage at the end that may have hit what was acknowledged (members of an ensemble).
         notes: what an operator should know, one sentence each.
         torn: readers of the files at the end that end in a torn batch or have no record; `repair` cuts them.
     """
@@ -45,11 +46,15 @@ class History:
     after: int
     accept_gaps: bool = False
     batch_bytes_max: int = BATCH_BYTES_MAX
+    certain_tears_only: bool = False
     notes: list[str] = field(default_factory=list)
     torn: list[LogReader] = field(default_factory=list)
     _last_logged: int = -1
     _unsettled: list[LogReader] = field(default_factory=list)
     """Files with damage or without a record, until a later file shows that nothing is missing."""
+    _beside: Iterator[tuple[int, int, bytes]] = field(default_factory=lambda: iter(()))
+    """A second reader of a file whose records are repeated, at the record `_beside_zxid` that was there first."""
+    _beside_zxid: int = 0
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         """(zxid, payload) of each txn. Raises CorruptionError, GapError."""
@@ -83,7 +88,7 @@ class History:
             if before < 0:
                 self._settle(zxid)
             if zxid <= self._last_logged:
-                self._repeated(reader, zxid, offset, same=zxid == before)
+                self._repeated(reader, zxid, offset, payload)
                 continue
             self._last_logged = zxid
             if zxid > self.after:
@@ -104,12 +109,24 @@ class History:
             self.notes.append(f"{reader.path} at offset {reader.position}: {what}")
         self._unsettled.clear()
 
-    def _repeated(self, reader: LogReader, zxid: int, offset: int, *, same: bool) -> None:
-        if not same:
-            what = f"zxid 0x{zxid:x} is not above the one before it"
+    def _repeated(self, reader: LogReader, zxid: int, offset: int, payload: bytes) -> None:
+        """Skip a txn that stands there already, with one note for each run of them.
+
+        A learner of 3.8.0 may log twice what a DIFF brought it, and more often when it loses its leader on the way.
+        """
+        if zxid <= self._beside_zxid or self._beside_zxid == 0:
+            self._beside = iter(LogReader(self.disk, self.directory, reader.name))
+            # Differs from Apache: it applies the records once more.
+            self.notes.append(f"{reader.path} at offset {offset}: txns from 0x{zxid:x} on stand there twice")
+        original = b""
+        for there, position, found in self._beside:
+            self._beside_zxid = there
+            if there >= zxid or position >= offset:
+                original = found if there == zxid and position < offset else b""
+                break
+        if original != payload:
+            what = f"zxid 0x{zxid:x} is not above the one before it, and not a txn that was there"
             raise CorruptionError(reader.path, offset, self._last_logged, what)
-        # Differs from Apache: it applies the record once more.
-        self.notes.append(f"{reader.path} at offset {offset}: txn 0x{zxid:x} stands there twice; the second is skipped")
 
     def _gap(self, reader: LogReader, zxid: int, *, inside: bool) -> None:
         what = f"no txns between 0x{self.after:x} and 0x{zxid:x} in {reader.path}"
@@ -122,8 +139,18 @@ class History:
             whole = f"{reader.damage}, with {reader.behind} bytes behind it"
             if reader.behind > self.batch_bytes_max or (reader.position == 0 and not reader.torn_header):
                 raise _corruption(reader, whole)
+            if self.certain_tears_only and not reader.is_unwritten(self.batch_bytes_max):
+                raise _corruption(reader, f"{whole}: this is no write that was cut short")
             self.notes.append(f"{reader.path} at offset {reader.position}: the torn last batch is cut ({whole})")
+        if self.certain_tears_only and reader.last_zxid == 0:
+            self._check_place(reader)
         self.torn.append(reader)
+
+    def _check_place(self, reader: LogReader) -> None:
+        """A file without a record was begun behind the last txn, or there were others before it."""
+        ((first, _),) = names.logs([reader.name])
+        if first > self.after + 1 and not follows(first, self.after):
+            self._gap(reader, first, inside=False)
 
 
 _OVERRIDE_REMEDY = f"If they never existed, start once with {GAPS_OVERRIDE}=true"

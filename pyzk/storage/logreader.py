@@ -5,6 +5,7 @@ Reading never changes a file and never decides whether damage is acceptable: tha
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from struct import Struct
 from zlib import adler32
 
@@ -16,6 +17,8 @@ ZEROS = bytes(PIECE_BYTES)
 TXN_HEADER_BYTES = 32
 ZXID = Struct(">12xq")
 """Picks the zxid out of a TxnHeader."""
+SECTOR_BYTES = 512
+CHECKSUM_MASKS = (0xFFFFFF, 0xFFFF, 0xFF)
 
 
 class LogReader:
@@ -44,6 +47,30 @@ class LogReader:
         self.behind = self._data_end() - self.position
         if self.damage is None and self.behind:
             self.damage = "data behind a record of length zero"
+
+    def is_unwritten(self, length_max: int) -> bool:
+        """Whether zeros explain the damage, so that it is a write cut short by a crash and not bytes that went bad.
+
+        Sectors that a write did not reach read as zeros, in front of, behind or within what it has written. Damage
+        that turns sectors into zeros, or hits a record that has a whole sector of zeros in it, looks the same.
+
+        Args:
+            length_max: how long a record can be, bytes.
+        """
+        if self.position == 0:
+            return self.torn_header
+        start, head_bytes = self.position, RECORD_HEAD.size
+        checksum, length = RECORD_HEAD.unpack(self.disk.read(self.path, start, head_bytes).ljust(head_bytes, b"\0"))
+        if checksum == 0:
+            return True
+        if not (0 < checksum <= 0xFFFFFFFF and 0 <= length <= length_max):
+            return False
+        size = head_bytes + length + 1
+        if self.behind < size:
+            return True
+        record = self.disk.read(self.path, start, size)
+        whole_checksum = adler32(record[head_bytes:-1])
+        return checksum in [whole_checksum & mask for mask in CHECKSUM_MASKS] or _has_zero_sector(record, start)
 
     def _read_header(self) -> None:
         header = self.disk.read(self.path, 0, len(LOG_HEADER))
@@ -103,3 +130,10 @@ class LogReader:
                 end = position + len(piece.rstrip(b"\0"))
             position += len(piece)
         return end
+
+
+def _has_zero_sector(record: bytes, start: int) -> bool:
+    """Whether a sector is zeros as far as it is the record's, which begins at `start`; the first 4 bytes always are."""
+    edges = [0, *range(-start % SECTOR_BYTES, len(record), SECTOR_BYTES), len(record)]
+    parts = [record[at:end] for at, end in pairwise(edges) if end > 4]
+    return any(part and not part.strip(b"\0") for part in parts)

@@ -35,9 +35,14 @@ def disposable(
     return snapshots, [name for zxid, name in found if zxid < first_needed]
 
 
-def purge(disk: Disk, places: Places, retain_count: int) -> list[str]:
-    """Delete what is disposable; returns the paths."""
-    whole = candidates(disk, places.snapshots, max(retain_count, SNAPSHOTS_MIN))
+def purge(disk: Disk, places: Places, retain_count: int, damaged: Collection[str] = ()) -> list[str]:
+    """Delete what is disposable; returns the paths.
+
+    `damaged` are snapshots that look whole and could not be read: counted as kept, they would let the one go from which
+    the server has started.
+    """
+    count = max(retain_count, SNAPSHOTS_MIN)
+    whole = [name for name in candidates(disk, places.snapshots, count + len(damaged)) if name not in damaged]
     snapshots, logs = disposable(disk.names(places.snapshots), disk.names(places.logs), whole, retain_count)
     return _remove(disk, places.snapshots, snapshots) + _remove(disk, places.logs, logs)
 

@@ -5,7 +5,7 @@ disk under a temporary name and gives them their name when they are durable; `sa
 Source: docs/protocol/storage.md section 4.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from struct import Struct
 from zlib import adler32
@@ -111,6 +111,12 @@ class SnapshotFile:
         self.disk.sync_directory(self.directory)
         self.file.close()
 
+    def keep(self) -> None:
+        """Make the file durable under its temporary name; the start removes it unless it is given its name before."""
+        self.file.sync()
+        self.disk.sync_directory(self.directory)
+        self.file.close()
+
     def discard(self) -> None:
         """Give up: remove what was written."""
         self.file.close()
@@ -126,6 +132,19 @@ def save(
     The file has its name, durably, when the iterator is exhausted. Closed earlier or after an error (DiskFullError) the
     iterator leaves nothing behind.
     """
+    yield from write(disk, directory, tree, compression, SnapshotFile.finish, with_last_zxid=with_last_zxid)
+
+
+def write(
+    disk: Disk,
+    directory: str,
+    tree: Tree,
+    compression: str,
+    finish: Callable[[SnapshotFile], None],
+    *,
+    with_last_zxid: bool,
+) -> Generator[int]:
+    """Write a snapshot as `save` does; `finish` makes it durable at the end: `SnapshotFile.finish` or `keep`."""
     file = SnapshotFile(disk, directory, names.snapshot_name(tree.last_zxid, compression))
     chunks = encode(tree, with_last_zxid=with_last_zxid)
     finished = False
@@ -133,7 +152,7 @@ def save(
         for chunk in STREAMS[compression](chunks):
             file.write(chunk)
             yield file.position
-        file.finish()
+        finish(file)
         finished = True
     finally:
         chunks.close()

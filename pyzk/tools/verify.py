@@ -14,15 +14,17 @@ from pyzk.errors import ConfigError, CorruptionError, DecodeError, GapError, Sto
 from pyzk.storage import names
 from pyzk.storage.database import DigestCheck, Restored
 from pyzk.storage.disk import Disk
-from pyzk.storage.epochs import ACCEPTED, CURRENT, left_over_epoch, read_epoch
+from pyzk.storage.epochs import ACCEPTED, CURRENT, known_epoch, read_epoch
 from pyzk.storage.history import History
 from pyzk.storage.logreader import LogReader
+from pyzk.storage.member import DOUBT, TRUST_OVERRIDE
 from pyzk.storage.names import Places
 from pyzk.storage.replay import Replay
 from pyzk.storage.snapshot import END_MARK, TEMPORARY_SUFFIX, Snapshot, load
+from pyzk.storage.switch import PENDING
 from pyzk.storage.txnlog import BATCH_BYTES_MAX
 from pyzk.tools.files import VERSION_DIRECTORY, real_disk, version_directory
-from pyzk.tools.javatext import hexadecimal
+from pyzk.tools.javatext import hexadecimal, text_of
 from pyzk.tools.log.command import damage, good_behind
 from pyzk.tools.log.command import remedy as log_remedy
 from pyzk.tools.output import Advance, progress, say, say_json
@@ -136,6 +138,7 @@ def verify(disk: Disk, places: Places, advance: Advance = lambda _amount: None) 
     elif not report.findings:
         report.add(NOTE, places.snapshots, "nothing is here: a server would begin an empty database")
     _check_epochs(disk, places, report)
+    _check_doubt(disk, places, report)
     return report
 
 
@@ -312,19 +315,22 @@ def _check_epochs(disk: Disk, places: Places, report: Report) -> None:
         path = f"{places.snapshots}/{name}"
         try:
             epochs[name] = read_epoch(disk, places.snapshots, name)
-            left = left_over_epoch(disk, places.snapshots, name)
         except StorageError as error:
             epochs[name] = None
-            report.add(
-                ERROR, path, str(error), "Write the epoch as one decimal number; when in doubt that of the leader"
-            )
+            remedy = "An epoch is never guessed: pyzk's server starts in doubt, and a leader fills it"
+            report.add(ERROR, path, str(error), remedy)
             continue
-        if left is not None:
+        if f"{name}.tmp" in disk.names(places.snapshots):
+            left = known_epoch(disk, places.snapshots, f"{name}.tmp")
             report.add(NOTE, f"{path}.tmp", f"left by an interrupted write of {left}", "The server removes it")
     accepted, current = epochs[ACCEPTED], epochs[CURRENT]
-    if accepted is None and current is None:
-        return  # standalone, or an ensemble from before 3.4
-    where, logged = places.snapshots, report.last_zxid >> 32
+    if accepted is not None or current is not None:  # else standalone, or an ensemble from before 3.4
+        _compare_epochs(disk, places.snapshots, report, accepted, current)
+
+
+def _compare_epochs(disk: Disk, where: str, report: Report, accepted: int | None, current: int | None) -> None:
+    """Accepted >= current >= epoch of the last txn."""
+    logged = report.last_zxid >> 32
     if accepted is None and ACCEPTED not in disk.names(where):
         remedy = "It is a promise that nothing else tells: let a leader fill this server before it votes"
         report.add(ERROR, f"{where}/{ACCEPTED}", "is missing, and currentEpoch is there", remedy)
@@ -334,10 +340,27 @@ def _check_epochs(disk: Disk, places: Places, report: Report) -> None:
     if accepted is not None and current is not None and current > accepted:
         what = f"currentEpoch {current} is above acceptedEpoch {accepted}"
         report.add(ERROR, where, what, "A server refuses to start: acceptedEpoch was restored from an older copy")
+    if accepted is not None and logged > accepted:
+        what = f"the log has txns of epoch {logged}, and acceptedEpoch is {accepted}"
+        remedy = "It is not what was promised last: let a leader fill this server before it votes"
+        report.add(ERROR, where, what, remedy)
     if current is not None and logged > current:
         what = f"the log has txns of epoch {logged}, and currentEpoch is {current}"
-        report.add(
-            ERROR, where, what, f"The log proves the epoch: write {logged} to {CURRENT}, and to {ACCEPTED} at least"
-        )
-    if -1 in epochs.values():
+        remedy = f"Apache's server refuses to start, pyzk's mends it: the log proves that {CURRENT} is {logged}"
+        report.add(ERROR, where, what, remedy)
+    if -1 in {accepted, current}:
         report.add(WARNING, where, "an epoch of -1: this server has lost data and waits to be filled by a leader")
+
+
+def _check_doubt(disk: Disk, places: Places, report: Report) -> None:
+    """What a member of an ensemble has written down about itself."""
+    found = disk.names(places.snapshots)
+    if DOUBT in found:
+        path = f"{places.snapshots}/{DOUBT}"
+        reason = text_of(disk.read(path)).strip()
+        remedy = f"It does not vote until a leader has given it everything; {TRUST_OVERRIDE}=true takes what is here"
+        report.add(WARNING, path, f"this member is in doubt: {reason}", remedy)
+    if PENDING in found:
+        path = f"{places.snapshots}/{PENDING}"
+        what = f"a change of history was interrupted: {text_of(disk.read(path)).strip()}"
+        report.add(WARNING, path, what, "The server completes it at its next start; remove no file before that")

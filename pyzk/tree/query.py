@@ -19,6 +19,9 @@ from pyzk.tree.tree import Tree, acl_index_of
 
 Identities = Collection[Identity]
 
+MULTI_READ_BYTES_MAX = 16 << 20
+"""Results of one multiRead: a request of a megabyte could ask for forty thousand times as much."""
+
 
 def find(tree: Tree, access: AccessControl, path: bytes | None, perms: int, identities: Identities) -> Node:
     """The znode at `path` ("" is another name of the root), if `identities` may do `perms`.
@@ -113,13 +116,14 @@ def multi_read(tree: Tree, access: AccessControl, request: MultiRequest, identit
     """Results of getData and getChildren ops, each for itself; their watch flags are ignored.
 
     Raises:
-        MarshallingError: an op that no multi can hold, or reads and writes together.
+        MarshallingError: an op that no multi can hold, or reads and writes together; or too much was asked for.
         UnfinishedMultiError: a write, or a null path; the results so far are in its `body`.
     """
     opcodes = {opcode for opcode, _ in request.ops}
     if not opcodes <= MULTI_REQUESTS.keys() or (opcodes & MULTI_READS.keys() and not opcodes <= MULTI_READS.keys()):
         raise MarshallingError("a multiRead with an op it cannot hold, or reads and writes together")
     parts: list[bytes] = []
+    room = MULTI_READ_BYTES_MAX
     for opcode, op in request.ops:
         read = MULTI_READS.get(opcode)
         if read is None or not isinstance(op, PathWatchRequest) or op.path is None:
@@ -129,6 +133,9 @@ def multi_read(tree: Tree, access: AccessControl, request: MultiRequest, identit
         except RequestError as error:
             parts.append(MultiHeader(-1, done=False, err=error.code).encode() + ErrorReply(error.code).encode())
         else:
+            room -= len(body)
+            if room < 0:
+                raise MarshallingError(f"a multiRead of more than {MULTI_READ_BYTES_MAX} bytes")
             parts.append(MultiHeader(opcode, done=False, err=0).encode() + body)
     return b"".join(parts) + MULTI_END.encode()
 

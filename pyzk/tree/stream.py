@@ -8,14 +8,12 @@ znode: each byte is looked at a few times, however the pieces are cut. Source: d
 from collections.abc import Generator, Iterator
 from struct import Struct
 
-from pyzk.codec.jute import INT32, INT64, STRING_MAX_DEFAULT, Reader, pack_buffer
+from pyzk.codec.jute import INT32, INT64, STRING_MAX_DEFAULT, Reader
+from pyzk.codec.quorum import STREAM_SIGNATURE
 from pyzk.codec.records import ACL
 from pyzk.errors import DecodeError
 from pyzk.tree.tree import Tree
 from pyzk.tree.walk import finish_load, load_nodes, restore_acl
-
-STREAM_SIGNATURE = pack_buffer(b"BenWasHere")
-"""What follows the tree."""
 
 SESSION = Struct(">qi")
 

@@ -125,7 +125,7 @@ class Connections:
         # Differs from Apache: others are heard meanwhile. There one silent link keeps all others waiting.
         self._guests[link] = _Guest(label, now + self._settings.hello_timeout_ms / 1000)
         if len(self._guests) > GUESTS_MAX:
-            self._refuse(next(iter(self._guests)), "too many links that have not said hello")
+            self._refuse(next(iter(self._guests)), "too many links that have not said hello", is_warning=True)
 
     def connected(self, link: int) -> None:
         """A dial has succeeded: say who we are, and keep the link if it is for us to dial."""
@@ -145,7 +145,9 @@ class Connections:
         try:
             return [(sender.server_id, body) for body in sender.reader.feed(data)]
         except DecodeError as error:
-            self._drop(link, f"bad notification of server {sender.server_id}: {error}")
+            reason = f"bad notification of server {sender.server_id}: {error}"
+            self._effects.append(Note("peer_link_refused", {"reason": reason}, is_warning=True))
+            self._drop(link, reason)
             return []
 
     def disconnected(self, link: int) -> None:
@@ -190,7 +192,7 @@ class Connections:
     def wake(self, now: float) -> None:
         """Close the links whose hello is overdue."""
         for link in [link for link, guest in self._guests.items() if guest.deadline <= now]:
-            self._refuse(link, "no hello in time")
+            self._refuse(link, "no hello in time", is_warning=True)
 
     # Hellos.
 
@@ -204,7 +206,7 @@ class Connections:
         try:
             found = read_hello(guest.buffer)
         except DecodeError as error:
-            self._refuse(link, f"bad hello: {error}")
+            self._refuse(link, f"bad hello: {error}", is_warning=True)
             return []
         if found is None:
             return []
@@ -238,10 +240,12 @@ class Connections:
         self._next_anonymous_id -= 1
         return self._next_anonymous_id + 1
 
-    def _refuse(self, link: int, reason: str) -> None:
+    def _refuse(self, link: int, reason: str, *, is_warning: bool = False) -> None:
         """Close a link that has no id yet, or is not to have one."""
-        guest = self._guests.pop(link)
-        self._effects.append(Close(link, f"{guest.label}: {reason}"))
+        reason = f"{self._guests.pop(link).label}: {reason}"
+        if is_warning:
+            self._effects.append(Note("peer_link_refused", {"reason": reason}, is_warning=True))
+        self._effects.append(Close(link, reason))
 
     # Links and what is sent on them.
 

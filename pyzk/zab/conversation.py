@@ -23,19 +23,24 @@ Wait = Next | Condition
 Script = Generator[Wait, Packet, None]
 
 INBOX_MAX = 10_000
-"""Packets that may wait for a script that waits for something else."""
+"""Packets that may wait for a script that waits for something else, if nothing else is said."""
 
 
 class Conversation:
     """Runs one script.
 
+    Args:
+        script: what to run.
+        inbox_max: packets that may wait for it.
+
     Attributes:
         inbox: packets that the script has not taken, in order; when it is over, they are for whoever follows.
     """
 
-    __slots__ = ("_script", "_wait", "inbox")
+    __slots__ = ("_inbox_max", "_script", "_wait", "inbox")
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, inbox_max: int = INBOX_MAX) -> None:
+        self._inbox_max = inbox_max
         self._script: Script | None = script
         self._wait: Wait = next(script)
         self.inbox: deque[Packet] = deque()
@@ -49,8 +54,8 @@ class Conversation:
         """Packets have arrived. Raises PeerError when too many wait, and what the script raises."""
         self.inbox.extend(packets)
         self.go_on()
-        if not self.is_over and len(self.inbox) > INBOX_MAX:
-            raise PeerError(f"more than {INBOX_MAX} packets before they could be read")
+        if not self.is_over and len(self.inbox) > self._inbox_max:
+            raise PeerError(f"more than {self._inbox_max} packets before they could be read")
 
     def go_on(self) -> None:
         """Run the script as far as it goes."""

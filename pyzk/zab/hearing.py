@@ -57,13 +57,17 @@ class Batch:
         return self.proposals[-1][0] if self.proposals else self.learning.state.history.last_zxid
 
     def take(self, zxid: int, payload: bytes | None) -> None:
-        """A txn for the log, which must be the next one."""
+        """A txn for the log."""
+        self.proposals.append(self.checked(zxid, payload))
+
+    def checked(self, zxid: int, payload: bytes | None) -> Entry:
+        """A txn that can stand next in the log. Raises PeerError for another."""
         state = self.learning.state
         if payload is None:
             raise PeerError(f"txn 0x{zxid:x} has no content")
         if not require_next(zxid, self.last_zxid):
             state.note("zxids_missing", is_warning=True, after=hex(self.last_zxid), next=hex(zxid))
-        self.proposals.append((zxid, payload))
+        return zxid, payload
 
     def commit(self, zxid: int) -> None:
         """The leader has committed everything up to `zxid`."""
@@ -101,17 +105,17 @@ def _inform(batch: Batch, packet: Packet) -> None:
 
 
 def _commit_and_activate(batch: Batch, packet: Packet) -> None:
-    batch.commit(packet.zxid)
     batch.finish()
+    batch.commit(packet.zxid)
     batch.learning.activate(unpack_designated(packet.data or b""))
 
 
 def _inform_and_activate(batch: Batch, packet: Packet) -> None:
     designated, payload = unpack_inform_and_activate(packet.data or b"")
-    batch.take(packet.zxid, payload)
+    batch.finish()
+    batch.learning.log([batch.checked(packet.zxid, payload)])
     batch.learning.see_proposal(payload)
     batch.commit(packet.zxid)
-    batch.finish()
     batch.learning.activate(designated)
 
 

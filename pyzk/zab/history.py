@@ -103,10 +103,11 @@ class History:
         self.committed_zxid = self.durable_zxid = epoch << 32
 
     def cut(self, zxid: int) -> None:
-        """Drop the tail above `zxid`, which is not below the tree."""
-        assert zxid >= self.committed_zxid
+        """Drop what is logged above `zxid`, where the tree holds no txn; it may stand at the beginning of an epoch."""
+        assert zxid >= self.committed_zxid or begins_epoch(self.committed_zxid)
         while self.tail and self.tail[-1][0] > zxid:
             self.tail.pop()
+        self.committed_zxid = min(self.committed_zxid, zxid)
         self.durable_zxid = min(self.durable_zxid, self.last_zxid)
 
     def reset(self, zxid: int, window: Iterable[Entry] = ()) -> None:

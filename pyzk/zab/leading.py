@@ -14,56 +14,50 @@ from pyzk.codec.quorum import PacketType, packet
 from pyzk.errors import (
     PeerError,
 )
-from pyzk.zab.catchup import plan
 from pyzk.zab.configuring import activate_config, stamp_config
-from pyzk.zab.effects import Deliver, LearnerLeft, Opened, Synced
+from pyzk.zab.effects import Deliver, Opened, Synced
 from pyzk.zab.listening import hear
+from pyzk.zab.master import Master
 from pyzk.zab.proposals import Proposals
-from pyzk.zab.serving import Learner
 from pyzk.zab.state import ACCEPTED, CURRENT
 from pyzk.zab.syncs import Syncs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from pyzk.codec.quorum import Packet
     from pyzk.zab.catchup import Plan
     from pyzk.zab.events import Entry, Sync
+    from pyzk.zab.serving import Learner
     from pyzk.zab.state import State
 
-LEARNERS_MAX = 1000
-"""Links to learners at a time; more are not taken."""
+EPOCH_LEAP_MAX = 10_000
+"""How much newer than ours the epoch of a server may be; each failed attempt to lead makes it one newer."""
 SYNC_PACKET = packet(PacketType.SYNC, 0)
 
 
-class Leading:
+class Leading(Master):
     """One term of a leader.
 
     Attributes:
-        epoch: the new epoch, 0 before it is found.
-        learners: by link.
-        log_reads: what came back from the log files, by token.
         proposals: txns on their way.
         established: whether a quorum has our history.
+        began_at: when it began, monotonic seconds.
         ended: why the term is over, empty while it is not.
     """
 
     def __init__(self, state: State, now: float) -> None:
-        self.state = state
-        self.settings = state.settings
-        self.learners: dict[int, Learner] = {}
-        self.log_reads: dict[int, Sequence[Entry] | None] = {}
-        self.epoch = 0
+        super().__init__(state)
         self.established = False
         self.ended = ""
-        self.tick = 0
+        self.began_at = now
+        state.oracle.is_alone = True
         self.proposals = Proposals(self)
         self.syncs = Syncs(state.server_id, state.quorums())
         self._summary = (state.current_epoch, state.history.last_zxid)
-        self._invented = 0
-        self._wanted_epoch = 0
+        self._wanted_epoch = state.seen_epoch + 1
         self._offers: dict[int, None] = {}
         self._promises: dict[int, None] = {}
         self._synced: dict[int, None] = {}
+        self._left_out_since: dict[int, float] = {}
         self._accepted_token = self._current_token = 0
         self._half_ticks = 0
         self._due = now + self.settings.tick_ms / 2000
@@ -91,13 +85,28 @@ class Leading:
             return
         self._wanted_epoch = max(self._wanted_epoch, accepted_epoch + 1)
         self._offers[server_id] = None
-        if self.state.membership.quorum().contains_quorum(self._offers):
+        if self.state.quorum().contains_quorum(self._offers):
             self.epoch = self._wanted_epoch
             self._accepted_token = self.state.save_epoch(ACCEPTED, self.epoch)
 
     def learner_offers(self, learner: Learner, accepted_epoch: int) -> None:
         """A learner has told the epoch it has accepted."""
+        if accepted_epoch - self.state.accepted_epoch > EPOCH_LEAP_MAX:
+            raise PeerError(f"it claims to have accepted epoch {accepted_epoch}, and ours is {self.epoch}")
+        if self.epoch and accepted_epoch > self.epoch and learner.server_id in self.state.membership.voter_ids:
+            self._left_out(learner, accepted_epoch)
         self._offer(learner.server_id, accepted_epoch)
+
+    def _left_out(self, learner: Learner, accepted_epoch: int) -> None:
+        """A voter has promised a newer epoch than ours, so that it cannot follow us.
+
+        Differs from Apache: there it is left out until there is another election. Here we give way to a newer epoch;
+        once established, only when the voter has come again and again for initLimit, because anybody can claim this.
+        """
+        since = self._left_out_since.setdefault(learner.server_id, learner.heard_at)
+        if not self.established or learner.heard_at - since >= self.settings.init_seconds:
+            self.state.seen_epoch = max(self.state.seen_epoch, accepted_epoch)
+            self.end(f"{learner} has promised epoch {accepted_epoch}: only a newer one lets it in")
 
     def learner_promises(self, learner: Learner, current_epoch: int, last_zxid: int) -> None:
         """A learner has promised the new epoch. Raises PeerError for one that has more than we."""
@@ -111,7 +120,7 @@ class Leading:
     def _promise(self, server_id: int) -> None:
         self._promises[server_id] = None
         own = self.state.server_id
-        if own in self._promises and self.state.membership.quorum().contains_quorum(self._promises):
+        if own in self._promises and self.state.quorum().contains_quorum(self._promises):
             self._current_token = self.state.save_epoch(CURRENT, self.epoch)
             self.proposals.last_zxid = self.epoch << 32
             stamp_config(self.state, self.epoch)
@@ -146,122 +155,34 @@ class Leading:
 
     # Learners.
 
-    def invent_id(self) -> int:
-        """An id for a learner that does not tell its own: -1, -2 and so on."""
-        self._invented -= 1
-        return self._invented
-
-    def accept(self, link: int, label: str, now: float) -> None:
-        """A learner has connected."""
-        if len(self.learners) >= LEARNERS_MAX:
-            self.state.close(link, f"{LEARNERS_MAX} learners are connected already")
-            return
-        self.learners[link] = Learner(self, link, label, now)
-
-    def name_learner(self, learner: Learner, server_id: int) -> None:
-        """A learner has said who it is; an older link of the same server is closed. Raises PeerError."""
-        if server_id == self.state.server_id:
-            raise PeerError(f"it says it is server {server_id}, as we are: two servers have the same id (myid)")
-        older = [other for other in self.learners.values() if other.server_id == server_id and other is not learner]
-        for other in older:
-            self._drop(other, "the server has connected again")
-        learner.server_id = server_id
-
-    def committed_window(self) -> list[Entry]:
-        """What learners may be sent as committed: until we are established, all that is in our log."""
-        history = self.state.history
-        return [*history.window, *([] if self.established else history.tail)]
-
-    def behind_tree(self) -> list[Entry]:
-        """What is part of our history and not in our tree."""
-        return [] if self.established else list(self.state.history.tail)
-
-    def plan(self, learner_zxid: int) -> Plan | None:
-        """How to bring a learner up; None: the log files have to be asked."""
-        history = self.state.history
-        reached = history.committed_zxid if self.established else history.last_zxid
-        return plan(learner_zxid, reached, self.committed_window())
-
-    def limit_syncs(self, learner: Learner, kind: PacketType) -> None:
-        """Raises PeerError when too many observers are brought up at once; followers always are."""
-        settings = self.settings
-        most = settings.snap_syncs_max if kind == PacketType.SNAP else settings.diff_syncs_max
-        under_way = sum(other.forwards and not other.is_synced for other in self.learners.values())
-        if learner.is_observer and under_way >= most:
-            raise PeerError(f"{under_way} learners are brought up at the moment; it may try again")
+    def outstanding(self, learner: Learner) -> list[Entry]:
+        """Observers are only told of what is committed."""
+        return [] if learner.is_observer else list(self.proposals.broadcast.outstanding)
 
     def begin_forwarding(self, learner: Learner, found: Plan) -> None:
-        """Send the committed txns of a plan, then what is outstanding; from now on the learner gets everything."""
-        out = [
-            packet(PacketType.PROPOSAL, zxid, payload) + packet(PacketType.COMMIT, zxid)
-            for zxid, payload in found.entries
-        ]
-        after = found.entries[-1][0] if found.entries else found.forward_after
-        if not learner.is_observer:
-            outstanding = [entry for entry in self.proposals.broadcast.outstanding if entry[0] > after]
-            out += [packet(PacketType.PROPOSAL, zxid, payload) for zxid, payload in outstanding]
-        if out:
-            self.state.send(learner.link, b"".join(out))
-        learner.forwards = True
+        """From now on we are not alone."""
+        super().begin_forwarding(learner, found)
+        self.state.oracle.is_alone = False
 
-    def receive(self, link: int, data: bytes, now: float) -> None:
-        """A learner has sent something."""
-        learner = self.learners.get(link)
-        if learner is None:
-            return
-        learner.heard_at = now
-        learner.deadline_tick = max(learner.deadline_tick, self.tick + self.settings.sync_ticks)
-        try:
-            packets = learner.packets.feed(data)
-            if learner.conversation.is_over:
-                hear(self, learner, packets, now)
-            else:
-                learner.conversation.take(packets)
-                self._converse(learner, now)
-        except PeerError as error:
-            self._drop(learner, str(error))
-        self.go_on(now)
-
-    def _converse(self, learner: Learner, now: float) -> None:
-        """What came behind the end of the conversation is for the tables."""
-        conversation = learner.conversation
-        conversation.go_on()
-        if conversation.is_over and conversation.inbox:
-            packets = list(conversation.inbox)
-            conversation.inbox.clear()
-            hear(self, learner, packets, now)
+    def hear(self, learner: Learner, packets: list[Packet], now: float) -> None:
+        """See `listening`."""
+        hear(self, learner, packets, now)
 
     def go_on(self, now: float) -> None:
-        """Something has changed that conversations may wait for."""
+        """Our own promise and history count too, once they are durable."""
         if self.has_epoch() and self.state.server_id not in self._promises:
             self._promise(self.state.server_id)
         if self.may_synchronise() and self.state.server_id not in self._synced:
             self._sync(self.state.server_id)
-        for learner in list(self.learners.values()):
-            if not learner.conversation.is_over and learner.link in self.learners:
-                try:
-                    self._converse(learner, now)
-                except PeerError as error:
-                    self._drop(learner, str(error))
+        super().go_on(now)
 
-    def left(self, link: int, reason: str) -> None:
-        """A learner's link is gone."""
-        learner = self.learners.get(link)
-        if learner is not None:
-            self._forget(learner, reason)
-
-    def _drop(self, learner: Learner, reason: str) -> None:
-        if learner.link in self.learners:
-            self.state.close(learner.link, reason)
-            self._forget(learner, reason)
-
-    def _forget(self, learner: Learner, reason: str) -> None:
-        del self.learners[learner.link]
+    def forget(self, learner: Learner, reason: str) -> None:
+        """What a learner has acknowledged and answered counts no more."""
+        super().forget(learner, reason)
+        self.state.oracle.is_alone = not any(other.forwards for other in self.learners.values())
         self.proposals.broadcast.forget(learner.server_id)
         self.syncs.left(learner.server_id)
         self._synced.pop(learner.server_id, None)
-        self.state.note("learner_left", is_warning=True, learner=str(learner), reason=reason)
-        self.state.effects.append(LearnerLeft(learner.link))
 
     # Syncs.
 
@@ -273,7 +194,7 @@ class Leading:
     def _begin_round(self) -> None:
         if self.syncs.wants_round:
             self.syncs.begin_round()
-            self._ping(voters_only=True)
+            self._ping_all(voters_only=True)
             self.syncs.confirm()
         self.answer_syncs()
 
@@ -292,11 +213,10 @@ class Leading:
 
     # Time.
 
-    def _ping(self, *, voters_only: bool = False) -> None:
-        ping = packet(PacketType.PING, self.proposals.last_zxid)
+    def _ping_all(self, *, voters_only: bool = False) -> None:
         for learner in self.learners.values():
             if learner.forwards and not (voters_only and learner.is_observer):
-                self.state.send(learner.link, ping)
+                self.ping(learner, self.proposals.last_zxid)
                 if learner.is_established:
                     # Before UPTODATE a learner does not answer.
                     self.syncs.pinged(learner.server_id)
@@ -315,7 +235,7 @@ class Leading:
         half_tick = self.settings.tick_ms / 2000
         was_late = now - self._due > 2 * half_tick
         self._due = now + half_tick
-        self._ping()
+        self._ping_all()
         for learner in list(self.learners.values()):
             self._judge(learner, now, was_late=was_late)
         self._half_ticks += 1
@@ -324,22 +244,24 @@ class Leading:
             self._require_quorum()
 
     def _judge(self, learner: Learner, now: float, *, was_late: bool) -> None:
-        """Drop a learner that was silent, or owes an ack, for too long; not if it is we who were away."""
-        if was_late:
+        """Drop a learner that was silent, or owes an ack, for too long; not if it is we who were away, or not ready."""
+        if was_late or (learner.is_synced and not self.established):
             learner.heard_at = now
+            learner.deadline_tick = self.tick + self.settings.sync_ticks
             learner.overdue = None
             return
         limit = self.settings.sync_seconds if learner.is_synced else self.settings.init_seconds
         if now - learner.heard_at > limit:
-            self._drop(learner, f"nothing heard for {now - learner.heard_at:.1f} s")
+            self.drop(learner, f"nothing heard for {now - learner.heard_at:.1f} s")
         elif learner.is_synced and learner.overdue is not None:
             zxid, since = learner.overdue
             if now - since > self.settings.sync_seconds:
-                self._drop(learner, f"the ack of 0x{zxid:x} is missing for {now - since:.1f} s (syncLimit)")
+                self.drop(learner, f"the ack of 0x{zxid:x} is missing for {now - since:.1f} s (syncLimit)")
 
     def _require_quorum(self) -> None:
         if not self.established:
             return
+        self.proposals.retry()
         following = [learner for learner in self.learners.values() if learner.is_synced]
         present = [learner.server_id for learner in following if self.tick <= learner.deadline_tick]
         for quorum in self.state.quorums():
@@ -353,6 +275,4 @@ class Leading:
 
     def stop(self) -> None:
         """Close all links."""
-        for learner in list(self.learners.values()):
-            self.state.close(learner.link, f"we do not lead any more: {self.ended}")
-        self.learners.clear()
+        self.drop_all(f"we do not lead any more: {self.ended}")

@@ -8,6 +8,8 @@ txns is in the table of `hearing`. Source: docs/protocol/zab.md sections 3.1, 5,
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyzk.codec.quorum import LearnerInfo, PacketReader, PacketType, pack_epoch, packet
@@ -19,10 +21,11 @@ from pyzk.zab.effects import Deliver, Dial, Heal, Opened, Truncate
 from pyzk.zab.events import Port
 from pyzk.zab.hearing import Batch, hear
 from pyzk.zab.history import begins_epoch, epoch_of
+from pyzk.zab.mastering import Mastering
 from pyzk.zab.state import ACCEPTED, CURRENT
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator
 
     from pyzk.codec.quorum import Packet
     from pyzk.zab.conversation import Script, Wait
@@ -33,6 +36,25 @@ if TYPE_CHECKING:
 
 DIALS_MAX = 5
 """How often a leader that refuses is tried."""
+INBOX_MAX = 1_000_000
+"""Packets that may wait until what the leader sent before is durable: a whole tree can take some time to write."""
+
+
+@dataclass(slots=True)
+class Call:
+    """Whom to follow, and where to reach it.
+
+    Args:
+        leader_id: as elected.
+        epoch: the leader's epoch as those who follow it already have told it.
+        addresses: (host, port), of the leader or of those who serve observers in its place.
+    """
+
+    leader_id: int
+    epoch: int
+    port: Port
+    addresses: Sequence[tuple[str, int]]
+    is_observer: bool
 
 
 class Learning:
@@ -47,16 +69,17 @@ class Learning:
         ended: why it is over, empty while it is not.
     """
 
-    def __init__(self, state: State, leader_id: int, elected_epoch: int, now: float, *, is_observer: bool) -> None:
+    def __init__(self, state: State, call: Call, now: float) -> None:
         self.state = state
-        self.leader_id = leader_id
-        self.is_observer = is_observer
+        self.leader_id = call.leader_id
+        self.is_observer = call.is_observer
+        self.mastering: Mastering | None = None
         self.epoch = 0
         self.commit_to = state.history.committed_zxid
         self.is_synced = self.established = self.connected = False
         self.ended = ""
         self.link = 0
-        self._elected_epoch = elected_epoch
+        self._call = call
         self._packets = PacketReader(state.settings.packet_bytes_max)
         self._stream: TreeStream | None = None
         self._unacknowledged: deque[tuple[int, Sequence[Entry]]] = deque()
@@ -65,7 +88,7 @@ class Learning:
         self._redial_at: float | None = None
         self._dials = 0
         self._dial()
-        self._conversation = Conversation(self._follow())
+        self._conversation = Conversation(self._follow(), INBOX_MAX)
 
     # The link.
 
@@ -74,10 +97,9 @@ class Learning:
         self._redial_at = None
         self._dials += 1
         self.link = state.new_link()
-        addresses = state.membership.quorum_addresses(self.leader_id)
-        if addresses:
+        if self._call.addresses:
             timeout_ms = int(state.settings.connect_seconds * 1000)
-            state.effects.append(Dial(self.link, Port.QUORUM, addresses, timeout_ms))
+            state.effects.append(Dial(self.link, self._call.port, self._call.addresses, timeout_ms))
         else:
             self.end(f"server {self.leader_id} is not in the configuration")
 
@@ -158,9 +180,10 @@ class Learning:
             raise PeerError(f"packet {leader_info.type} where LEADERINFO was due")
         state = self.state
         self.epoch = epoch_of(leader_info.zxid)
-        if self.epoch < state.accepted_epoch:
+        if self.epoch < state.accepted_epoch and not self.is_observer:
+            # The promise of an observer binds nobody.
             raise PeerError(f"its epoch {self.epoch} is older than {state.accepted_epoch}, which we have promised")
-        if state.doubt and self.epoch != self._elected_epoch:
+        if state.doubt and self.epoch != self._call.epoch:
             raise PeerError("it is not established yet, and we have lost data: we must not count")
         is_new = self.epoch > state.accepted_epoch
         if is_new:
@@ -197,6 +220,9 @@ class Learning:
             yield lambda: state.done_token >= token
         else:
             yield lambda: state.done_token >= token
+            if history.last_zxid > zxid:
+                # Nothing was loaded anew: we led an epoch of which nothing was committed.
+                history.cut(zxid)
         if history.last_zxid != zxid and not begins_epoch(zxid):
             state.doubt_own_data(f"we are to keep 0x{zxid:x}, but our log ends with 0x{history.last_zxid:x} then")
         if state.doubt:
@@ -261,6 +287,8 @@ class Learning:
             self.end("the leader's configuration has another role for us")
             return
         self.established = True
+        if state.settings.observer_master_port and not self.is_observer:
+            self.mastering = Mastering(self, self._heard_at)
         self.deliver()
         state.send(self.link, packet(PacketType.ACK, self.epoch << 32))
         zxid = state.history.committed_zxid
@@ -289,11 +317,19 @@ class Learning:
         if acks:
             state.send(self.link, b"".join(acks))
 
-    def deliver(self) -> None:
-        """Move the tree as far as the leader has committed."""
+    def deliver(self, designated: int | None = None) -> None:
+        """Move the tree as far as the leader has committed, and tell our observers.
+
+        With `designated`, the last of these txns brings a configuration in which that server leads.
+        """
         committed = self.state.history.commit(self.commit_to)
-        if committed:
-            self.state.effects.append(Deliver(committed[-1][0], committed))
+        if not committed:
+            return
+        self.state.effects.append(Deliver(committed[-1][0], committed))
+        if self.mastering is not None:
+            self.mastering.inform(committed if designated is None else committed[:-1])
+            if designated is not None:
+                self.mastering.inform_and_activate(committed[-1], designated)
 
     def done(self) -> None:
         """Something is durable."""
@@ -306,6 +342,8 @@ class Learning:
 
     def activate(self, designated: int) -> None:
         """A configuration is committed: follow on in it, or take the role that it has for us."""
+        if self.established:
+            self.deliver(designated)
         if activate_config(self.state, designated, self.leader_id):
             self.end("the configuration has changed")
 
@@ -315,7 +353,8 @@ class Learning:
         """When something must be done."""
         if not self.connected:
             return self._give_up_at if self._redial_at is None else min(self._redial_at, self._give_up_at)
-        return self._heard_at + self._silence_seconds_max
+        silent_at = self._heard_at + self._silence_seconds_max
+        return silent_at if self.mastering is None else min(silent_at, self.mastering.deadline())
 
     @property
     def _silence_seconds_max(self) -> float:
@@ -324,6 +363,8 @@ class Learning:
 
     def wake(self, now: float) -> None:
         """Time has passed."""
+        if self.mastering is not None:
+            self.mastering.wake(now)
         if self.connected:
             if now - self._heard_at >= self._silence_seconds_max:
                 self.end(f"nothing heard from the leader for {now - self._heard_at:.1f} s")
@@ -337,5 +378,7 @@ class Learning:
         self.ended = self.ended or reason
 
     def stop(self) -> None:
-        """Close the link."""
+        """Close the link, and those of our observers."""
         self.state.close(self.link, self.ended)
+        if self.mastering is not None:
+            self.mastering.drop_all(self.ended)

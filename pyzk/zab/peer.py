@@ -14,11 +14,12 @@ from pyzk.codec.election import NOBODY, ServerState
 from pyzk.zab import events
 from pyzk.zab.configuring import activate_config
 from pyzk.zab.connections import Connections
-from pyzk.zab.effects import Closed, Effect
+from pyzk.zab.effects import Closed, Effect, Truncate
 from pyzk.zab.election import Election
 from pyzk.zab.events import Port
 from pyzk.zab.leading import Leading
-from pyzk.zab.learning import Learning
+from pyzk.zab.learning import Call, Learning
+from pyzk.zab.mastering import Mastering
 from pyzk.zab.membership import parse_text
 from pyzk.zab.votes import Vote
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     Handler = Callable[["Peer", Any, float], None]
 
+FAILURES_MAX = 10
+"""Roles in succession that came to nothing; more make the pause between them no longer."""
 EARLY_LINKS_MAX = 100
 """Learners that may connect while we do not know yet that we lead."""
 EARLY_BYTES_MAX = 4096
@@ -62,12 +65,18 @@ class Peer:
         self._early: dict[int, tuple[str, bytes]] = {}
         self._looks_at: float | None = None
         self._is_looking = self._is_refreshed = False
+        self._failures = 0
         self._share_membership()
 
     @property
     def is_observer(self) -> bool:
         """Whether we follow without a vote."""
         return self.state.server_id in self.state.membership.observer_ids
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether we take part in an election."""
+        return self._is_looking
 
     def _share_membership(self) -> None:
         """Let the election know the configurations; with other members, all its links are made anew."""
@@ -98,14 +107,20 @@ class Peer:
 
     def deadline(self) -> float | None:
         """When to be woken, monotonic seconds."""
-        role = self.role.deadline() if self.role is not None else self._looks_at
-        times = [role, self.connections.deadline(), self.election.deadline() if self._is_looking else None]
+        times = [self.connections.deadline(), self.election.deadline() if self._is_looking else None]
+        if self.role is not None:
+            times.append(self.role.deadline())
+        elif self.state.is_settled:
+            # Until the log is still there is nothing to wake up for.
+            times.append(self._looks_at)
         return min((time for time in times if time is not None), default=None)
 
     # From role to role.
 
     def _advance(self, now: float) -> None:
         """Leave a role that is over, look for a leader, take the role that was found; as far as it goes."""
+        if isinstance(self.role, Leading):
+            self._watch_electors(self.role, now)
         if self.role is not None and self.role.ended:
             self._leave(self.role, now)
         elif self.role is not None and self.role.established and not self._is_refreshed:
@@ -119,16 +134,32 @@ class Peer:
         if self._is_looking and self.election.winner is not None:
             self._enter(self.election.winner, now)
 
+    def _watch_electors(self, leading: Leading, now: float) -> None:
+        """Do not wait for long for the epoch of a voter that has changed its mind (ZOOKEEPER-3109)."""
+        wait_ms_max = self.state.settings.epoch_wait_ms_max
+        is_left = not self.election.electors.isdisjoint(self.election.looking_heard)
+        self.election.looking_heard.clear()
+        if wait_ms_max >= 0 and is_left and not leading.epoch and (now - leading.began_at) * 1000 > wait_ms_max:
+            leading.end("one of those who elected us looks for a leader again")
+
     def _leave(self, role: Leading | Learning, now: float) -> None:
         state = self.state
         state.note("role_ended", is_warning=True, reason=role.ended)
         role.stop()
         state.effects.append(Closed(role.ended))
         self.role = None
-        pause = 0.0
+        # Nobody is to hear of the role that is over while we wait for the log, or for a pause to end.
+        self.election.set_state(ServerState.LOOKING)
+        self._looks_at = now + self._pause_seconds(role)
+
+    def _pause_seconds(self, role: Leading | Learning) -> float:
+        """How long to wait before we look again: who fails again and again, or is one of many observers, waits."""
+        settings = self.state.settings
+        self._failures = 0 if role.established else min(self._failures + 1, FAILURES_MAX)
+        pause_ms = max(0, self._failures - 1) * settings.redial_delay_ms
         if isinstance(role, Learning) and role.is_observer:
-            pause = self._rng.random() * state.settings.observer_election_delay_ms / 1000
-        self._looks_at = now + pause
+            pause_ms += int(self._rng.random() * settings.observer_election_delay_ms)
+        return pause_ms / 1000
 
     def _look(self, now: float) -> None:
         """Begin an election, once the log is still."""
@@ -166,6 +197,7 @@ class Peer:
             return
         state.last_seen = membership
         activate_config(state, state.server_id, state.server_id)
+        self._share_membership()
         self._is_looking, self._looks_at = False, now
         self._look(now)
 
@@ -181,18 +213,30 @@ class Peer:
         else:
             self.election.set_state(ServerState.OBSERVING if self.is_observer else ServerState.FOLLOWING)
             state.note("follows", leader=winner.leader)
-            self.role = Learning(state, winner.leader, winner.peer_epoch, now, is_observer=self.is_observer)
+            self.role = Learning(state, self._call(winner), now)
             for link in self._early:
                 state.close(link, "we do not lead")
         self._early.clear()
         self._go_on(now)
+
+    def _call(self, winner: Vote) -> Call:
+        """How to reach a leader, or, for an observer, one of those who serve observers in its place."""
+        membership, master_port = self.state.membership, self.state.settings.observer_master_port
+        port, addresses = Port.QUORUM, membership.quorum_addresses(winner.leader)
+        if self.is_observer and master_port:
+            voters = [server.quorum_addresses for server in membership.voters]
+            port, addresses = Port.OBSERVER_MASTER, [(host, master_port) for voter in voters for host, _ in voter]
+            self._rng.shuffle(addresses)
+        return Call(winner.leader, winner.peer_epoch, port, addresses, self.is_observer)
 
     def _keep_early(self, link: int, data: bytes) -> None:
         """A learner speaks before we know that we lead: it has no more to say than who it is."""
         label, received = self._early[link]
         if len(received) + len(data) > EARLY_BYTES_MAX:
             del self._early[link]
-            self.state.close(link, "it says too much before it is asked")
+            reason = f"{label}: it says too much before it is asked"
+            self.state.note("peer_link_refused", is_warning=True, reason=reason)
+            self.state.close(link, reason)
         else:
             self._early[link] = label, received + data
 
@@ -213,12 +257,25 @@ class Peer:
     def _accepted(self, event: events.Accepted, now: float) -> None:
         if event.port == Port.ELECTION:
             self.connections.accepted(event.link, event.label, now)
+        elif event.port == Port.OBSERVER_MASTER:
+            self._accept_observer(event, now)
         elif isinstance(self.role, Leading):
             self.role.accept(event.link, event.label, now)
         elif self.role is None and len(self._early) < EARLY_LINKS_MAX:
             self._early[event.link] = event.label, b""
         else:
             self.state.close(event.link, "we do not lead")
+
+    def _accept_observer(self, event: events.Accepted, now: float) -> None:
+        mastering = self._mastering
+        if mastering is not None:
+            mastering.accept(event.link, event.label, now)
+        else:
+            self.state.close(event.link, "we do not follow, so we serve no observers")
+
+    @property
+    def _mastering(self) -> Mastering | None:
+        return self.role.mastering if isinstance(self.role, Learning) else None
 
     def _connected(self, event: events.Connected, now: float) -> None:
         if self.connections.owns(event.link):
@@ -238,6 +295,8 @@ class Peer:
             self.role.receive(event.data, now)
         elif event.link in self._early:
             self._keep_early(event.link, event.data)
+        elif self._mastering is not None:
+            self._mastering.receive(event.link, event.data, now)
 
     def _disconnected(self, event: events.Disconnected, now: float) -> None:
         self._early.pop(event.link, None)
@@ -247,6 +306,8 @@ class Peer:
             self.role.left(event.link, event.reason)
         elif isinstance(self.role, Learning) and event.link == self.role.link:
             self.role.left(event.reason, now)
+        elif self._mastering is not None:
+            self._mastering.left(event.link, event.reason)
 
     def _done(self, event: events.Done, now: float) -> None:
         self.state.durable(event.token)
@@ -263,7 +324,11 @@ class Peer:
 
     def _unwritten(self, event: events.Unwritten, now: float) -> None:  # noqa: ARG002
         """The disk is full: what was on its way is gone, and with it the role that counted on it."""
-        self.state.unwritten()
+        state = self.state
+        state.unwritten()
+        if state.history.committed_zxid > state.history.durable_zxid:
+            # A quorum of others has what we could not log: our tree must not be ahead of our log.
+            state.effects.append(Truncate(state.history.durable_zxid, state.next_token()))
         if self.role is not None:
             self.role.end(f"the log could not be written: {event.error}")
 
@@ -276,9 +341,10 @@ class Peer:
         self._after_disk(now)
 
     def _log_read(self, event: events.LogRead, now: float) -> None:
-        if isinstance(self.role, Leading):
-            self.role.log_reads[event.token] = event.entries
-            self.role.go_on(now)
+        master = self.role if isinstance(self.role, Leading) else self._mastering
+        if master is not None:
+            master.log_reads[event.token] = event.entries
+            master.go_on(now)
 
     def _wake(self, event: events.Wake, now: float) -> None:  # noqa: ARG002
         self.connections.wake(now)
@@ -288,7 +354,7 @@ class Peer:
             self.role.wake(now)
 
     def _oracle_says(self, event: events.OracleSays, now: float) -> None:  # noqa: ARG002
-        self.election.oracle_says = event.lead_alone
+        self.election.oracle_says = self.state.oracle.lead_alone = event.lead_alone
 
     def _propose(self, event: events.Propose, now: float) -> None:
         if isinstance(self.role, Leading) and self.role.established:
@@ -304,10 +370,9 @@ class Peer:
 
     def _answer(self, event: events.Answer, now: float) -> None:  # noqa: ARG002
         role = self.role
-        is_ours = (
-            event.link in role.learners if isinstance(role, Leading) else role is not None and role.link == event.link
-        )
-        if is_ours:
+        master = role if isinstance(role, Leading) else self._mastering
+        is_to_leader = isinstance(role, Learning) and event.link == role.link
+        if is_to_leader or (master is not None and event.link in master.learners):
             self.state.send(event.link, event.data)
 
     _HANDLERS: ClassVar[dict[type, Handler]] = {

@@ -13,6 +13,7 @@ from pyzk.errors import BadArgumentsError, BadVersionError, NewConfigNoQuorumErr
 from pyzk.zab.broadcast import Broadcast
 from pyzk.zab.configuring import activate_config, is_reconfig, see_reconfig
 from pyzk.zab.effects import Deliver
+from pyzk.zab.history import COUNTER_MASK, epoch_of
 from pyzk.zab.reconfig import propose_membership
 
 if TYPE_CHECKING:
@@ -39,13 +40,18 @@ class Proposals:
 
     def propose(self, entries: Sequence[Entry], now: float) -> None:
         """Service has prepared these txns, in order."""
+        if entries[-1][0] & COUNTER_MASK == COUNTER_MASK or epoch_of(entries[-1][0]) != self.leading.epoch:
+            # The first zxid behind them would be of the next epoch, which is not ours (ZOOKEEPER-1277).
+            self.leading.end("the zxids of this epoch are used up")
+            return
         for number, (_, payload) in enumerate(entries):
             if is_reconfig(payload):
                 self._propose(entries[:number], now)
                 see_reconfig(self.state, payload)
                 self.leading.share_quorums()
                 self._propose(entries[number : number + 1], now)
-                self.propose(entries[number + 1 :], now)
+                if entries[number + 1 :]:
+                    self.propose(entries[number + 1 :], now)
                 return
         self._propose(entries, now)
 
@@ -67,6 +73,10 @@ class Proposals:
         """A server has everything up to `zxid` durably."""
         if zxid > self.state.history.committed_zxid:
             self._commit(self.broadcast.acknowledge(server_id, zxid))
+
+    def retry(self) -> None:
+        """An oracle may allow what no acknowledgement does."""
+        self._commit(self.broadcast.advance())
 
     def _commit(self, entries: list[Entry]) -> None:
         """A quorum has these; a configuration among them is in force from there on."""

@@ -74,3 +74,38 @@ class Hierarchical:
             if server_id in self.group_of:
                 weights[self.group_of[server_id]] += self.weight_of(server_id)
         return +weights
+
+
+@dataclass(slots=True)
+class Oracle:
+    """What an ensemble of two servers asks when one of them is alone (election.md section 6.4).
+
+    Attributes:
+        lead_alone: the oracle's word.
+        is_alone: whether the leader has no follower.
+    """
+
+    lead_alone: bool = False
+    is_alone: bool = True
+
+
+@dataclass(slots=True)
+class MajorityOrOracle:
+    """Two voters, of which the leader may decide alone while the oracle says so and the other is gone."""
+
+    majority: Majority
+    oracle: Oracle
+
+    @property
+    def voters(self) -> frozenset[int]:
+        """Both."""
+        return self.majority.voters
+
+    def contains_quorum(self, servers: Collection[int]) -> bool:
+        """Whether these servers can decide."""
+        may_lead_alone = self.oracle.lead_alone and self.oracle.is_alone and bool(self.voters.intersection(servers))
+        return may_lead_alone or self.majority.contains_quorum(servers)
+
+    def weight_of(self, server_id: int) -> int:
+        """1 for both."""
+        return self.majority.weight_of(server_id)

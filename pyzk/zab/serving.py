@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyzk.codec.quorum import LearnerInfo, PacketReader, PacketType, pack_epoch, packet, unpack_epoch
+from pyzk.codec.quorum import STREAM_SIGNATURE, LearnerInfo, PacketReader, PacketType, pack_epoch, packet, unpack_epoch
 from pyzk.errors import PeerError
 from pyzk.zab.catchup import Plan, plan_from_log, whole_tree
 from pyzk.zab.conversation import NEXT, Conversation
@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
     from pyzk.codec.quorum import Packet
     from pyzk.zab.conversation import Condition, Script
-    from pyzk.zab.leading import Leading
+    from pyzk.zab.master import Master
 
 PROTOCOL_VERSION = 0x10000
-STREAM_SIGNATURE = b"\x00\x00\x00\x0aBenWasHere"
 UP_TO_DATE = packet(PacketType.UPTODATE, -1)
 
 
@@ -40,96 +39,102 @@ class Learner:
         overdue: the proposal whose ack is timed, and since when.
     """
 
-    def __init__(self, leading: Leading, link: int, label: str, now: float) -> None:
+    def __init__(self, master: Master, link: int, label: str, now: float) -> None:
         self.link = link
         self.label = label
-        self.server_id = leading.invent_id()
+        self.server_id = master.invent_id()
         self.is_observer = False
         self.counts = False
         self.heard_at = now
-        self.deadline_tick = leading.tick + leading.settings.init_ticks + leading.settings.sync_ticks
+        self.deadline_tick = master.tick + master.settings.init_ticks + master.settings.sync_ticks
         self.forwards = self.is_synced = self.is_established = False
         self.overdue: tuple[int, float] | None = None
-        self.packets = PacketReader(leading.settings.packet_bytes_max)
-        self.conversation = Conversation(bring_up(leading, self))
+        self.packets = PacketReader(master.settings.packet_bytes_max)
+        self.conversation = Conversation(bring_up(master, self))
 
     def __str__(self) -> str:
         return f"server {self.server_id} ({self.label})"
 
 
-def bring_up(leading: Leading, learner: Learner) -> Script:
+def bring_up(master: Master, learner: Learner) -> Script:
     """The whole conversation."""
-    state = leading.state
+    state = master.state
     hello: Packet = yield NEXT
-    _introduce(leading, learner, hello)
-    leading.learner_offers(learner, epoch_of(hello.zxid))
-    yield leading.has_epoch
-    state.send(learner.link, packet(PacketType.LEADERINFO, leading.epoch << 32, pack_epoch(PROTOCOL_VERSION)))
+    _introduce(master, learner, hello)
+    master.learner_offers(learner, epoch_of(hello.zxid))
+    yield master.has_epoch
+    state.send(learner.link, packet(PacketType.LEADERINFO, master.epoch << 32, pack_epoch(PROTOCOL_VERSION)))
     answer: Packet = yield NEXT
     if answer.type != PacketType.ACKEPOCH:
         raise PeerError(f"packet {answer.type} where ACKEPOCH was due")
-    leading.learner_promises(learner, unpack_epoch(answer.data), answer.zxid)
-    yield leading.may_synchronise
-    yield from _synchronise(leading, learner, answer.zxid)
-    state.send(learner.link, packet(PacketType.NEWLEADER, leading.epoch << 32, state.last_seen.text().encode()))
-    yield from _await_ack(leading)
-    leading.learner_synced(learner)
-    yield leading.is_established
+    master.learner_promises(learner, unpack_epoch(answer.data), answer.zxid)
+    yield master.may_synchronise
+    yield from _synchronise(master, learner, answer.zxid)
+    state.send(learner.link, packet(PacketType.NEWLEADER, master.epoch << 32, state.last_seen.text().encode()))
+    yield from _await_ack(master, learner)
+    master.learner_synced(learner)
+    yield master.is_established
     state.send(learner.link, UP_TO_DATE)
     learner.is_established = True
     state.note("learner_up_to_date", server=learner.server_id)
 
 
-def _introduce(leading: Leading, learner: Learner, hello: Packet) -> None:
+def _introduce(master: Master, learner: Learner, hello: Packet) -> None:
     if hello.type not in (PacketType.FOLLOWERINFO, PacketType.OBSERVERINFO):
         raise PeerError(f"packet {hello.type} where FOLLOWERINFO or OBSERVERINFO was due")
     learner.is_observer = hello.type == PacketType.OBSERVERINFO
     info = LearnerInfo.decode(hello.data)
     if info is None:
         return
-    state = leading.state
+    state = master.state
     if info.config_version > state.membership.version:
         raise PeerError(f"its configuration 0x{info.config_version:x} is newer than ours: it may not be behind")
-    leading.name_learner(learner, info.server_id)
+    master.name_learner(learner, info.server_id)
 
 
-def _await_ack(leading: Leading) -> Generator[Condition, Packet, None]:
-    """The ACK of NEWLEADER. Old learners may let acks of proposals overtake it (ZOOKEEPER-4685)."""
+def _await_ack(master: Master, learner: Learner) -> Generator[Condition, Packet, None]:
+    """The ACK of NEWLEADER. Acks of proposals that have overtaken it, as old learners let them, are heard behind it.
+
+    Apache's leader takes the first of them for it, and never has its quorum (ZOOKEEPER-4685).
+    """
+    overtaking: list[Packet] = []
     while True:
         ack: Packet = yield NEXT  # type: ignore[misc]
-        if ack.type == PacketType.ACK and ack.zxid == leading.epoch << 32:
+        if ack.type == PacketType.ACK and ack.zxid == master.epoch << 32:
+            learner.conversation.inbox.extendleft(reversed(overtaking))
             return
         if ack.type != PacketType.ACK:
-            raise PeerError(f"packet {ack.type} where the ACK of NEWLEADER was due")
+            raise PeerError(f"packet {ack.type} (0x{ack.zxid:x}) where the ACK of NEWLEADER was due")
+        overtaking.append(ack)
 
 
-def _synchronise(leading: Leading, learner: Learner, learner_zxid: int) -> Generator[Condition, Packet, None]:
+def _synchronise(master: Master, learner: Learner, learner_zxid: int) -> Generator[Condition, Packet, None]:
     """Send what the learner lacks, and let it have everything that is proposed from now on; nothing in between."""
-    found = None if leading.settings.force_snapshot_sync else leading.plan(learner_zxid)
+    found = None if master.settings.force_snapshot_sync else master.plan(learner_zxid)
     if found is None:
-        found = yield from _plan_from_log(leading, learner_zxid)
-    leading.limit_syncs(learner, found.kind)
-    state = leading.state
+        found = yield from _plan_from_log(master, learner_zxid)
+    master.limit_syncs(learner, found.kind)
+    state = master.state
     state.note("learner_synchronises", server=learner.server_id, how=found.kind.name, zxid=hex(learner_zxid))
     if found.kind == PacketType.SNAP:
         found.forward_after = state.history.committed_zxid
-        found.entries = leading.behind_tree()
+        found.entries = master.behind_tree()
         state.send(learner.link, packet(PacketType.SNAP, found.forward_after))
         state.effects.append(SendTree(learner.link))
         state.send(learner.link, STREAM_SIGNATURE)
     else:
         state.send(learner.link, packet(found.kind, found.zxid))
-    leading.begin_forwarding(learner, found)
+    master.begin_forwarding(learner, found)
 
 
-def _plan_from_log(leading: Leading, learner_zxid: int) -> Generator[Condition, Packet, Plan]:
+def _plan_from_log(master: Master, learner_zxid: int) -> Generator[Condition, Packet, Plan]:
     """The log files tell what a learner lacks that is behind the window, unless there is too much of it."""
-    settings, state = leading.settings, leading.state
-    window = leading.committed_window()
+    settings, state = master.settings, master.state
+    window = master.committed_window()
     if settings.force_snapshot_sync or settings.snapshot_size_factor < 0 or learner_zxid < 0 or not window:
         return whole_tree()
     token = state.new_read()
     until = window[-1][0]
     state.effects.append(ReadLog(learner_zxid, until, settings.snapshot_size_factor, token))
-    yield lambda: token in leading.log_reads
-    return plan_from_log(leading.log_reads.pop(token), until, leading.committed_window())
+    yield lambda: token in master.log_reads
+    return plan_from_log(master.log_reads.pop(token), until, master.committed_window())

@@ -18,6 +18,7 @@ class AgreementSettings:
         snapshot_size_factor: share of the snapshot's size up to which a learner is brought up from the log files.
         snap_syncs_max, diff_syncs_max: observers that may be brought up at a time.
         packet_bytes_max: longest buffer in a packet (jute.maxbuffer plus extrasize).
+        observer_master_port: where followers serve observers (observerMasterPort); 0: only the leader does.
         observer_logs: whether an observer writes a log (syncEnabled).
     """
 
@@ -35,6 +36,8 @@ class AgreementSettings:
     diff_syncs_max: int = 100
     packet_bytes_max: int = 2 * 0xFFFFF
     observer_logs: bool = True
+    observer_master_port: int = 0
+    oracle_enabled: bool = False
     reconfig_enabled: bool = False
     standalone_enabled: bool = True
     multi_address_enabled: bool = False

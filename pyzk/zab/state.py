@@ -9,7 +9,7 @@ from pyzk.zab.effects import Append, Close, Doubt, Effect, Install, Note, SaveEp
 from pyzk.zab.events import Entry
 from pyzk.zab.history import History
 from pyzk.zab.membership import Membership
-from pyzk.zab.quorum import Quorum
+from pyzk.zab.quorum import Majority, MajorityOrOracle, Oracle, Quorum
 from pyzk.zab.settings import AgreementSettings
 
 ACCEPTED = "acceptedEpoch"
@@ -31,6 +31,7 @@ class State:
             acknowledge until an established leader has given everything back.
         effects: what is to be done, in order.
         done_token: the newest disk effect that is durable.
+        seen_epoch: the newest epoch that a voter which we could not lead has promised.
     """
 
     server_id: int
@@ -45,6 +46,8 @@ class State:
     doubt: str = ""
     effects: list[Effect] = field(default_factory=list)
     done_token: int = 0
+    oracle: Oracle = field(default_factory=Oracle)
+    seen_epoch: int = 0
     _last_token: int = 0
     _last_link: int = 0
     _pending: deque[int] = field(default_factory=deque)
@@ -85,11 +88,21 @@ class State:
         self._last_link += 1
         return self._last_link
 
+    def quorum(self) -> Quorum:
+        """Who can decide in the committed configuration."""
+        return self._quorum_of(self.membership)
+
     def quorums(self) -> tuple[Quorum, ...]:
         """What must agree: the committed configuration, and a newer one that is proposed."""
         if self.last_seen.version > self.membership.version:
-            return self.membership.quorum(), self.last_seen.quorum()
-        return (self.membership.quorum(),)
+            return self.quorum(), self._quorum_of(self.last_seen)
+        return (self.quorum(),)
+
+    def _quorum_of(self, membership: Membership) -> Quorum:
+        quorum = membership.quorum()
+        if self.settings.oracle_enabled and isinstance(quorum, Majority) and len(quorum.voters) == 2:
+            return MajorityOrOracle(quorum, self.oracle)
+        return quorum
 
     def append(self, entries: Sequence[Entry]) -> int:
         """Log these txns; returns the token."""

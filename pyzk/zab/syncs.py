@@ -45,6 +45,11 @@ class Syncs:
         self._pings: dict[int, deque[int]] = {}
         self._answered: dict[int, int] = {}
 
+    @property
+    def count(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
     def ask(self, link: int, tag: int, proposed_zxid: int) -> None:
         """A sync has come; the round that is under way began before it, so it needs the next one."""
         self._waiting.append(Waiting(link, tag, proposed_zxid, self._round + 1))

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +22,8 @@ STOP_TIMEOUT_S = 15.0
 LOG_TAIL_LINES, LOG_LINE_CHARACTERS_MAX = 10, 1000
 # Below the kernel's range for outgoing connections: a client that retries a port of that range while its server is
 # down may connect to itself.
-PORTS = range(24200, 25000)
+PORTS = range(24200, 27000)
+_claims: dict[int, int] = {}
 
 
 class NotServingError(Exception):
@@ -52,6 +53,15 @@ def free_port() -> int:
     raise NotServingError(f"no free port in {PORTS}")
 
 
+def free_block(offsets: Sequence[int]) -> int:
+    """A port p such that every p + offset is free, and claimed as by `free_port`."""
+    for _ in range(200):
+        first = random.choice(PORTS[: -max(offsets) or None])
+        if all(_is_free(first + offset) and _claim(first + offset) for offset in offsets):
+            return first
+    raise NotServingError(f"no {len(offsets)} free ports together in {PORTS}")
+
+
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -71,13 +81,22 @@ def _claim(port: int) -> bool:
     except BlockingIOError:
         os.close(descriptor)
         return False
-    return True  # the lock ends with the process
+    _claims[port] = descriptor  # the lock ends with the process, or with `release`
+    return True
 
 
-def four_letter_word(port: int, word: str, timeout_s: float = 5.0) -> str:
+def release(*ports: int) -> None:
+    """Let others have these ports."""
+    for port in ports:
+        descriptor = _claims.pop(port, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def four_letter_word(port: int, word: str, timeout_s: float = 5.0, host: str = "127.0.0.1") -> str:
     """The answer to an administrative word; empty when nobody listens."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout_s) as connection:
+        with socket.create_connection((host, port), timeout_s) as connection:
             connection.sendall(word.encode())
             return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
     except OSError:
@@ -124,10 +143,16 @@ class ServerProcess:
     def hosts(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def start(self) -> Self:
+    def launch(self) -> Self:
+        """Start the process, and do not wait until it serves."""
         assert self.process is None
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        return self
+
+    def start(self) -> Self:
+        self.launch()
+        assert self.process is not None
         try:
             eventually(self._serves_or_ended, f"an answer on port {self.port}")
         except NotServingError as error:

@@ -42,12 +42,12 @@ ELSEWHERE = [
     for name in NAMES
     if name.startswith(("ensemble_", "reconfig_", "sasl_", "readonly_", "local_session_", "connect_readonly_mode"))
     and name not in {"reconfig_disabled", "sasl_not_configured"}
-] + ["auth_sasl_scheme", "event_config_changed", "session_moved_write", "create_throttled"]
+] + ["event_config_changed", "session_moved_write", "create_throttled"]
 
 MAIN = NAMES[NAMES.index("ping") : NAMES.index("reconfig_disabled") + 1]
 QUOTA = [name for name in NAMES if name.startswith("quota_")]
 CONNECT = [name for name in NAMES if name.startswith("connect_") and name not in ELSEWHERE]
-SINGLE = ["sasl_not_configured", "opcode_10", "opcode_0_notification", "check_top_level"]
+SINGLE = ["sasl_not_configured", "auth_sasl_scheme", "opcode_10", "opcode_0_notification", "check_top_level"]
 FRAMING = [name for name in NAMES if name.startswith("frame_")]
 CLOSING = ["closeSession", "event_after_closeSession", "closeSession_with_body"]
 

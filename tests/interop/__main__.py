@@ -21,22 +21,28 @@ SUITES = {
     "toolkits": ("tests.interop.toolkits", "Apache's tools for files, and pyzk's, on the captured files"),
     "node": ("tests.interop.node_client", "npm's node-zookeeper-client"),
     "kill9": ("tests.interop.kill9", "kill -9 under write load, --rounds times"),
+    "mixed": ("tests.interop.mixed", "ensembles of pyzk and Apache's servers, --repeat times"),
+    "chaos": ("tests.interop.chaos", "faults at random on ensembles under load, for --minutes"),
+    "learner-sync": ("tests.interop.learner_sync", "how long a learner takes to join, and what clients notice"),
     "connections": ("tests.interop.connections", "ten thousand pinging connections, bytes each"),
 }
 # Short enough for .ci/run; what is longer runs before an issue is called resolved.
 CI = ("c-client", "node", "zkcli", "java-client")
+# All three kinds in one ensemble: the Java server that leads is killed under load and comes back.
+MIXED_IN_CI = "failover: java39 leads pyzk and java38"
 
 
 def main() -> int:
-    options, rest = parser().parse_known_args()
+    if sys.argv[1:2] == ["differential"]:  # --seed and --only are its own
+        return differential(sys.argv[2:])
+    options = parser().parse_args()
     if options.name == "list":
         print("\n".join(f"{name:14} {what}" for name, (_, what) in SUITES.items()))
         print("differential   random programs against pyzk and an Apache server (its own options: --help)")
-        print(f"ci             {', '.join(CI)}, and a short differential")
-        print("Options: --apache, --record, --only WORD, --rounds N, --seed N; see docs/interop.md")
+        print(f"ci             {', '.join(CI)}, one mixed ensemble, and a short differential")
+        print("Options: --apache, --record, --only WORD, --rounds N, --seed N, --cluster N, --repeat N, --kinds A,B,C,")
+        print("--minutes M; see docs/interop.md")
         return 0
-    if options.name == "differential":
-        return differential(rest)
     if options.name == "ci":
         return continuous_integration(options)
     return run([options.name], options)
@@ -44,12 +50,16 @@ def main() -> int:
 
 def parser() -> argparse.ArgumentParser:
     arguments = argparse.ArgumentParser(prog="scripts/interop", description=__doc__, add_help=False)
-    arguments.add_argument("name", nargs="?", default="list", choices=[*SUITES, "differential", "ci", "list"])
+    arguments.add_argument("name", nargs="?", default="list", choices=[*SUITES, "ci", "list"])
     arguments.add_argument("--apache", action="store_true", help="run against Apache's server: the baseline")
     arguments.add_argument("--record", action="store_true", help="with --apache: store what it answered")
+    arguments.add_argument("--cluster", type=int, default=1, help="kazoo: servers of the suite's cluster, 1 or 3")
     arguments.add_argument("--only", help="only cases that match this word")
     arguments.add_argument("--rounds", type=int, default=100, help="kill9: how many times")
-    arguments.add_argument("--seed", type=int, help="kill9: repeat one run")
+    arguments.add_argument("--seed", type=int, help="kill9, mixed, chaos: repeat one run")
+    arguments.add_argument("--repeat", type=int, default=1, help="mixed: how many times in a row")
+    arguments.add_argument("--kinds", help="mixed, chaos, learner-sync: kinds of servers, such as java38,java38,java39")
+    arguments.add_argument("--minutes", type=float, default=10.0, help="chaos: how long")
     return arguments
 
 
@@ -79,7 +89,8 @@ def differential(rest: list[str]) -> int:
 
 def continuous_integration(options: argparse.Namespace) -> int:
     clients = run(list(CI), options)
-    return clients or differential(["--programs", "100"])
+    ensemble = run(["mixed"], argparse.Namespace(**{**vars(options), "only": MIXED_IN_CI, "kinds": None, "repeat": 1}))
+    return clients or ensemble or differential(["--programs", "100"])
 
 
 if __name__ == "__main__":

@@ -22,6 +22,14 @@ ARTIFACTS = (
     "io.dropwizard.metrics:metrics-core:4.1.12.1",
     "org.xerial.snappy:snappy-java:1.1.10.5",
     "commons-cli:commons-cli:1.5.0",
+    "org.slf4j:slf4j-simple:2.0.13",
+)
+# Debian's log without a binding is empty; what a member did is read from its log.
+DEBIAN_LOG_JAR = DEBIAN_JAR.with_name("slf4j-simple.jar")
+LOG_FLAGS = (
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+    "-Dorg.slf4j.simpleLogger.showShortLogName=true",
 )
 JVM_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8")
 
@@ -54,16 +62,16 @@ def class_path(version: str) -> str:
     if version == "3.8":
         if not DEBIAN_JAR.exists():
             raise UnavailableError("Debian's libzookeeper-java is not installed")
-        return str(DEBIAN_JAR)
+        return f"{DEBIAN_JAR}:{DEBIAN_LOG_JAR}"
     return f"{maven_jars()}/*"
 
 
 def maven_jars() -> Path:
     folder = cache_folder(f"apache-{RELEASE}")
     complete = folder / "complete"
-    if not complete.exists():
+    if not complete.exists() or complete.read_text().split() != [*ARTIFACTS]:
         _copy_dependencies(folder)
-        complete.touch()
+        complete.write_text("\n".join(ARTIFACTS))
     return folder / "jars"
 
 
@@ -92,11 +100,20 @@ def _pom() -> str:
     )
 
 
+def java_command(version: str, flags: tuple[str, ...] = ()) -> list[str]:
+    """What starts a server of "3.8" or "3.9", up to the path of its zoo.cfg.
+
+    Raises:
+        UnavailableError: Java, the package or the registry is missing.
+    """
+    return [need("java"), *JVM_FLAGS, *LOG_FLAGS, *flags, "-cp", class_path(version), MAIN_CLASS]
+
+
 class ApacheServer(ServerProcess):
     """A standalone Apache server; `flags` are system properties such as "-Dzookeeper.enforceQuota=true"."""
 
     def __init__(self, folder: Path, version: str = "3.9", flags: tuple[str, ...] = (), **options: Any) -> None:
-        self._command = [need("java"), *JVM_FLAGS, *flags, "-cp", class_path(version), MAIN_CLASS]
+        self._command = java_command(version, flags)
         super().__init__(folder, **options)
 
     def command(self) -> list[str]:

@@ -1,8 +1,9 @@
 """kazoo's own test suite, from its sdist, unmodified.
 
 The suite starts its servers as `java ... QuorumPeerMain zoo.cfg`; a `java` of ours earlier on PATH (java_shim/) starts
-pyzk on that zoo.cfg instead. What must pass is what passes against Apache 3.8.0 standalone (kazoo_baseline.txt, written
-by `scripts/interop kazoo --apache --record`), but for its TLS and SASL classes.
+pyzk on that zoo.cfg instead. What must pass is what passes against Apache 3.8.0 in the same arrangement, but for its
+TLS and SASL classes: kazoo_baseline.txt for one server, kazoo_baseline_cluster3.txt for `--cluster 3`, each written by
+`scripts/interop kazoo [--cluster 3] --apache --record`.
 """
 
 import argparse
@@ -15,12 +16,13 @@ import venv
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from tests.integration.processes import free_port
+from tests.integration.processes import free_block
 from tests.interop.apache import DEBIAN_JAR, UnavailableError, cache_folder, class_path, need
 from tests.interop.results import FAILED, PASSED, SKIPPED, Result
 
 HERE = Path(__file__).parent
-BASELINE = HERE / "kazoo_baseline.txt"
+# Each server of the suite's cluster has five ports in a row, and the next server's begin ten further.
+PORTS_OF_A_SERVER, PORTS_APART = 5, 10
 # The suite makes its certificates with calls that newer releases of pyOpenSSL have dropped.
 REQUIREMENTS = ("kazoo[test,gevent,eventlet,sasl]==2.11.0", "pyopenssl==24.2.1", "pytest<9", "setuptools")
 SUITE_TIMEOUT_S = 1800
@@ -34,14 +36,18 @@ NETTY = ("buffer", "codec", "common", "handler", "resolver", "transport")
 
 
 def run(options: argparse.Namespace) -> list[Result]:
-    report = run_suite(options.only, apache=options.apache)
+    report = run_suite(options.only, servers=options.cluster, apache=options.apache)
     outcomes = read_report(report)
     if options.record:
-        write_baseline(outcomes)
-    baseline = set(BASELINE.read_text().split())
+        write_baseline(baseline_path(options.cluster), outcomes)
+    baseline = set(baseline_path(options.cluster).read_text().split())
     if not options.only:
         outcomes |= missing(baseline - outcomes.keys())
     return [judge(name, outcome, detail, baseline) for name, (outcome, detail) in sorted(outcomes.items())]
+
+
+def baseline_path(servers: int) -> Path:
+    return HERE / ("kazoo_baseline.txt" if servers == 1 else f"kazoo_baseline_cluster{servers}.txt")
 
 
 def missing(names: set[str]) -> dict[str, tuple[str, str]]:
@@ -54,7 +60,7 @@ def judge(name: str, outcome: str, detail: str, baseline: set[str]) -> Result:
     """A failure counts where Apache's server passes."""
     group = name.split(".")[2]
     if outcome == FAILED and name not in baseline:
-        return Result(group, name, SKIPPED, "fails against Apache 3.8.0 standalone too")
+        return Result(group, name, SKIPPED, "fails against Apache 3.8.0 in the same arrangement too")
     return Result(group, name, outcome, detail)
 
 
@@ -73,7 +79,7 @@ def install() -> Path:
     return python
 
 
-def run_suite(only: str | None, *, apache: bool) -> Path:
+def run_suite(only: str | None, *, servers: int, apache: bool) -> Path:
     """Run the suite in a folder of its own; the path of its JUnit report."""
     python = install()
     folder = Path(tempfile.mkdtemp(prefix="kazoo-suite-"))
@@ -87,7 +93,8 @@ def run_suite(only: str | None, *, apache: bool) -> Path:
     log = folder / "suite.log"
     print(f"kazoo's suite runs; log: {log}", flush=True)
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=folder, env=environment(apache=apache), stdout=output, stderr=output)
+        variables = environment(servers=servers, apache=apache)
+        process = subprocess.Popen(command, cwd=folder, env=variables, stdout=output, stderr=output)
         try:
             process.wait(SUITE_TIMEOUT_S)
         finally:
@@ -98,11 +105,12 @@ def run_suite(only: str | None, *, apache: bool) -> Path:
     return report
 
 
-def environment(*, apache: bool) -> dict[str, str]:
+def environment(*, servers: int, apache: bool) -> dict[str, str]:
+    ports = [PORTS_APART * server + port for server in range(servers) for port in range(PORTS_OF_A_SERVER)]
     suite = {
         "ZOOKEEPER_VERSION": "3.8.0",
-        "ZOOKEEPER_CLUSTER_SIZE": "1",
-        "ZOOKEEPER_PORT_OFFSET": str(free_port()),
+        "ZOOKEEPER_CLUSTER_SIZE": str(servers),
+        "ZOOKEEPER_PORT_OFFSET": str(free_block(ports)),
     }
     if apache:
         need("java")
@@ -130,6 +138,6 @@ def read_report(report: Path) -> dict[str, tuple[str, str]]:
     return outcomes
 
 
-def write_baseline(outcomes: dict[str, tuple[str, str]]) -> None:
+def write_baseline(path: Path, outcomes: dict[str, tuple[str, str]]) -> None:
     passed = sorted(name for name, (outcome, _) in outcomes.items() if outcome == PASSED)
-    BASELINE.write_text("\n".join(passed) + "\n")
+    path.write_text("\n".join(passed) + "\n")

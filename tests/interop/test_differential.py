@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import tests.interop.__main__ as command
 from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import TTL_MODES, OpCode
 from pyzk.codec.records import ReplyHeader, Stat, WatcherEvent
@@ -190,3 +191,11 @@ def test_two_servers_of_apache_do_not_differ() -> None:
 @pytest.mark.interop
 def test_either_server_opens_what_the_other_wrote() -> None:
     run_beside_apache("differential_swap", "--programs", "30")
+
+
+def test_the_command_hands_the_runners_own_options_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+    monkeypatch.setattr(command, "differential", lambda rest: seen.append(rest) or 0)
+    monkeypatch.setattr(sys, "argv", ["interop", "differential", "--programs", "3", "--seed", "5", "--only", "2"])
+    assert command.main() == 0
+    assert seen == [["--programs", "3", "--seed", "5", "--only", "2"]]

@@ -8,10 +8,11 @@ import pytest
 import uvloop
 
 from pyzk.codec.opcodes import AddWatchMode, OpCode
-from pyzk.codec.requests import PathTypeRequest
+from pyzk.codec.requests import EmptyRequest, PathTypeRequest
 from pyzk.server.clients import ClientLimits
 from pyzk.server.standalone import Server
 from pyzk.service.intake import TURN_REPLY_BYTES_MAX
+from tests.integration.processes import free_port
 from tests.server.shell import Wire, ask_word, running, until
 from tests.service.harness import Event
 
@@ -50,6 +51,34 @@ async def slow_session(server: Server) -> Wire:
 def waiting_bytes(server: Server, number: int) -> int:
     size: int = server.peer.clients[number]._transport.get_write_buffer_size()  # type: ignore[attr-defined]
     return size
+
+
+# Addresses.
+
+
+@pytest.mark.parametrize("everywhere", ["0.0.0.0", "::", None])
+def test_all_addresses_are_those_of_ipv4_and_of_ipv6(run: Run, everywhere: str | None) -> None:
+    if not has_ipv6():
+        pytest.skip("no IPv6 here")
+
+    async def check() -> None:
+        async with running(client_port=free_port(), client_port_address=everywhere) as server:
+            for host in ("127.0.0.1", "::1"):
+                reader, writer = await asyncio.open_connection(host, server.port)
+                wire = await Wire.greet(Wire(reader, writer))
+                identities = (await wire.ask(wire.request(OpCode.WHO_AM_I, EmptyRequest()))).body
+                assert {"127.0.0.1": b"127.0.0.1", "::1": b"0:0:0:0:0:0:0:1"}[host] in identities
+                await wire.close()
+
+    run(check())
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
 
 
 # Limits.

@@ -14,6 +14,7 @@ from pyzk.errors import StorageError
 from pyzk.server import housekeeping
 from pyzk.server.config import Config
 from pyzk.service.containers import deletable
+from pyzk.service.forwarding import Forwarding
 from pyzk.service.outbox import Settings
 from pyzk.storage.memory import MemoryDisk
 from pyzk.storage.names import Places
@@ -63,7 +64,13 @@ def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Clock]:
         monkeypatch.setattr(housekeeping, "monotonic_seconds", lambda: clock.now)
         monkeypatch.setattr(housekeeping, "wall_ms", lambda: WALL_MS + int((clock.now - 1000) * 1000))
         prepare(clock)
-        peer = SimpleNamespace(service=world.service, wake=lambda: None, unwritten_bytes=0)
+        peer = SimpleNamespace(
+            service=world.service,
+            wake=lambda: None,
+            unwritten_bytes=0,
+            decides=True,
+            tick=lambda: world.service.tick(clock.now),
+        )
         with pytest.raises(asyncio.CancelledError):
             make(peer).send(None)
         world.settle()
@@ -85,6 +92,26 @@ def test_a_silent_session_expires_within_a_tick_of_its_timeout(world: World, run
     assert client.closed is None
     run(keep_sessions, 2.2)
     assert client.closed == "the session has expired"
+
+
+@pytest.mark.parametrize("start", [1000.05, 1000.5, 1000.95])
+def test_a_session_expires_at_the_end_of_a_tick_whenever_the_server_began(
+    world: World, run: Callable[..., Clock], start: float
+) -> None:
+    world.now = start
+    client = world.client(timeout_ms=5000)
+    run(keep_sessions, 1004.9 - start)
+    assert client.closed is None
+    run(keep_sessions, 1006.01 - world.now)
+    assert client.closed == "the session has expired"
+
+
+def test_where_no_session_expires_a_tick_passes_all_the_same(world: World, run: Callable[..., Clock]) -> None:
+    ticks: list[float] = []
+    world.service.open(Forwarding(world.service, 1, 0), world.now)
+    world.service.tick = ticks.append  # type: ignore[method-assign]
+    run(keep_sessions, 3.5)
+    assert ticks == [1001.0, 1002.0, 1003.0]
 
 
 def test_a_stall_of_the_server_is_given_back_to_all_sessions(world: World, run: Callable[..., Clock]) -> None:
@@ -233,6 +260,36 @@ async def test_old_snapshots_are_purged_at_the_start() -> None:
     async with running(disk=disk, purge_interval_hours=1):
         await until(lambda: len(disk.names(places.snapshots)) == 3, "three are left")
     assert disk.names(places.snapshots) == ["snapshot.3", "snapshot.4", "snapshot.5"]
+
+
+async def test_a_member_purges_nothing_before_its_ensemble_has_a_leader() -> None:
+    disk, places = MemoryDisk(), Places.of(MEMORY_DIRECTORY)
+    disk.make_directory(places.snapshots)
+    for zxid in range(6):
+        tree = Tree()
+        tree.last_zxid = zxid
+        for _ in save(disk, places.snapshots, tree, ""):
+            pass
+    gate = ClosedGate()
+    chores = housekeeping.Chores(pytest.fail)
+    chores.start(housekeeping.purge(disk, places, Config(purge_interval_hours=1), gate, {"snapshot.5"}))
+    await gate.asked.wait()
+    assert len(disk.names(places.snapshots)) == 6
+    gate.event.set()
+    await until(lambda: len(disk.names(places.snapshots)) < 6, "old ones are purged")
+    assert disk.names(places.snapshots) == ["snapshot.2", "snapshot.3", "snapshot.4", "snapshot.5"]
+    await chores.stop()
+
+
+class ClosedGate(housekeeping.Gate):
+    """Closed until `event` is set; `asked` tells that somebody waits."""
+
+    def __init__(self) -> None:
+        self.asked, self.event = asyncio.Event(), asyncio.Event()
+
+    async def opened(self) -> None:
+        self.asked.set()
+        await self.event.wait()
 
 
 # Chores.

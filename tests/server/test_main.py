@@ -47,16 +47,6 @@ def test_a_file_that_is_not_there_is_an_invalid_configuration(tmp_path: Path) ->
     assert "none.cfg" in message
 
 
-def test_an_ensemble_is_refused_with_a_remedy(tmp_path: Path) -> None:
-    servers = {f"server.{number}": f"127.0.0.1:{26000 + number}:{26010 + number}" for number in (1, 2, 3)}
-    servers |= {"initLimit": "5", "syncLimit": "2"}
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "myid").write_text("1\n")
-    code, message = refusal("--config", str(write_config(tmp_path, **servers)))
-    assert code == 2
-    assert "server.N" in message
-
-
 async def test_a_log_without_its_snapshot_is_refused_with_the_override(tmp_path: Path) -> None:
     async with running(tmp_path / "data") as server:
         await (await Wire.session(server)).close()
@@ -87,7 +77,25 @@ def test_a_taken_port_is_an_unexpected_end(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         code, message = refusal("--config", str(write_config(tmp_path, clientPort=port)))
     assert code == 1
-    assert str(port) in message
+    assert f"clientPort={port}, clientPortAddress=127.0.0.1" in message
+    assert "no other program listens on" in message
+
+
+def test_an_address_that_nobody_knows_is_named_with_its_setting(tmp_path: Path) -> None:
+    code, message = refusal("--config", str(write_config(tmp_path, clientPortAddress="nowhere.invalid")))
+    assert code == 1
+    assert "clientPortAddress=nowhere.invalid" in message
+
+
+def test_without_autocreate_a_missing_data_directory_is_refused(tmp_path: Path) -> None:
+    config = write_config(tmp_path, **{"datadir.autocreate": "false"})
+    code, message = refusal("--config", str(config))
+    assert code == 3
+    assert f"Missing data directory {tmp_path}/data/version-2" in message
+    assert not (tmp_path / "data").exists()
+    (tmp_path / "data" / "version-2").mkdir(parents=True)
+    with Process(tmp_path, **{"datadir.autocreate": "false"}) as server:
+        assert server.port
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:

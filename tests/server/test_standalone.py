@@ -136,3 +136,13 @@ async def test_many_idle_sessions_share_a_server() -> None:
         assert {reply.xid for reply in replies} == {-2}
         for wire in wires:
             await wire.close()
+
+
+async def test_a_file_that_goes_while_the_directory_is_measured_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = MemoryDisk()
+    async with running(disk=disk) as server:
+        sizes = server.directory_sizes()
+        names = disk.names
+        monkeypatch.setattr(disk, "names", lambda directory: [*names(directory), "snapshot.5.tmp"])
+        assert server.directory_sizes() == sizes
+        assert b"datadir_size" in await ask_word(server, b"dirs")

@@ -108,7 +108,6 @@ class Ensemble:
         self.leader.service.open(self.desk, self.now)
         self.learners = [Learner(self, server_id, settings, server_id << 20) for server_id in (2, 3)]
         self.orders: deque[Order] = deque()
-        self.types: list[int] = []
 
     @property
     def servers(self) -> list[Server]:
@@ -118,14 +117,15 @@ class Ensemble:
         """Until nothing moves."""
         moving = True
         while moving:
-            moving = any([learner.send() for learner in self.learners])  # noqa: C419 - all of them
+            moving = sum(learner.send() for learner in self.learners) > 0
             if self.leader.service.outbox.submitted:
                 self.orders += self.desk.take_own(1000, self.now, WALL_MS)
             while self.orders and not self.held:
                 self._commit(self.orders.popleft())
-            moving |= any([learner.arrive() for learner in self.learners])  # noqa: C419 - all of them
+            moving |= sum(learner.arrive() for learner in self.learners) > 0
             for server in self.servers:
-                moving |= bool(server.service.outbox.dirty or server.service.outbox.unfinished)
+                outbox = server.service.outbox
+                moving |= bool(outbox.submitted or outbox.dirty or outbox.unfinished)
                 server.flush()
 
     def commit(self, count: int | None = None) -> None:

@@ -8,6 +8,7 @@ from pyzk.codec.records import ACL, RequestHeader
 from pyzk.codec.replies import WhoAmIReply
 from pyzk.codec.requests import AuthRequest, CreateRequest, EmptyRequest, SaslRequest
 from pyzk.errors import AuthFailedError, NoAuthError
+from pyzk.service.authentication import IDENTITIES_MAX
 from pyzk.service.outbox import Settings
 from pyzk.tree.acl import digest_id
 from tests.service.harness import Client, World
@@ -35,6 +36,17 @@ def test_an_auth_packet_overtakes_what_is_queued() -> None:
     assert client.replies[0].zxid == 0
     world.commit()
     assert [reply.xid for reply in client.replies] == [-4, 1, 2]
+
+
+def test_a_connection_is_at_most_a_hundred_at_once() -> None:
+    client = World().client()
+    packets = [auth(client, b"digest", b"user%d:p" % number) for number in range(IDENTITIES_MAX)]
+    client.send(*packets[:-1], *packets[:-1])  # the address is an identity too; what is known already counts once
+    assert client.errors == [0] * (2 * IDENTITIES_MAX - 2)
+    assert len(who_am_i(client)) == IDENTITIES_MAX
+    client.send(packets[-1])
+    assert client.errors[-1] == AuthFailedError.code
+    assert client.closed == "more than 100 identities on one connection"
 
 
 def test_identities_hold_for_the_requests_read_after_them() -> None:

@@ -12,6 +12,7 @@ from pyzk.codec.opcodes import OpCode
 from pyzk.codec.records import ConnectRequest, RequestHeader
 from pyzk.codec.requests import AuthRequest, EmptyRequest, PathRequest
 from pyzk.errors import MarshallingError, NoNodeError, UnimplementedError
+from pyzk.service.connection import WAITING_MAX
 from pyzk.service.intake import TURN_REPLY_BYTES_MAX
 from pyzk.service.outbox import Settings
 from tests.service.harness import Client, World
@@ -225,6 +226,71 @@ def test_long_train_of_large_reads_is_answered_a_turn_at_a_time_and_in_order():
     xids = [reply.xid for reply in client.replies]
     assert xids[1:] == sorted(xids[1:])
     assert xids[-1] == 51
+
+
+def test_large_reads_behind_a_write_are_answered_a_turn_at_a_time_before_any_later_request():
+    world = World(held=True)
+    client = world.client()
+    world.commit()
+    client.give(client.create(b"/big", bytes(300_000)) + b"".join([client.get_data(b"/big") for _ in range(50)]))
+    world.settle()
+    world.service.deliver([world.outstanding.pop()], world.now)
+    turns = 0
+    while encoded := world.service.take(client.number):
+        assert len(encoded) < TURN_REPLY_BYTES_MAX + 301_000
+        client.take(encoded)
+        if not turns:
+            client.give(client.delete(b"/big") + client.ping())
+        world.service.outbox.unfinished.clear()
+        world.service.go_on(client.number, world.now)
+        turns += 1
+    assert turns > 10
+    assert client.errors == [0] * 51
+    world.settle()
+    world.commit()
+    assert [reply.xid for reply in client.replies] == [*range(1, 53), -2]
+
+
+def test_no_more_than_a_hundred_reads_wait_behind_a_write_and_the_rest_is_not_taken():
+    world = World(held=True)
+    client = world.client()
+    world.commit()
+    client.send(client.create(b"/a"), *[client.get_data(b"/a") for _ in range(450)], client.set_data(b"/a", b"new"))
+    state = world.service.connections[client.number]
+    assert (len(state.queue), state.waiting, client.reading) == (1 + WAITING_MAX, WAITING_MAX, False)
+    client.send(client.get_data(b"/a"))
+    assert len(state.queue) == 1 + WAITING_MAX
+    world.commit()
+    assert (len(client.replies), client.reading) == (451, True)
+    world.commit()
+    assert [reply.xid for reply in client.replies] == list(range(1, 454))
+    assert client.replies[-1].body[4:7] == b"new"
+    assert (len(state.queue), state.waiting, world.service.paused) == (0, 0, {})
+
+
+def test_refusals_that_wait_behind_a_write_are_counted_with_the_reads():
+    world = World(held=True)
+    client = world.client()
+    world.commit()
+    refused = frame(RequestHeader(7, OpCode.CREATE).encode() + b"\0")
+    client.send(client.create(b"/a"), refused * 450)
+    assert len(world.service.connections[client.number].queue) == 1 + WAITING_MAX
+    world.commit()
+    assert client.errors == [0] + [MarshallingError.code] * 450
+
+
+def test_a_count_of_everything_below_is_one_request_a_turn():
+    world = World()
+    client = world.client()
+    count = client.request(OpCode.GET_ALL_CHILDREN_NUMBER, PathRequest(b"/"))
+    client.give(count * 3 + client.ping())
+    turns = 0
+    while encoded := world.service.take(client.number):
+        client.take(encoded)
+        turns += 1
+        world.service.outbox.unfinished.clear()
+        world.service.go_on(client.number, world.now)
+    assert turns == len(client.replies) == 4
 
 
 @pytest.mark.parametrize(

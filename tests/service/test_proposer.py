@@ -69,3 +69,20 @@ def test_close_of_a_session_with_too_many_ephemerals_goes_without_its_list_and_d
     assert txn.digest is None
     assert list(replica.nodes) == list(proposer.overlay.tree.nodes) == list(Tree().nodes)
     assert replica.digest == proposer.overlay.tree.digest == proposer.overlay.digest
+
+
+def test_a_request_that_is_not_to_be_prepared_takes_a_zxid_too():
+    proposer = Proposer(Tree(), Rules(AccessControl()))
+    proposal = proposer.refuse(SESSION, 9, WALL_MS, -118, origin=4)
+    assert decode_txn(proposal.payload).record == ErrorTxn(-118)
+    assert (proposal.header.zxid, proposal.header.cxid, proposal.origin) == (1, 9, 4)
+    assert decode_txn(settle(proposer, create(b"/a"))).header.zxid == 2
+
+
+def test_a_new_epoch_begins_with_nothing_outstanding_and_its_own_zxid():
+    proposer = Proposer(Tree(), Rules(AccessControl()))
+    proposer.propose(create(b"/never"), WALL_MS)
+    proposer.begin(proposer.overlay.tree, 5 << 32)
+    assert len(proposer.overlay) == 0
+    txn = decode_txn(settle(proposer, create(b"/never")))
+    assert (txn.header.zxid, txn.header.type) == ((5 << 32) + 1, OpCode.CREATE)

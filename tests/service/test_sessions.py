@@ -172,13 +172,13 @@ class TrackerAgainstModel(RuleBasedStateMachine):
         self.closing.discard(session)
         self.deadline_ms.pop(session, None)
 
-    @rule(stall_ms=st.integers(0, 20000))
-    def stall(self, stall_ms: int) -> None:
-        self.now_ms += stall_ms
-        self.stalled_ms += stall_ms
-        self.tracker.shift(stall_ms / 1000)
-
     # Times are whole multiples of 125 ms, which floats hold exactly.
+    @rule(eighths=st.integers(0, 160))
+    def stall(self, eighths: int) -> None:
+        self.now_ms += eighths * 125
+        self.stalled_ms += eighths * 125
+        self.tracker.shift(eighths / 8)
+
     @rule(eighths=st.integers(1, 40))
     def wait(self, eighths: int) -> None:
         self.now_ms += eighths * 125

@@ -3,7 +3,7 @@ from random import Random
 import pytest
 
 from pyzk.errors import StorageError
-from pyzk.storage.epochs import ACCEPTED, CURRENT, left_over_epoch, read_epoch, write_epoch
+from pyzk.storage.epochs import ACCEPTED, CURRENT, read_epoch, write_epoch
 
 DIRECTORY = "data/version-2"
 
@@ -35,12 +35,6 @@ def test_anything_but_a_number_is_refused(disk, data):
     put(disk, CURRENT, data)
     with pytest.raises(StorageError, match="not an epoch"):
         read_epoch(disk, DIRECTORY, CURRENT)
-
-
-def test_left_over_of_a_write_can_be_read(disk):
-    put(disk, "currentEpoch.tmp", b"7")
-    assert left_over_epoch(disk, DIRECTORY, CURRENT) == 7
-    assert left_over_epoch(disk, DIRECTORY, ACCEPTED) is None
 
 
 @pytest.mark.parametrize("seed", range(50))

@@ -81,6 +81,63 @@ def test_torn_last_batch_is_left_out_and_cut(vector, damage):
     assert (history.notes, history.torn) == ([], [])
 
 
+WRITES_CUT_SHORT = {
+    "last B zero",
+    "last 20 bytes zero",
+    "cut inside the last record",
+    "cut inside its length",
+    "cut inside its checksum",
+    "zeros at its head",
+}
+
+
+@pytest.mark.parametrize("damage", damaged_tails())
+def test_damage_that_zeros_do_not_explain_is_no_torn_batch_for_a_member_of_an_ensemble(vector, damage):
+    damaged_tails()[damage](vector)
+    if damage in WRITES_CUT_SHORT:
+        assert zxids(vector, certain_tears_only=True)[0] == list(range(1, 0x1C))
+    else:
+        with pytest.raises(CorruptionError, match="no write that was cut short"):
+            zxids(vector, certain_tears_only=True)
+
+
+@pytest.mark.parametrize("cut", range(1, 64))
+@pytest.mark.parametrize("kept", ["front", "back"])
+def test_record_cut_short_at_any_byte_is_a_torn_batch(vector, cut, kept):
+    if kept == "front":
+        edit(vector, LAST + cut, bytes(END - LAST - cut))
+    else:
+        edit(vector, LAST, bytes(cut))
+    found, history = zxids(vector, certain_tears_only=True)
+    assert found in (list(range(1, 0x1C)), list(range(1, 0x1D)))
+    history.repair()
+
+
+@pytest.mark.parametrize("sector", range(6))
+def test_sector_that_a_write_did_not_reach_is_a_torn_batch(disk, payload, sector):
+    records = [payload(zxid, 700) for zxid in range(1, 5)]
+    put(disk, "log.1", file_of(*records))
+    edit(disk, sector * 512, bytes(512), "log.1")
+    found, history = zxids(disk, certain_tears_only=True)
+    assert len(found) < 4
+    assert history.torn
+
+
+@pytest.mark.parametrize("position", range(0, END, 97))
+def test_noise_in_a_sector_is_never_a_torn_batch(vector, rng, position):
+    vector.corrupt(f"{DIRECTORY}/log.1", position, rng)
+    with pytest.raises(CorruptionError):
+        zxids(vector, certain_tears_only=True)
+
+
+def test_member_wants_a_file_without_a_record_to_be_begun_where_the_log_ends(vector):
+    vector.create(f"{DIRECTORY}/log.1f")
+    assert len(zxids(vector)[0]) == 28
+    with pytest.raises(GapError, match="between 0x1c and 0x1f"):
+        zxids(vector, certain_tears_only=True)
+    assert len(zxids(vector, certain_tears_only=True, accept_gaps=True)[0]) == 28
+
+
 def test_absurd_length_behind_the_last_record_is_cut(vector):
     # Differs from Apache, which does not start.
     edit(vector, END, b"\0\0\0\0\x11\x22\x33\x44\x7f\xff\xff\xff")
@@ -161,8 +218,17 @@ def test_same_record_twice_is_skipped_with_a_note(vector):
     assert "twice" in history.notes[0]
 
 
-def test_zxid_that_goes_back_is_refused(disk, payload):
-    put(disk, "log.1", file_of(payload(1), payload(2), payload(3), payload(2)))
+@pytest.mark.parametrize("again", [(2, 3, 2, 3, 4), (3, 4, 2, 3, 4, 5, 4, 5), (1, 2, 3, 1, 2, 3, 1, 2, 3, 4)])
+def test_runs_that_a_learner_of_3_8_logged_twice_are_skipped(disk, payload, again):
+    put(disk, "log.1", file_of(*(payload(zxid) for zxid in (1, 2, 3, *again))))
+    found, history = zxids(disk)
+    assert found == [*range(1, max(again) + 1)]
+    assert "twice" in history.notes[0]
+
+
+@pytest.mark.parametrize("records", [[(1,), (2,), (4,), (3,)], [(1,), (2,), (3,), (2, 7)], [(1,), (3,), (4,), (2,)]])
+def test_zxid_that_goes_back_to_another_txn_is_refused(disk, payload, records):
+    put(disk, "log.1", file_of(*(payload(*record) for record in records)))
     with pytest.raises(CorruptionError, match="not above"):
         zxids(disk)
 
@@ -172,6 +238,13 @@ def test_file_that_overlaps_the_one_before_it_is_refused(disk, payload):
     put(disk, "log.3", file_of(payload(3, 5), payload(4)))
     with pytest.raises(CorruptionError, match="not above"):
         zxids(disk)
+
+
+@pytest.mark.parametrize("zxid", [1 << 32, 5])
+def test_log_of_a_new_epoch_follows_a_snapshot_that_a_leader_has_sent(disk, payload, zxid):
+    first = (zxid >> 32 or 2) << 32 | 1
+    put(disk, f"log.{first:x}", file_of(payload(first), payload(first + 1)))
+    assert zxids(disk, after=zxid)[0] == [first, first + 1]
 
 
 def test_torn_tail_that_java_left_in_an_older_file_is_accepted_if_nothing_is_missing(vector, payload):

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyzk.storage import names
+from pyzk.storage.database import restore
 from pyzk.storage.retention import disposable, purge
 from pyzk.storage.snapshot import save
 
@@ -59,6 +60,20 @@ def test_purge_removes_files_of_both_directories(disk, places, server, log):
     ]
     assert purge(disk, places, 3) == []
     assert disk.names(places.logs) == ["log.15", "log.1f", "log.29", "snapshot.1e", "snapshot.28", "snapshot.32"]
+
+
+def test_purge_keeps_what_the_server_has_started_from_though_three_damaged_ones_are_newer(disk, places, server, log):
+    for _ in range(5):
+        log.append(server.batch(10))
+        log.roll()
+        for _ in save(disk, places.snapshots, server.tree):
+            pass
+    for name in ("snapshot.1e", "snapshot.28", "snapshot.32"):
+        disk.open(f"{places.snapshots}/{name}").write(100, b"damage")
+    restored = restore(disk, places)
+    assert (restored.snapshot, restored.damaged) == ("snapshot.14", ["snapshot.32", "snapshot.28", "snapshot.1e"])
+    assert purge(disk, places, 3, restored.damaged) == []
+    assert restore(disk, places).last_zxid == 50
 
 
 @pytest.mark.parametrize("retain_count", [3, 5])

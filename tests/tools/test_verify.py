@@ -236,3 +236,20 @@ def test_exit_codes_and_json_are_for_scripts(tmp_path, capsys):
     assert main(["verify", str(tmp_path / "none")]) == 1
     separate = ["--data-log-dir", str(tmp_path / "data"), str(tmp_path / "data")]
     assert main(["verify", *separate]) == 0
+
+
+def test_a_member_in_doubt_says_why(data):
+    data.write("doubt", b"acceptedEpoch is missing\n")
+    assert data.worst("this member is in doubt: acceptedEpoch is missing") == WARNING
+
+
+def test_a_promise_below_the_log_is_an_error(data):
+    data.append(1, zxid=0x300000001)
+    write_epoch(data.disk, HERE, "acceptedEpoch", 2)
+    write_epoch(data.disk, HERE, "currentEpoch", 2)
+    assert data.worst("the log has txns of epoch 3, and acceptedEpoch is 2") == ERROR
+
+
+def test_an_interrupted_change_of_history_is_told(data):
+    data.write("pending", b"truncate 2")
+    assert data.worst("a change of history was interrupted: truncate 2") == WARNING

@@ -236,3 +236,13 @@ def test_stat_is_that_of_the_moment_of_the_read(tree: Tree):
     body = query.exists(tree, ACCESS, b"/p", ())
     assert isinstance(body, bytes)
     assert Stat.from_bytes(body).num_children == 3
+
+
+def test_a_multi_read_that_asks_for_more_than_can_be_sent_is_refused():
+    leader = Leader()
+    leader.create(b"/big", bytes(1_000_000))
+    tree = leader.tree
+    sixteen = [get_data(b"/big")] * 16
+    assert len(multi_read(tree, *sixteen)) > 16_000_000
+    with pytest.raises(MarshallingError, match="multiRead of more than"):
+        multi_read(tree, *sixteen, get_data(b"/big"))

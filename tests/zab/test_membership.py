@@ -10,11 +10,20 @@ from hypothesis import strategies as st
 
 from pyzk.errors import ConfigError
 from pyzk.zab.entries import ConfigEntry
-from pyzk.zab.membership import Membership, check_membership, parse_membership, parse_text, version_of_name
+from pyzk.zab.membership import (
+    Membership,
+    check_dynamic_entries,
+    check_membership,
+    parse_membership,
+    parse_text,
+    version_of_name,
+)
+from pyzk.zab.properties import parse_properties
 from pyzk.zab.quorum import Hierarchical, Majority
 from pyzk.zab.servers import PeerAddress, ServerSpec
 
 VECTORS = Path(__file__).parent.parent / "vectors"
+DYNAMIC_FILES = sorted((VECTORS / "storage" / "h-dynamic-config").iterdir())
 
 
 def captured_texts() -> dict[str, str]:
@@ -86,6 +95,21 @@ def test_observers_need_voters(lines: list[str], message: str) -> None:
 def test_no_voters_without_standalone_is_refused() -> None:
     with pytest.raises(ConfigError, match="standaloneEnabled = false then number of participants should be >0"):
         check_membership(Membership(), standalone_enabled=False)
+
+
+@pytest.mark.parametrize("path", DYNAMIC_FILES, ids=lambda path: path.name)
+def test_the_dynamic_files_that_apache_has_written_are_read_and_written_again(path: Path) -> None:
+    version = version_of_name(path.name)
+    entries = parse_properties(path.read_text(encoding="utf-8"), path.name)
+    membership = parse_membership(entries, multi_address_enabled=False, version=version)
+    check_dynamic_entries(entries)
+    assert path.name == f"zoo.cfg.dynamic.{membership.version:x}"
+    lines = [f"server.{server.server_id}={server.canonical()}" for server in membership.servers]
+    assert "\n".join(lines) == path.read_text()
+
+
+def test_all_dynamic_files_of_the_vectors_are_found() -> None:
+    assert len(DYNAMIC_FILES) == 6
 
 
 @pytest.mark.parametrize(

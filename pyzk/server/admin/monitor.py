@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyzk import VERSION_WORD
+from pyzk.server.admin import ensemble_reports
 from pyzk.server.admin.reports import average
 from pyzk.server.clock import monotonic_seconds
 from pyzk.service.counters import Distribution, Summary
 
 if TYPE_CHECKING:
-    from pyzk.server.standalone import Server
+    from pyzk.server.base import BaseServer as Server
 
     Numbers = dict[str, object]
 
@@ -27,7 +28,13 @@ DESCRIPTORS = Path("/proc/self/fd")
 
 def monitor(server: Server) -> str:
     """Word mntr."""
-    numbers: Numbers = {"version": VERSION_WORD, "server_state": "standalone", **_gauges(server), **_counters(server)}
+    numbers: Numbers = {
+        "version": VERSION_WORD,
+        **ensemble_reports.state(server),
+        **_gauges(server),
+        **ensemble_reports.gauges(server),
+        **_counters(server),
+    }
     for name, summary in _summaries(server).items():
         numbers |= _summary(name, summary)
     for name, distribution in _distributions(server).items():

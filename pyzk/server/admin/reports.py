@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyzk import VERSION_WORD
+from pyzk.server.admin import ensemble_reports
 from pyzk.server.config.fields_clients import PORT_UNSET
 
 if TYPE_CHECKING:
-    from pyzk.server.standalone import Server
+    from pyzk.server.base import BaseServer as Server
     from pyzk.service.counters import Summary
 
 NOT_AVAILABLE = "<NA>"
@@ -32,9 +33,9 @@ def average(summary: Summary) -> str:
     return f"{whole}.{f'{decimals:04}'.rstrip('0') or '0'}"
 
 
-def version() -> str:
-    """The line that srvr and stat begin with."""
-    return f"Zookeeper version: {VERSION_WORD}\n"
+def version(server: Server) -> str:
+    """What srvr and stat begin with."""
+    return f"Zookeeper version: {VERSION_WORD}\n{ensemble_reports.read_only_line(server)}"
 
 
 def totals(server: Server) -> str:
@@ -48,14 +49,15 @@ def totals(server: Server) -> str:
         f"Connections: {len(service.connections)}\n"
         f"Outstanding: {service.outstanding}\n"
         f"Zxid: 0x{service.tree.last_zxid:x}\n"
-        "Mode: standalone\n"
+        f"Mode: {server.peer.mode}\n"
         f"Node count: {service.tree.node_count}\n"
+        f"{ensemble_reports.proposal_line(server)}"
     )
 
 
 def server(server: Server) -> str:
     """Word srvr."""
-    return version() + totals(server)
+    return version(server) + totals(server)
 
 
 def configuration(server: Server) -> str:
@@ -74,9 +76,9 @@ def configuration(server: Server) -> str:
         "minSessionTimeout": config.min_session_timeout_ms,
         "maxSessionTimeout": config.max_session_timeout_ms,
         "clientPortListenBacklog": config.listen_backlog,
-        "serverId": STANDALONE_SERVER_ID,
+        "serverId": config.server_id if config.is_distributed else STANDALONE_SERVER_ID,
     }
-    return _lines(pairs)
+    return _lines(pairs) + ensemble_reports.configuration(server)
 
 
 def directories(server: Server) -> str:

@@ -6,13 +6,13 @@ import time
 from typing import TYPE_CHECKING
 
 from pyzk.codec.opcodes import OpCode
-from pyzk.server.admin import reports
+from pyzk.server.admin import ensemble_reports, reports
 from pyzk.server.clock import monotonic_seconds, wall_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pyzk.server.standalone import Server
+    from pyzk.server.base import BaseServer as Server
     from pyzk.service.connection import Connection
 
 JAVA_DATE = "%a %b %d %H:%M:%S %Z %Y"
@@ -53,7 +53,7 @@ OPERATIONS: dict[int | None, str] = {
 def server_and_clients(server: Server, asker: int) -> str:
     """Word stat."""
     clients = [f" {_brief(server, state, asker)})\n" for state in server.peer.service.connections.values()]
-    return "".join([reports.version(), "Clients:\n", *clients, "\n", reports.totals(server)])
+    return "".join([reports.version(server), "Clients:\n", *clients, "\n", reports.totals(server)])
 
 
 def connections(server: Server, asker: int) -> str:
@@ -91,7 +91,10 @@ def _hex(number: int) -> str:
 
 def dump(server: Server) -> str:
     """Word dump: when sessions expire, their ephemerals, and when connections expire."""
-    return "".join([*_sessions(server), *_ephemerals(server), *_connections(server)])
+    sessions = ensemble_reports.sessions(server)
+    return "".join(
+        [*(_sessions(server) if sessions is None else sessions), *_ephemerals(server), *_connections(server)]
+    )
 
 
 def _sessions(server: Server) -> Iterable[str]:

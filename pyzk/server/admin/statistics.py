@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyzk.service.counters import Summary
 
 if TYPE_CHECKING:
-    from pyzk.server.peer import Peer
+    from pyzk.server.driver import Driver
 
 TRACE_MASK_DEFAULT = 0o462
 
@@ -24,7 +24,7 @@ class Statistics:
         trace_mask: the number that gtmk and stmk tell and set; nothing depends on it.
     """
 
-    peer: Peer
+    peer: Driver
     started_at: float
     load_ms: int = 0
     replayed: int = 0
@@ -36,8 +36,6 @@ class Statistics:
 
     def reset(self) -> None:
         """Start again from nothing (word `srst`)."""
-        self.peer.service.counters.reset()
-        self.peer.log.sync_ms.reset()
-        self.peer.log.batch_txns.reset()
+        self.peer.reset_statistics()
         self.connections_rejected = self.snapshot_errors = 0
         self.snapshot_ms.reset()

@@ -15,7 +15,7 @@ from pyzk.server.config.fields_operations import ALL_WORDS_MARK
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyzk.server.standalone import Server
+    from pyzk.server.base import BaseServer as Server
 
 WORD_SIZE = 4
 MASK = Struct(">q")
@@ -43,8 +43,8 @@ def _ruok(asked: Asked) -> str:  # noqa: ARG001
     return "imok"
 
 
-def _isro(asked: Asked) -> str:  # noqa: ARG001
-    return "rw"
+def _isro(asked: Asked) -> str:
+    return "ro" if asked.server.peer.service.read_only else "rw"
 
 
 def _gtmk(asked: Asked) -> str:
@@ -126,7 +126,7 @@ class FourLetterWords:
         if not self._is_allowed(name):
             text = "telnet close" if name == TELNET_INTERRUPT else name.decode()
             return f"{text} is not executed because it is not in the whitelist.\n".encode()
-        if self._server.stopped.is_set() and word.not_serving is not None:
+        if word.not_serving is not None and not self._server.is_serving:
             return word.not_serving.encode()
         argument = received[WORD_SIZE : WORD_SIZE + MASK.size]
         # Paths are bytes that somebody made up; what is no UTF-8 is told as it is.

@@ -86,14 +86,12 @@ class SessionSettings:
         STRICT_BOOLEAN,
         False,
         "Sessions known to their own server only.",
-        status=Status.PLANNED,
     )
     local_sessions_upgrading_enabled: bool = setting(
         "localSessionsUpgradingEnabled",
         STRICT_BOOLEAN,
         False,
         "A local session becomes a global one when it creates an ephemeral znode.",
-        status=Status.PLANNED,
     )
 
 
@@ -305,5 +303,4 @@ class AccessSettings:
         BOOLEAN,
         False,
         "A server without a quorum serves reads to clients that allow it.",
-        status=Status.PLANNED,
     )

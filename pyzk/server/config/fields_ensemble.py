@@ -28,28 +28,24 @@ class MembershipSettings:
         COUNT,
         0,
         "Ticks that the first synchronisation may take. Required in an ensemble.",
-        status=Status.ENSEMBLE,
     )
     sync_limit_ticks: int = setting(
         "syncLimit",
         COUNT,
         0,
         "Ticks that a learner may lag behind. Required in an ensemble.",
-        status=Status.ENSEMBLE,
     )
     election_alg: int = setting(
         "electionAlg",
         attrs.evolve(integer(3, 3), complaint="Invalid electionAlg value. Only 3 is supported."),
         3,
         "Only 3 is there.",
-        status=Status.ENSEMBLE,
     )
     peer_type: str = setting(
         "peerType",
         choice(PARTICIPANT, OBSERVER, complaint="Unrecognised peertype: {text}"),
         PARTICIPANT,
         "participant or observer; the server list decides when both speak.",
-        status=Status.ENSEMBLE,
     )
     dynamic_config_file: str | None = setting(
         "dynamicConfigFile", TEXT, None, "File with the server list; the main file may then have none."
@@ -68,21 +64,18 @@ class MembershipSettings:
         TEXT,
         None,
         "File that begins with 1 where one of two voters may lead alone; both servers need it.",
-        status=Status.ENSEMBLE,
     )
     reachability_check_timeout_ms: int = setting(
         "multiAddress.reachabilityCheckTimeoutMs",
         MILLISECONDS,
         1000,
         "How long an address may take to answer.",
-        status=Status.ENSEMBLE,
     )
     reachability_check_enabled: bool = setting(
         "multiAddress.reachabilityCheckEnabled",
         STRICT_BOOLEAN,
         True,
         "Addresses are tried before they are used.",
-        status=Status.ENSEMBLE,
     )
 
 
@@ -95,77 +88,74 @@ class LinkSettings:
         STRICT_BOOLEAN,
         False,
         "Peer ports listen on all addresses.",
-        status=Status.ENSEMBLE,
     )
     observer_master_port: int = setting(
         "observerMasterPort",
         PORT,
         0,
         "Port on which followers accept observers; 0: none.",
-        status=Status.ENSEMBLE,
     )
     observer_master_size_limit_bytes: int = setting(
         "observerMaster.sizeLimit",
         COUNT,
         33_554_432,
         "Committed txns that a follower keeps in memory for its observers.",
-        status=Status.ENSEMBLE,
+        status=Status.PLANNED,
     )
     connect_to_learner_master_limit_ticks: int = setting(
         "connectToLearnerMasterLimit",
         COUNT,
         0,
         "Ticks that a learner may take to connect; 0: initLimit.",
-        status=Status.ENSEMBLE,
     )
     connection_timeout_ms: int = setting(
         "cnxTimeout",
         MILLISECONDS,
         5000,
         "Connect timeout on election ports.",
-        status=Status.ENSEMBLE,
     )
     quorum_connection_timeout_ms: int = setting(
         "quorumCnxnTimeoutMs",
         integer(-1),
         -1,
         "Read timeout on election ports; -1: syncLimit ticks.",
-        status=Status.ENSEMBLE,
     )
     election_port_bind_retries: int = setting(
         "electionPortBindRetry",
         COUNT,
         3,
         "Attempts to open the election port before exit code 14; 0: for ever.",
-        status=Status.ENSEMBLE,
     )
     quorum_tcp_keep_alive: bool = setting(
         "tcpKeepAlive",
         BOOLEAN,
         False,
         "SO_KEEPALIVE on election connections.",
-        status=Status.ENSEMBLE,
+    )
+    peer_out_buffer_bytes_max: int = setting(
+        "pyzk.peerOutBufferBytesMax",
+        integer(2**20),
+        256 * 2**20,
+        "Packets waiting for a slow server; its link is closed when more is sent than this.",
+        apache_default="no limit",
     )
     leader_no_delay: bool = setting(
         "leader.nodelay",
         BOOLEAN,
         True,
         "TCP_NODELAY on the leader's links.",
-        status=Status.ENSEMBLE,
     )
     follower_no_delay: bool = setting(
         "follower.nodelay",
         BOOLEAN,
         True,
         "TCP_NODELAY on a learner's link.",
-        status=Status.ENSEMBLE,
     )
     leader_connect_delay_ms: int = setting(
         "leaderConnectDelayDuringRetryMs",
         MILLISECONDS,
         100,
         "Pause of a learner between two attempts to connect.",
-        status=Status.ENSEMBLE,
     )
 
 
@@ -179,21 +169,18 @@ class AgreementSettings:
         True,
         "no: a leader with followers opens no client port.",
         fallback=True,
-        status=Status.ENSEMBLE,
     )
     min_notification_interval_ms: int = setting(
         "fastleader.minNotificationInterval",
         integer(1),
         200,
         "First pause before votes are sent again.",
-        status=Status.ENSEMBLE,
     )
     max_notification_interval_ms: int = setting(
         "fastleader.maxNotificationInterval",
         integer(1),
         60_000,
         "Longest such pause.",
-        status=Status.ENSEMBLE,
     )
     max_time_to_wait_for_epoch_ms: int = setting(
         "leader.maxTimeToWaitForEpoch",
@@ -201,28 +188,24 @@ class AgreementSettings:
         -1,
         "How long a new leader waits for followers; -1: initLimit ticks.",
         also=("maxTimeToWaitForEpoch",),
-        status=Status.ENSEMBLE,
     )
     max_concurrent_snap_syncs: int = setting(
         "leader.maxConcurrentSnapSyncs",
         integer(1),
         10,
         "Learners that get a snapshot at a time.",
-        status=Status.ENSEMBLE,
     )
     max_concurrent_diff_syncs: int = setting(
         "leader.maxConcurrentDiffSyncs",
         integer(1),
         100,
         "Learners that get a difference at a time.",
-        status=Status.ENSEMBLE,
     )
     force_snapshot_sync: bool = setting(
         "forceSnapshotSync",
         BOOLEAN,
         False,
         "A learner always gets a snapshot (for tests).",
-        status=Status.ENSEMBLE,
     )
     snapshot_size_factor: float = setting(
         "snapshotSizeFactor",
@@ -230,7 +213,6 @@ class AgreementSettings:
         0.33,
         "Share of the snapshot's size up to which a learner gets a difference out of the logs; negative: never.",
         fallback=0.33,
-        status=Status.ENSEMBLE,
     )
     observer_sync_enabled: bool = setting(
         "syncEnabled",
@@ -238,19 +220,17 @@ class AgreementSettings:
         True,
         "An observer writes log and snapshots.",
         also=("observer.syncEnabled",),
-        status=Status.ENSEMBLE,
     )
     observer_reconnect_delay_ms: int = setting(
         "observer.reconnectDelayMs",
         MILLISECONDS,
         0,
         "Pause before an observer connects again.",
-        status=Status.ENSEMBLE,
+        status=Status.PLANNED,
     )
     observer_election_delay_ms: int = setting(
         "observer.election.DelayMs",
         MILLISECONDS,
         200,
         "Pause before an observer looks for a leader again.",
-        status=Status.ENSEMBLE,
     )

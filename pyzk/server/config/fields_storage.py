@@ -34,8 +34,7 @@ class DirectorySettings:
         "datadir.autocreate",
         BOOLEAN,
         True,
-        "Missing data directories are made.",
-        status=Status.PLANNED,
+        "Missing data directories are made; false: the server does not start without them.",
     )
     db_autocreate: bool = setting(
         "db.autocreate",
@@ -100,7 +99,6 @@ class LogSettings:
         500,
         "Committed proposals kept in memory for learners.",
         fallback=500,
-        status=Status.ENSEMBLE,
     )
     close_session_txn_enabled: bool = setting(
         "closeSessionTxn.enabled",
@@ -128,6 +126,12 @@ class SnapshotSettings:
     )
     snapshot_trust_gaps: bool = setting(
         "snapshot.trust.gaps", BOOLEAN, False, "Missing txns between two files are accepted: they are lost for good."
+    )
+    trust_own_data: bool = setting(
+        "pyzk.trustOwnData",
+        BOOLEAN,
+        False,
+        "A member that may have lost acknowledged data takes what it can read for all there was: for one start only.",
     )
     digest_enabled: bool = setting("digest.enabled", BOOLEAN, True, "The tree's digest is kept and compared.")
     snap_retain_count: int = setting(

@@ -84,7 +84,7 @@ class _Loader:
             raise refused("dataDir", "", "dataDir is not set", f"{path}: write dataDir=DIRECTORY")
         if self.planned:
             self.warnings.append(f"not supported yet and without effect: {', '.join(self.planned)}")
-        config = self.finish(Config(**self.values, text=text, sources=self.sources))  # type: ignore[arg-type]
+        config = self.finish(Config(**self.values, path=path or "", text=text, sources=self.sources))  # type: ignore[arg-type]
         return config, self.warnings
 
     def take(self, entry: ConfigEntry) -> None:

@@ -57,12 +57,14 @@ class Config(
     Args:
         server_id: the number in dataDir/myid; None without one.
         membership: the members of the ensemble.
+        path: of the configuration file; empty without one.
         text: the whole configuration file, for the admin command initial_configuration; empty without a file.
         sources: field name to where it was set (`conf/zoo.cfg:3`); a field that is not there has its default.
     """
 
     server_id: int | None = None
     membership: Membership = attrs.field(factory=Membership)
+    path: str = ""
     text: str = ""
     sources: Mapping[str, str] = attrs.field(factory=dict)
 

@@ -1,0 +1,170 @@
+"""What every server is made of, alone or in an ensemble: its directories, chores, client port, and its end."""
+
+import asyncio
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import count
+
+import structlog
+
+from pyzk.errors import StorageError
+from pyzk.server import housekeeping
+from pyzk.server.admin.statistics import Statistics
+from pyzk.server.admin.words import FourLetterWords
+from pyzk.server.clients import ClientConnection, ClientLimits, listen
+from pyzk.server.config import Config
+from pyzk.server.driver import Driver
+from pyzk.server.files import FileDisk, lock_directory, require_directory
+from pyzk.server.logwriter import LogWriter, Outcomes
+from pyzk.server.wiring import make_log, make_roll
+from pyzk.storage.disk import Disk
+from pyzk.storage.names import Places
+
+log = structlog.get_logger()
+
+DRAIN_SECONDS_MAX = 5.0
+"""How long a shutdown waits for writes under way."""
+
+
+class BaseServer(ABC):
+    """One running server.
+
+    Args:
+        config: what to serve, where.
+        disk: where the files are; the file system unless given.
+
+    Attributes:
+        peer: drives its service.
+        port: the client port that is open, 0 if there is none.
+        failure: what brought the server down, if something did.
+    """
+
+    peer: Driver
+    statistics: Statistics
+
+    def __init__(self, config: Config, disk: Disk | None = None) -> None:
+        self.config = config
+        self.port = 0
+        self.failure: BaseException | None = None
+        self.stopped = asyncio.Event()
+        self.places = Places.of(config.data_dir, config.data_log_dir)
+        self._disk: Disk = FileDisk() if disk is None else disk
+        self._chores = housekeeping.Chores(self.fail)
+        self._listener: asyncio.Server | None = None
+        self._locks: list[int] = []
+        self._damaged: set[str] = set()
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Load the data and open the ports. Raises PyzkError or OSError with the reason if that cannot be."""
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether clients are served at the moment."""
+        return self.peer.is_serving and not self.stopped.is_set()
+
+    def _make_log_writer(self, outcomes: Outcomes) -> LogWriter:
+        writer = LogWriter(make_log(self.config, self._disk, self.places), outcomes)
+        writer.slow_sync_ms = self.config.fsync_warning_threshold_ms
+        return writer
+
+    def _start_chores(self, replayed: int, gate: housekeeping.Gate) -> None:
+        config, driver, start = self.config, self.peer, self._chores.start
+        snapshots = housekeeping.Snapshots(
+            driver, self._disk, self.places, config, make_roll(config), driver.log.roll, self.statistics, gate
+        )
+        driver.on_logging = snapshots.logging
+        if replayed > config.snap_count // 2:
+            snapshots.want()
+        start(snapshots.run())
+        start(housekeeping.keep_sessions(driver, config.tick_time_ms))
+        start(housekeeping.close_sessionless(driver, config.sessionless_timeout_ms))
+        start(housekeeping.watch_disk(driver, self._disk, self.places.logs, config.tick_time_ms))
+        if config.container_check_interval_ms > 0:
+            start(housekeeping.delete_containers(driver, config))
+        if config.purge_interval_hours > 0:
+            start(housekeeping.purge(self._disk, self.places, config, gate, self._damaged))
+
+    def _note_restored(self, notes: Iterable[str], damaged: Iterable[str]) -> None:
+        """What was found while loading; snapshots that could not be read do not count when old ones are purged."""
+        for note in notes:
+            log.warning("restore_note", note=note)
+        self._damaged.update(damaged)
+
+    async def _open_port(self) -> None:
+        config = self.config
+        if config.client_port is None:
+            return
+        limits = ClientLimits(
+            config.max_client_connections_per_address,
+            config.max_connections,
+            config.client_out_buffer_bytes_max,
+            self.statistics,
+        )
+        numbers = count(1)
+
+        def next_id() -> int:
+            return next(numbers)
+
+        words = FourLetterWords(self)
+
+        def create() -> ClientConnection:
+            return ClientConnection(self.peer, limits, words, next_id)
+
+        self._listener = await listen(create, config.client_port_address, config.client_port, config.listen_backlog)
+        self.port = self._listener.sockets[0].getsockname()[1]
+        log.info("serving", port=self.port, address=config.client_port_address or "*")
+
+    def directory_sizes(self) -> tuple[int, int]:
+        """Bytes of all files beside the snapshots, and beside the logs; often the same directory."""
+        return self._size_of(self.places.snapshots), self._size_of(self.places.logs)
+
+    def _size_of(self, directory: str) -> int:
+        size_bytes = 0
+        for name in self._disk.names(directory):
+            with suppress(StorageError):  # gone, or renamed, by a thread's hand since its name was read
+                size_bytes += self._disk.size(f"{directory}/{name}")
+        return size_bytes
+
+    def fail(self, error: BaseException) -> None:
+        """Something has happened after which going on would risk data: end the process."""
+        if self.failure is None:
+            self.failure = error
+            log.critical("server_failed", error=f"{type(error).__name__}: {error}", exc_info=error)
+        self.stopped.set()
+
+    async def stop(self) -> None:
+        """Close the port, let the writes under way end, and close the log."""
+        self.stopped.set()
+        if self._listener is not None:
+            self._listener.close()
+        await self._chores.stop()
+        for client in list(self.peer.clients.values()):
+            client.pause()
+        await self._leave()
+        if self.failure is None:
+            try:
+                await asyncio.wait_for(self.peer.close(), DRAIN_SECONDS_MAX)
+            except TimeoutError:
+                log.warning("writes_under_way_abandoned", seconds=DRAIN_SECONDS_MAX)
+        for client in list(self.peer.clients.values()):
+            client.finish("the server stops", notable=False)
+        while self._locks:
+            os.close(self._locks.pop())
+        log.info("stopped")
+
+    @abstractmethod
+    async def _leave(self) -> None:
+        """Take leave of other servers, if there are any."""
+
+    def _lock(self) -> None:
+        """Nobody else may write where we do. Raises StorageError."""
+        if not isinstance(self._disk, FileDisk):
+            return
+        for directory in dict.fromkeys([self.places.snapshots, self.places.logs]):
+            if not self.config.data_dir_autocreate:
+                require_directory(directory)
+            self._disk.make_directory(directory)
+            self._locks.append(lock_directory(directory))

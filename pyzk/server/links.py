@@ -1,0 +1,368 @@
+"""Links to other servers: the sockets behind the numbers by which the agreement knows them.
+
+What is sent in one turn of the loop goes out in one write: the hello of an election link must arrive in one piece. A
+server that does not take what it is sent is given up when too much waits for it. A tree goes out in slices, as fast as
+the other side takes it, and what is sent meanwhile waits behind it. Source: docs/protocol/zab.md sections 2 and 4.3,
+docs/protocol/election.md section 2.
+"""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import cast
+
+import structlog
+
+from pyzk.server.clients import label_of
+from pyzk.tree.walk import Walk
+from pyzk.zab.effects import Close, Dial, Send, SendTree
+from pyzk.zab.events import Accepted, Connected, Disconnected, Port, Received
+
+log = structlog.get_logger()
+
+ACCEPTED_PER_PORT_MAX = 2000
+"""Links that others may have open on one of our ports; more are closed at once."""
+LINGER_SECONDS = 5.0
+"""How long a closed link may take to send the last of what was written."""
+HIGH_WATER_BYTES = 256 * 1024
+"""A tree pauses when so much of it waits in the process."""
+TREE_CHUNKS_PER_TURN = 2
+"""Chunks of a tree written in one turn of the loop, so that clients and pings come in between."""
+OUT_BUFFER_BYTES_MAX = 256 * 2**20
+
+LinkEvent = Accepted | Connected | Received | Disconnected
+LinkEffect = Dial | Send | SendTree | Close
+
+
+@dataclass(slots=True)
+class LinkOptions:
+    """Settings of links.
+
+    Attributes:
+        out_buffer_bytes_max: what may wait for a slow server before something more is sent
+            (pyzk.peerOutBufferBytesMax).
+        keep_alive: SO_KEEPALIVE on election links (tcpKeepAlive).
+        accepted_no_delay, dialed_no_delay: TCP_NODELAY on quorum links (leader.nodelay, follower.nodelay).
+        reach_timeout_ms: how long an address may take when there is another one to try
+            (multiAddress.reachabilityCheckTimeoutMs); None: as long as any.
+    """
+
+    out_buffer_bytes_max: int = OUT_BUFFER_BYTES_MAX
+    keep_alive: bool = False
+    accepted_no_delay: bool = True
+    dialed_no_delay: bool = True
+    reach_timeout_ms: int | None = 1000
+
+
+class Link(asyncio.Protocol):
+    """One socket to another server, or one that is being dialed."""
+
+    __slots__ = (
+        "_behind",
+        "_behind_bytes",
+        "_links",
+        "_out",
+        "_out_bytes",
+        "_paused",
+        "_tree",
+        "_will_pull",
+        "dialing",
+        "label",
+        "number",
+        "port",
+        "transport",
+    )
+
+    def __init__(self, links: "Links", number: int, port: Port) -> None:
+        self._links = links
+        self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._tree: Walk | None = None
+        self._behind: list[bytes] = []
+        self._behind_bytes = 0
+        self._paused = self._will_pull = False
+        self.number = number
+        self.port = port
+        self.label = "?"
+        self.transport: asyncio.Transport | None = None
+        self.dialing: asyncio.Task[None] | None = None
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
+        self.transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        peername = transport.get_extra_info("peername")
+        if peername:
+            self.label = label_of(str(peername[0]), peername[1])
+        self._links.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._links.received(self, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_tree()
+        self._links.lost(self, str(exc) if exc is not None else "closed by the other side")
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self._tree is not None and not self._will_pull:
+            self._pull()
+
+    # What Links asks for.
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What was sent and has not left the process, without what a tree still has to give."""
+        assert self.transport is not None
+        return self.transport.get_write_buffer_size() + self._out_bytes + self._behind_bytes
+
+    def send(self, data: bytes) -> None:
+        """Send with the next `flush`, or behind the tree that is on its way."""
+        if self._tree is None:
+            self._out.append(data)
+            self._out_bytes += len(data)
+        else:
+            self._behind.append(data)
+            self._behind_bytes += len(data)
+
+    def flush(self) -> None:
+        """Write what has gathered, in one piece."""
+        if self._out and self.transport is not None:
+            out, self._out, self._out_bytes = self._out, [], 0
+            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def send_tree(self, tree: Walk) -> None:
+        """Send a tree; what is sent from now on goes behind it."""
+        assert self._tree is None, "one tree at a time"
+        self.flush()
+        self._tree = tree
+        self._pull_later()
+
+    def _pull_later(self) -> None:
+        self._will_pull = True
+        asyncio.get_running_loop().call_soon(self._pull)
+
+    def _pull(self) -> None:
+        """Write some of the tree, unless the other side has to catch up first."""
+        self._will_pull = False
+        if self._tree is None or self.transport is None:
+            return
+        for _ in range(TREE_CHUNKS_PER_TURN):
+            if self._paused:
+                return
+            chunk = next(self._tree, None)
+            if chunk is None:
+                self._finish_tree()
+                return
+            self.transport.write(chunk)
+        self._pull_later()
+
+    def _finish_tree(self) -> None:
+        self._tree = None
+        self._out, self._out_bytes = self._behind, self._behind_bytes
+        self._behind, self._behind_bytes = [], 0
+        self.flush()
+
+    def _end_tree(self) -> None:
+        """Keep nothing aside for it any more."""
+        if self._tree is not None:
+            self._tree.close()
+            self._tree = None
+
+    def close(self) -> None:
+        """Let what was written go out; but not for ever. A tree that is on its way stays unfinished."""
+        if self.dialing is not None:
+            self.dialing.cancel()
+        if self.transport is None:
+            return
+        if self._tree is None:
+            self.flush()
+        self._end_tree()
+        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self.transport.abort)
+
+    def abort(self) -> None:
+        """Close now."""
+        self._end_tree()
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class Links:
+    """All links of one server, by number.
+
+    Args:
+        handle: takes what happens; never called from within `perform`.
+        walk: begins a walk over the tree as it is.
+        wake: asks for `flush` at the end of this turn of the loop.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[LinkEvent], None],
+        walk: Callable[[], Walk],
+        wake: Callable[[], None],
+        options: LinkOptions | None = None,
+    ) -> None:
+        self.options = options or LinkOptions()
+        self._handle = handle
+        self._walk = walk
+        self._wake = wake
+        self._links: dict[int, Link] = {}
+        self._dirty: dict[int, Link] = {}
+        self._accepted = Counter[Port]()
+        self._numbers = count(-1, -1)
+        self._stopped = False
+        self._loop = asyncio.get_running_loop()
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    # Effects. A link that was closed meanwhile is not there any more, and nothing happens.
+
+    def send(self, effect: Send) -> None:
+        """Send bytes with the next `flush`."""
+        link = self._links.get(effect.link)
+        if link is None or not self._keeps_up(link):
+            return
+        link.send(effect.data)
+        if not self._dirty:
+            self._wake()
+        self._dirty[link.number] = link
+
+    def _keeps_up(self, link: Link) -> bool:
+        """Whether what waits is within the limit; one message alone may be longer than that."""
+        if link.transport is None:
+            return False
+        waiting_bytes = link.waiting_bytes
+        if waiting_bytes <= self.options.out_buffer_bytes_max:
+            return True
+        reason = f"{waiting_bytes} bytes wait for {link.label}, which does not take them (pyzk.peerOutBufferBytesMax)"
+        self._forget(link)
+        link.abort()
+        # The caller is in the middle of a list of effects.
+        self._loop.call_soon(self._handle, Disconnected(link.number, reason))
+        return False
+
+    def send_tree(self, effect: SendTree) -> None:
+        """Send the tree as it is now."""
+        link = self._links.get(effect.link)
+        if link is not None and link.transport is not None:
+            link.send_tree(self._walk())
+
+    def close(self, effect: Close) -> None:
+        """Close a link, or give up a dial."""
+        link = self._links.get(effect.link)
+        if link is not None:
+            log.debug("link_closed", link=link.number, address=link.label, reason=effect.reason)
+            self._forget(link)
+            link.close()
+
+    def dial(self, effect: Dial) -> None:
+        """Connect to the first address that answers."""
+        if self._stopped:
+            return
+        link = self._links[effect.link] = Link(self, effect.link, effect.port)
+        link.dialing = self._loop.create_task(self._dial(link, effect.addresses, effect.timeout_ms))
+
+    def flush(self) -> None:
+        """Write what was sent on each link since the last time."""
+        dirty, self._dirty = self._dirty, {}
+        for link in dirty.values():
+            link.flush()
+
+    async def stop(self) -> None:
+        """Close all links, give up all dials, and dial no more."""
+        self._stopped = True
+        links = list(self._links.values())
+        for link in links:
+            self._forget(link)
+            link.close()
+        dials = [link.dialing for link in links if link.dialing is not None]
+        await asyncio.gather(*dials, return_exceptions=True)
+
+    def _forget(self, link: Link) -> None:
+        del self._links[link.number]
+        self._dirty.pop(link.number, None)
+
+    # Dials. Names are resolved at each of them: containers change their addresses.
+
+    async def _dial(self, link: Link, addresses: Sequence[tuple[str, int]], timeout_ms: int) -> None:
+        reasons = []
+        for position, (host, port) in enumerate(addresses, 1):
+            is_last = position == len(addresses)
+            wait_ms = timeout_ms if is_last else min(timeout_ms, self.options.reach_timeout_ms or timeout_ms)
+            try:
+                async with asyncio.timeout(wait_ms / 1000):
+                    await self._loop.create_connection(lambda: link, host, port)
+            except TimeoutError:
+                reasons.append(f"{host}:{port} does not answer within {wait_ms} ms")
+            except (OSError, UnicodeError) as error:  # UnicodeError: a name that can be none
+                reasons.append(f"{host}:{port}: {error}")
+            if link.transport is not None:
+                # What happens to it from now on is told by the link itself.
+                break
+        link.dialing = None
+        if link.transport is None:
+            self._forget(link)
+            self._handle(Disconnected(link.number, "; ".join(reasons) or "no address"))
+
+    # What links tell.
+
+    def acceptor(self, port: Port) -> Callable[[], Link]:
+        """Makes the protocol of each link that is accepted on a port."""
+        return lambda: Link(self, 0, port)
+
+    def opened(self, link: Link) -> None:
+        """A socket is connected."""
+        assert link.transport is not None
+        self._set_options(link)
+        if link.number:
+            if link.number in self._links:
+                self._handle(Connected(link.number))
+            else:
+                link.transport.abort()
+            return
+        if self._accepted[link.port] >= ACCEPTED_PER_PORT_MAX:
+            log.warning("link_refused", address=link.label, port=link.port.name, open_links=ACCEPTED_PER_PORT_MAX)
+            link.transport.abort()
+            return
+        link.number = next(self._numbers)
+        self._links[link.number] = link
+        self._accepted[link.port] += 1
+        self._handle(Accepted(link.number, link.port, link.label))
+
+    def _set_options(self, link: Link) -> None:
+        assert link.transport is not None
+        raw: socket.socket = link.transport.get_extra_info("socket")
+        if link.port == Port.ELECTION:
+            no_delay = True
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, self.options.keep_alive)
+        else:
+            no_delay = self.options.dialed_no_delay if link.number else self.options.accepted_no_delay
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, no_delay)
+
+    def received(self, link: Link, data: bytes) -> None:
+        """Bytes have arrived."""
+        if link.number in self._links:
+            self._handle(Received(link.number, data))
+
+    def lost(self, link: Link, reason: str) -> None:
+        """A socket is gone."""
+        if link.number < 0:
+            self._accepted[link.port] -= 1
+        if link.number in self._links:
+            self._forget(link)
+            self._handle(Disconnected(link.number, reason))
+
+    def labels(self) -> Iterable[tuple[int, str]]:
+        """Numbers and addresses of the links that are open."""
+        return [(link.number, link.label) for link in self._links.values() if link.transport is not None]

@@ -1,0 +1,320 @@
+"""What must hold after every step of a simulated ensemble, whatever goes wrong.
+
+The checker has its own model: which txn stands behind which, what each server was asked to log and what is durable of
+that, and what is committed. A txn is named by its zxid; the first zxid of an epoch stands for the end of the log that
+the leader of that epoch was established with.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pyzk.sim.machine import Work
+from pyzk.zab import effects as do
+from pyzk.zab.history import begins_epoch, epoch_of
+from pyzk.zab.state import ACCEPTED, CURRENT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyzk.sim.host import Host
+    from pyzk.sim.world import World
+    from pyzk.storage.member import Stored
+    from pyzk.zab.events import Entry
+
+
+class BrokenInvariantError(Exception):
+    """A promise of agreement was broken; `invariant` says which."""
+
+    def __init__(self, invariant: str, details: str) -> None:
+        super().__init__(f"{invariant}: {details}")
+        self.invariant = invariant
+
+
+@dataclass(slots=True)
+class Log:
+    """What one server has on its disk.
+
+    Attributes:
+        zxids: all txns that it was asked to log, oldest first.
+        durable: how many of them are durable.
+        accepted, current: epochs on the disk.
+        applied: the last txn in its tree.
+        interrupted: what was under way at a crash.
+    """
+
+    zxids: list[int] = field(default_factory=list)
+    durable: int = 0
+    accepted: int = 0
+    current: int = 0
+    applied: int = 0
+    interrupted: Work | None = None
+
+    @property
+    def end(self) -> int:
+        """The last txn that was asked for."""
+        return self.zxids[-1] if self.zxids else 0
+
+    @property
+    def durable_end(self) -> int:
+        """The last txn that is durable."""
+        return self.zxids[self.durable - 1] if self.durable else 0
+
+    def has(self, zxid: int) -> bool:
+        """Whether a txn is durable here."""
+        position = bisect_right(self.zxids, zxid, 0, self.durable)
+        return position > 0 and self.zxids[position - 1] == zxid
+
+    def cut(self, zxid: int) -> None:
+        """Nothing above `zxid` is left."""
+        del self.zxids[bisect_right(self.zxids, zxid) :]
+        self.durable = min(self.durable, len(self.zxids))
+
+
+class Checker:
+    """Watches one world.
+
+    Attributes:
+        logs: by server id.
+        committed: zxids of all committed txns, in order.
+        leaders: who was established in which epoch.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.logs: dict[int, Log] = {}
+        self.committed: list[int] = []
+        self.leaders: dict[int, int] = {}
+        self._places: dict[int, int] = {0: 0}
+        self._previous: dict[int, int] = {}
+        self._bases: dict[int, int] = {0: 0}
+        self._digests: dict[int, int] = {}
+        self._payloads: dict[int, bytes] = {}
+
+    def require(self, holds: bool, invariant: str, details: str = "") -> None:  # noqa: FBT001 - a statement, not a flag
+        if not holds:
+            raise BrokenInvariantError(invariant, details)
+
+    # Txns and their order.
+
+    def real(self, zxid: int) -> int:
+        """The txn that a zxid stands for."""
+        if not begins_epoch(zxid):
+            return zxid
+        self.require(epoch_of(zxid) in self._bases, "no zxid names an epoch without a leader", f"{zxid:x}")
+        return self._bases[epoch_of(zxid)]
+
+    def chain(self, zxid: int) -> list[int]:
+        """All txns up to this one, oldest first."""
+        found = []
+        zxid = self.real(zxid)
+        while zxid:
+            found.append(zxid)
+            zxid = self._previous[zxid]
+        return found[::-1]
+
+    def proposed(self, host: Host, entries: Sequence[Entry], last: int) -> None:
+        """A leader's clients have written these txns, which come behind `last`."""
+        if self.real(last) not in self._places and self.real(last) not in self._previous:
+            last = self.logs[host.server_id].end  # zxids are left out
+        for zxid, payload in entries:
+            self.require(zxid not in self._previous, "a zxid is given out once", f"{host.server_id}: {zxid:x}")
+            self._previous[zxid] = self.real(last)
+            self._payloads[zxid] = payload
+            last = zxid
+        self.world.tally["proposals"] += len(entries)
+
+    # What servers do with their disks.
+
+    def asked(self, host: Host, effect: do.Effect) -> None:
+        """A server asks its disk for something."""
+        log = self.logs[host.server_id]
+        if isinstance(effect, do.SaveEpoch) and effect.name == CURRENT and host.leads:
+            having = [server_id for server_id, other in self.logs.items() if other.accepted >= effect.epoch]
+            is_quorum = self.world.membership.quorum().contains_quorum(having)
+            self.require(is_quorum, "a promise is durable on a quorum", f"epoch {effect.epoch}: {having}")
+        if not isinstance(effect, do.Append):
+            return
+        for zxid, payload in effect.entries:
+            self.require(
+                self._previous[zxid] == log.end,
+                "a log has no holes",
+                f"server {host.server_id} logs {zxid:x} behind {log.end:x}, not {self._previous[zxid]:x}",
+            )
+            self.require(payload == self._payloads[zxid], "a txn is the same everywhere", f"{zxid:x}")
+            log.zxids.append(zxid)
+
+    def done(self, host: Host, work: Work) -> None:
+        """Something is durable."""
+        log = self.logs[host.server_id]
+        if isinstance(work, do.Append):
+            log.durable += len(work.entries)
+        elif isinstance(work, do.Truncate):
+            log.cut(self.real(work.zxid))
+            self.reset(host)
+        elif isinstance(work, do.Install):
+            log.zxids = self.chain(work.tree.last_zxid)
+            log.durable = len(log.zxids)
+            self.reset(host)
+        elif isinstance(work, do.SaveEpoch):
+            self._epoch(host, work)
+
+    def _epoch(self, host: Host, work: do.SaveEpoch) -> None:
+        log, what = self.logs[host.server_id], f"server {host.server_id}: {work.name} {work.epoch}"
+        if work.name == ACCEPTED:
+            self.require(work.epoch >= log.accepted, "acceptedEpoch never goes back", what)
+            log.accepted = work.epoch
+        else:
+            self.require(work.epoch >= log.current, "currentEpoch never goes back", what)
+            log.current = work.epoch
+        self.require(log.accepted >= log.current, "acceptedEpoch is never below currentEpoch", what)
+
+    def unwritten(self, host: Host) -> None:
+        """The disk has taken nothing of what was under way."""
+        log = self.logs[host.server_id]
+        del log.zxids[log.durable :]
+
+    def interrupted(self, host: Host, work: Work) -> None:
+        """A crash comes in the middle of this."""
+        self.logs[host.server_id].interrupted = work
+
+    def loaded(self, host: Host, stored: Stored) -> None:
+        """A process has started: what it finds is what was durable, and perhaps what was under way."""
+        before = self.logs.setdefault(host.server_id, Log())
+        after = self.logs[host.server_id] = Log()
+        if not stored.doubt:
+            after.zxids = self.chain(stored.last_zxid)
+            after.durable = len(after.zxids)
+            self._compare(host, before, after.zxids)
+        after.accepted, after.current = stored.accepted_epoch, stored.current_epoch
+        what = f"server {host.server_id} finds {after.accepted}/{after.current}, had {before.accepted}/{before.current}"
+        if not stored.doubt:
+            self.require(after.accepted >= before.accepted, "acceptedEpoch survives a crash", what)
+            self.require(after.current >= before.current, "currentEpoch survives a crash", what)
+            self.require(after.accepted >= after.current, "acceptedEpoch is never below currentEpoch", what)
+        self.require(not stored.doubt or host.may_doubt, "nobody is in doubt without reason", stored.doubt)
+        self.reset(host)
+
+    def _compare(self, host: Host, before: Log, found: list[int]) -> None:
+        kept = before.durable
+        if isinstance(before.interrupted, do.Truncate):
+            kept = bisect_right(before.zxids, self.real(before.interrupted.zxid), 0, kept)
+        is_old = found == before.zxids[: len(found)] and len(found) >= kept
+        installing = before.interrupted
+        is_new = isinstance(installing, do.Install) and found == self.chain(installing.tree.last_zxid)
+        self.require(
+            is_old or is_new,
+            "what is durable survives a crash",
+            f"server {host.server_id} finds {len(found)} txns, had {before.durable} of {len(before.zxids)}",
+        )
+
+    # Trees.
+
+    def reset(self, host: Host) -> None:
+        """A server has another tree."""
+        log = self.logs[host.server_id]
+        log.applied = self.real(host.tree.last_zxid)
+        self._compare_tree(host, log.applied)
+
+    def applied(self, host: Host, zxids: Sequence[int]) -> None:
+        """A server has moved its tree by these txns, because they are committed."""
+        log = self.logs[host.server_id]
+        self._commit_tree(host, log)
+        for zxid in zxids:
+            what = f"server {host.server_id} applies {zxid:x} on {log.applied:x}"
+            self.require(self._previous[zxid] == log.applied, "trees move txn by txn", what)
+            self._commit(host, zxid)
+            log.applied = zxid
+        self._compare_tree(host, log.applied)
+
+    def _compare_tree(self, host: Host, zxid: int) -> None:
+        expected = self._digests.setdefault(zxid, host.tree.digest)
+        what = f"server {host.server_id} at {zxid:x}"
+        self.require(expected == host.tree.digest, "trees at the same txn are the same", what)
+
+    def _commit_tree(self, host: Host, log: Log) -> None:
+        """Who moves its tree, or serves, calls all that it has in it committed, with what its log held at the start."""
+        if log.applied not in self._places:
+            for zxid in self.chain(log.applied)[len(self.committed) :]:
+                self._commit(host, zxid)
+
+    def _commit(self, host: Host, zxid: int) -> None:
+        """A txn counts as committed from the first time on that somebody says so."""
+        if zxid in self._places:
+            return
+        last = self.committed[-1] if self.committed else 0
+        what = f"server {host.server_id} commits {zxid:x} behind {last:x}"
+        self.require(self._previous[zxid] == last, "committed txns are one sequence", what)
+        having = [server_id for server_id, log in self.logs.items() if log.has(zxid)]
+        self.require(
+            self.world.membership.quorum().contains_quorum(having),
+            "what is committed is durable on a quorum",
+            f"{what}, and only {having} have it",
+        )
+        self.committed.append(zxid)
+        self._places[zxid] = len(self.committed)
+        self.world.tally["commits"] += 1
+
+    # Roles.
+
+    def opened(self, host: Host, effect: do.Opened) -> None:
+        """A server serves: all that it has in its tree is committed, and a new leader has all there is."""
+        log = self.logs[host.server_id]
+        what = f"server {host.server_id}, zxid {effect.zxid:x}"
+        self.require(not host.state.doubt, "nobody serves in doubt", what)
+        if effect.is_leader:
+            epoch = epoch_of(effect.zxid)
+            self.require(epoch not in self.leaders, "an epoch has one leader", f"{what}, {self.leaders.get(epoch)}")
+            self.require(log.end == log.applied, "a new leader has applied all that it has", what)
+            self.leaders[epoch] = host.server_id
+            having = [server_id for server_id, log in self.logs.items() if log.current >= epoch]
+            is_quorum = self.world.membership.quorum().contains_quorum(having)
+            self.require(is_quorum, "the epoch of a leader is durable on a quorum", f"{what}: {having}")
+            self._bases[epoch] = log.end
+        self._commit_tree(host, log)
+        if effect.is_leader:
+            last = self.committed[-1] if self.committed else 0
+            self.require(log.end == last, "a new leader has all that was committed", f"{what}, {last:x} is committed")
+
+    # Clients.
+
+    def acknowledged(self, zxid: int) -> None:
+        """A client was told that its write is done."""
+        self.require(zxid in self._places, "what is acknowledged is committed", f"{zxid:x}")
+
+    def mark(self) -> int:
+        """How much is committed by now: what a sync that comes now must show."""
+        return len(self.committed)
+
+    def synced(self, host: Host, mark: int) -> None:
+        """A sync is answered."""
+        place = self._places[self.logs[host.server_id].applied]
+        what = f"server {host.server_id}: {place} < {mark}"
+        self.require(place >= mark, "a sync shows what was committed before", what)
+
+    # After every step.
+
+    def step(self, host: Host) -> None:
+        """What a server believes of itself is true."""
+        if host.peer is None or host.is_frozen:
+            return
+        state, log = host.state, self.logs[host.server_id]
+        history = state.history
+        durable, last = self.real(history.durable_zxid), self.real(history.last_zxid)
+        what = f"server {host.server_id} believes {durable:x}, {last:x}; it has {log.durable_end:x}, {log.end:x}"
+        if state.doubt or any(isinstance(work, do.Truncate) for work in host.machine.queue):
+            return
+        self.require(durable <= log.durable_end, "nothing is taken for durable that is not", what)
+        self.require(last <= log.end, "nothing is taken for logged that is not", what)
+        if host.peer.is_looking:
+            is_still = last == log.end == log.durable_end
+            self.require(is_still, "votes speak of what is durable, and of all of that", what)
+
+    def finished(self) -> None:
+        """All is healed: every server serves the same."""
+        last = self.committed[-1] if self.committed else 0
+        for server_id, log in self.logs.items():
+            what = f"server {server_id} at {log.applied:x}, committed is {last:x}"
+            self.require(log.applied == last, "all servers end with the same", what)

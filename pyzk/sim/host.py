@@ -1,0 +1,329 @@
+"""One simulated server: its machine's clock, its process, and the performing of what agreement asks for.
+
+The process is the production `zab.peer.Peer` over the production files on a disk that forgets. It can end between any
+two effects, and in the middle of anything that the disk is asked for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from random import Random
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pyzk.codec.opcodes import OpCode
+from pyzk.codec.quorum import Forwarded, PacketType, packet
+from pyzk.codec.txns import decode_txn
+from pyzk.sim.disk import SimulatedDisk
+from pyzk.sim.machine import DiskEffect, Machine
+from pyzk.tree.apply import apply
+from pyzk.tree.tree import Tree
+from pyzk.tree.walk import walk
+from pyzk.zab import effects as do
+from pyzk.zab import events
+from pyzk.zab.connections import ConnectionSettings
+from pyzk.zab.election import ElectionSettings
+from pyzk.zab.history import History
+from pyzk.zab.leading import Leading
+from pyzk.zab.peer import Peer
+from pyzk.zab.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pyzk.sim.world import World
+
+SUBMIT = OpCode.CREATE
+"""What a learner forwards to have a txn proposed; the leader of this world makes up which."""
+
+
+class Host:
+    """A server of a world.
+
+    Attributes:
+        peer: while the process runs.
+        tree: what is committed, as far as this server knows.
+        opened: the role in which it serves, None if in none.
+        boot: how often the process was started.
+        is_frozen: whether it is stopped and everything waits for it.
+        has_no_power: whether the machine is off, and not only the process.
+        may_doubt: whether its disk has been damaged.
+        dies_after: effects after which the process ends.
+    """
+
+    def __init__(self, world: World, server_id: int) -> None:
+        self.world = world
+        self.server_id = server_id
+        self.disk = SimulatedDisk()
+        self.machine = Machine(self)
+        self.peer: Peer | None = None
+        self.tree = Tree()
+        self.opened: do.Opened | None = None
+        self.boot = 0
+        self.is_frozen = self.has_no_power = False
+        self.dies_after: int | None = None
+        self.may_doubt = False
+        self.clock_rate = world.rng.uniform(0.999, 1.001)
+        self.clock_offset = world.rng.uniform(0, 1e6)
+        self.syncs: deque[int] = deque()
+        self._inbox: deque[events.Event | Callable[[], None]] = deque()
+        self._is_busy = False
+        self._deleting: set[bytes] = set()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the process runs."""
+        return self.peer is not None
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is in the leader's role, established or not."""
+        return self.peer is not None and isinstance(self.peer.role, Leading)
+
+    @property
+    def now(self) -> float:
+        """The machine's monotonic clock: it has its own start and pace."""
+        return self.clock_offset + self.world.now * self.clock_rate
+
+    @property
+    def state(self) -> State:
+        """The agreement's state of a server that is up."""
+        assert self.peer is not None
+        return self.peer.state
+
+    # Life.
+
+    def start(self) -> None:
+        """Start the process."""
+        assert self.peer is None
+        world = self.world
+        self.has_no_power = False
+        self.boot += 1
+        stored = self.machine.load()
+        self.tree = stored.tree
+        history = History(max(0, stored.last_zxid), stored.recent, world.settings.window_txns)
+        state = State(self.server_id, world.settings, world.membership, world.membership, history)
+        state.accepted_epoch, state.current_epoch = stored.accepted_epoch, stored.current_epoch
+        state.doubt = stored.doubt
+        self.peer = self._make_process(state, stored.tree)
+        world.trace(self.server_id, "starts", f"{stored.last_zxid:x} {stored.accepted_epoch} {stored.current_epoch}")
+        world.checker.loaded(self, stored)
+        self._perform_all(self._begin())
+        self._go_on()
+
+    def crash(self, *, has_no_power: bool) -> None:
+        """End the process, or the whole machine with what was not synced."""
+        if self.peer is None:
+            return
+        self.world.trace(self.server_id, "loses power" if has_no_power else "is killed")
+        self.world.tally["crashes"] += 1
+        self.machine.crash(has_no_power=has_no_power)
+        self.peer = self.opened = self.dies_after = None
+        self.is_frozen, self.has_no_power = False, has_no_power
+        self._inbox.clear()
+        self.syncs.clear()
+        self.world.network.lose_host(self.server_id, has_no_power=has_no_power)
+
+    def freeze(self) -> None:
+        """Stop the process as it stands."""
+        self.world.trace(self.server_id, "is frozen")
+        self.is_frozen = True
+
+    def thaw(self) -> None:
+        """Let it go on with everything that has happened meanwhile; it may look at its clock first."""
+        self.world.trace(self.server_id, "goes on")
+        self.is_frozen = False
+        if self.peer is not None and self.world.rng.random() < 0.5:
+            self._inbox.appendleft(events.Wake())
+        self._go_on()
+
+    # The process.
+
+    def _make_process(self, state: State, tree: Tree) -> Peer:  # noqa: ARG002
+        return Peer(state, ConnectionSettings(), ElectionSettings(), Random(self.world.rng.getrandbits(32)))
+
+    def _begin(self) -> Sequence[do.Effect]:
+        assert self.peer is not None
+        return self.peer.start(self.now)
+
+    def _handle(self, event: events.Event) -> Sequence[do.Effect]:
+        assert self.peer is not None
+        return self.peer.receive(event, self.now)
+
+    def _perform_all(self, effects: Sequence[do.Effect]) -> None:
+        self._perform(effects)
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Something that is no event of agreement happens."""
+        self._inbox.append(action)
+        self._go_on()
+
+    # Events.
+
+    def receive(self, event: events.Event) -> None:
+        """Something happens to the server; it waits if it is in the middle of something, or frozen."""
+        self._inbox.append(event)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._inbox and self.peer is not None and not self._is_busy and not self.is_frozen:
+            event = self._inbox.popleft()
+            if callable(event):
+                event()
+                continue
+            self.world.trace(self.server_id, "<", event)
+            if isinstance(event, events.Unwritten):
+                self.machine.is_refusing = False
+                self.world.checker.unwritten(self)
+            self._perform_all(self._handle(event))
+        self._arm()
+
+    def _arm(self) -> None:
+        """Come back at the deadline."""
+        peer = self.peer
+        if peer is None or self._is_busy or self.is_frozen:
+            return
+        deadline = peer.deadline()
+        if deadline is not None:
+            at = (deadline - self.clock_offset) / self.clock_rate
+            boot = self.boot
+            self.world.at(max(self.world.now, at) + 1e-6, lambda: self._wake(boot, deadline))
+
+    def _wake(self, boot: int, deadline: float) -> None:
+        if boot == self.boot and self.peer is not None and self.peer.deadline() == deadline and not self.is_frozen:
+            self.receive(events.Wake())
+
+    # Effects.
+
+    def _perform(self, effects: Sequence[do.Effect]) -> None:
+        """Perform effects in list order; what they bring about is dealt with afterwards."""
+        self._is_busy = True
+        boot = self.boot
+        for effect in effects:
+            if self.dies_after is not None:
+                self.dies_after -= 1
+                if self.dies_after < 0:
+                    self.crash(has_no_power=self.world.rng.random() < 0.5)
+            if self.peer is None or self.boot != boot:
+                break
+            self.world.trace(self.server_id, ">", effect)
+            self._HANDLERS[type(effect)](self, effect)
+        self._is_busy = False
+
+    def _dial(self, effect: do.Dial) -> None:
+        self.world.network.dial(self.server_id, effect)
+
+    def _send(self, effect: do.Send) -> None:
+        self.world.network.send(self.server_id, effect.link, effect.data)
+
+    def _send_tree(self, effect: do.SendTree) -> None:
+        self.world.tally["trees"] += 1
+        self.world.network.send(self.server_id, effect.link, walk(self.tree))
+
+    def _close(self, effect: do.Close) -> None:
+        self.world.network.close(self.server_id, effect.link)
+
+    def _to_disk(self, effect: DiskEffect) -> None:
+        self.world.checker.asked(self, effect)
+        if isinstance(effect, do.Install):
+            self.tree = effect.tree
+        self.machine.ask(effect)
+
+    def _read_log(self, effect: do.ReadLog) -> None:
+        self.machine.read_log(effect)
+
+    def _deliver(self, effect: do.Deliver) -> None:
+        for zxid, payload in effect.entries:
+            apply(self.tree, decode_txn(payload))
+            self.world.checker.applied(self, [zxid])
+
+    def _opens(self, effect: do.Opened) -> None:
+        self.opened = effect
+        self._deleting.clear()
+        self.world.tally["elections"] += effect.is_leader
+        self.world.checker.opened(self, effect)
+
+    def _closes(self, effect: do.Closed) -> None:  # noqa: ARG002
+        self.opened = None
+        self.syncs.clear()
+
+    def _requests(self, effect: do.Requests) -> None:
+        for request in effect.requests:
+            if request.opcode == OpCode.SYNC:
+                self._inbox.append(events.Sync(effect.link))
+            else:
+                self.propose(1)
+
+    def _pinged(self, effect: do.Pinged) -> None:
+        self._inbox.append(events.Answer(effect.link, packet(PacketType.PING, effect.zxid, b"")))
+
+    def _synced(self, effect: do.Synced) -> None:
+        self.world.tally["syncs"] += 1
+        mark = self.syncs.popleft()
+        assert effect.tag in {0, mark}
+        self.world.checker.synced(self, mark)
+
+    def _nothing(self, effect: do.Effect) -> None:
+        """For service, or the operator."""
+
+    # Clients.
+
+    def propose(self, count: int) -> None:
+        """Clients of this server write: its leader proposes, a learner forwards."""
+        opened = self.opened
+        if opened is None:
+            return
+        if not opened.is_leader:
+            request = Forwarded(1, 1, SUBMIT, b"").encode()
+            self._inbox.append(events.Answer(opened.link, request * count))
+        elif self.peer is not None and isinstance(self.peer.role, Leading):
+            self._inbox.append(events.Propose(self._make(self.peer.role, count)))
+        self._go_on()
+
+    def _make(self, role: Leading, count: int) -> list[events.Entry]:
+        """New txns behind those that wait in the inbox to be proposed."""
+        waiting = [event.entries[-1][0] for event in self._inbox if isinstance(event, events.Propose)]
+        last = waiting[-1] if waiting else role.proposals.last_zxid
+        zxids = range(last + 1, min(last + 1 + count, (role.epoch + 1) << 32))
+        entries = [(zxid, self.world.txns.make(zxid, self.tree, self._deleting)) for zxid in zxids]
+        self.world.checker.proposed(self, entries, last)
+        return entries
+
+    def sync(self) -> None:
+        """A client of this server asks to see everything that was committed before now."""
+        opened = self.opened
+        if opened is None:
+            return
+        mark = self.world.checker.mark()
+        self.syncs.append(mark)
+        if opened.is_leader:
+            self._inbox.append(events.Sync(0, mark))
+        else:
+            self._inbox.append(events.Answer(opened.link, Forwarded(1, 1, OpCode.SYNC, b"").encode()))
+        self._go_on()
+
+    _HANDLERS: ClassVar[dict[type, Callable[[Host, Any], None]]] = {
+        do.Dial: _dial,
+        do.Send: _send,
+        do.SendTree: _send_tree,
+        do.Close: _close,
+        do.Append: _to_disk,
+        do.SaveEpoch: _to_disk,
+        do.Truncate: _to_disk,
+        do.Install: _to_disk,
+        do.Heal: _to_disk,
+        do.Doubt: _to_disk,
+        do.ReadLog: _read_log,
+        do.Deliver: _deliver,
+        do.Opened: _opens,
+        do.Closed: _closes,
+        do.Requests: _requests,
+        do.Pinged: _pinged,
+        do.Synced: _synced,
+        do.Revalidate: _nothing,
+        do.Touched: _nothing,
+        do.LearnerLeft: _nothing,
+        do.Revalidated: _nothing,
+        do.SaveConfig: _nothing,
+        do.ConfigChanged: _nothing,
+        do.Note: _nothing,
+    }

@@ -1,0 +1,187 @@
+"""The disk work of one simulated server: one thing after the other, each with its duration, over the production files.
+
+What is under way when the power fails is done up to a call of the file system that is drawn, and no further.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyzk.errors import DiskFullError
+from pyzk.sim.disk import PowerLostError
+from pyzk.storage.database import RestoreOptions
+from pyzk.storage.member import MemberFiles, Stored
+from pyzk.storage.names import Places
+from pyzk.storage.snapshot import save
+from pyzk.storage.txnlog import TxnLog
+from pyzk.zab import effects as do
+from pyzk.zab.events import Done, Event, LogRead, Reloaded, Unwritten
+
+if TYPE_CHECKING:
+    from pyzk.sim.host import Host
+
+PLACES = Places.of("/data")
+PREALLOCATE_BYTES = 16_384
+FILE_SYSTEM_CALLS = 3, 12, 40
+"""A crash lies within one of so many calls of what is under way: an append, a roll, a tree."""
+
+
+@dataclass(slots=True)
+class TakeSnapshot:
+    """Write the tree as it is, if it is committed and in our own log."""
+
+
+DiskEffect = do.Append | do.SaveEpoch | do.Truncate | do.Install | do.Heal | do.Doubt
+Work = DiskEffect | TakeSnapshot
+
+
+class Machine:
+    """The files of a server and what it has asked of them.
+
+    Attributes:
+        delay_seconds: (least, most) time that one thing takes.
+        usual_delay_seconds: the same when nothing is wrong.
+        queue: what was asked for and is not done, the first under way.
+        is_refusing: whether the disk was full and the process has not heard of it: what it asks meanwhile is dropped.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.world = host.world
+        self.delay_seconds = self.usual_delay_seconds = 0.0005, 0.004
+        self.queue: deque[Work] = deque()
+        self.is_refusing = False
+        self._open_files()
+
+    def _open_files(self) -> None:
+        disk = self.host.disk
+        self.files = MemberFiles(disk, PLACES, RestoreOptions())
+        self.log = TxnLog(disk, PLACES.logs, preallocate_bytes=PREALLOCATE_BYTES)
+
+    def load(self) -> Stored:
+        """What a starting process finds."""
+        self._open_files()
+        return self.files.load()
+
+    def ask(self, work: Work) -> None:
+        """Do this behind everything that was asked before."""
+        if self.is_refusing:
+            assert isinstance(work, do.Append)
+            return
+        self.queue.append(work)
+        if len(self.queue) == 1:
+            self._begin()
+
+    def take_snapshot(self) -> None:
+        """As a server does from time to time."""
+        if self.host.opened is not None and not self.is_refusing:
+            self.ask(TakeSnapshot())
+
+    def _begin(self) -> None:
+        boot = self.host.boot
+        self.world.after(self.world.rng.uniform(*self.delay_seconds), lambda: self._finish(boot))
+
+    def _finish(self, boot: int) -> None:
+        host = self.host
+        if boot != host.boot or not host.is_up:
+            return
+        work = self.queue[0]
+        try:
+            event = self._do(work)
+        except DiskFullError:
+            host.crash(has_no_power=False)
+            return
+        if isinstance(event, Unwritten):
+            self.world.tally["full disks"] += 1
+            self.queue = deque(other for other in self.queue if isinstance(other, TakeSnapshot))
+            self.is_refusing = True
+        else:
+            self.queue.popleft()
+            self.world.checker.done(host, work)
+        if self.queue:
+            self._begin()
+        if event is not None:
+            host.receive(event)
+
+    def read_log(self, effect: do.ReadLog) -> None:
+        """Read beside everything else."""
+        boot = self.host.boot
+
+        def read() -> None:
+            if self.host.boot == boot and self.host.is_up:
+                entries = self.files.read_log(effect.after, effect.until, effect.size_factor)
+                self.world.tally["log reads"] += entries is not None
+                self.host.receive(LogRead(effect.token, entries))
+
+        self.world.after(self.world.rng.uniform(*self.delay_seconds), read)
+
+    # What is asked for.
+
+    def _do(self, work: Work) -> Event | None:
+        """Do it, on the disk; returns the answer."""
+        if isinstance(work, TakeSnapshot):
+            self._snapshot()
+            return None
+        if isinstance(work, do.Append):
+            try:
+                self.log.append(work.entries)
+            except DiskFullError as error:
+                return Unwritten(work.token, error)
+        elif isinstance(work, do.SaveEpoch):
+            self.files.save_epoch(work.name, work.epoch)
+        elif isinstance(work, do.Truncate):
+            return self._truncate(work)
+        elif isinstance(work, do.Install):
+            self.log.roll()
+            self.files.install(work.tree)
+        elif isinstance(work, do.Heal):
+            self.log.roll()
+            self.files.heal()
+        else:
+            self.files.doubt(work.reason)
+        return Done(work.token)
+
+    def _truncate(self, work: do.Truncate) -> Event:
+        host = self.host
+        self.world.tally["truncates"] += 1
+        self.log.roll()
+        self.files.truncate(work.zxid)
+        if host.tree.last_zxid <= work.zxid:
+            return Done(work.token)
+        stored = self.files.reload()
+        host.tree = stored.tree
+        self.world.tally["reloads"] += 1
+        return Reloaded(work.token, stored.last_zxid, stored.recent, stored.doubt)
+
+    def _snapshot(self) -> None:
+        host = self.host
+        is_due = host.opened is not None and host.state.history.durable_zxid >= host.tree.last_zxid
+        if is_due and f"snapshot.{host.tree.last_zxid:x}" not in host.disk.names(PLACES.snapshots):
+            self.world.tally["snapshots"] += 1
+            self.log.roll()
+            for _ in save(host.disk, PLACES.snapshots, host.tree, ""):
+                pass
+
+    # Crashes.
+
+    def crash(self, *, has_no_power: bool) -> None:
+        """The process ends; without power the disk forgets what was not synced too."""
+        disk = self.host.disk
+        if self.queue:
+            disk.fuse.left = self.world.rng.randrange(self.world.rng.choice(FILE_SYSTEM_CALLS))
+            self.world.checker.interrupted(self.host, self.queue[0])
+            try:
+                self._do(self.queue[0])
+            except PowerLostError:
+                self.world.tally["torn works"] += 1
+            except DiskFullError:
+                self.world.tally["full disks"] += 1
+            disk.fuse.left = None
+        self.queue.clear()
+        self.is_refusing = False
+        if has_no_power:
+            disk.crash(self.world.rng)
+        else:
+            disk.restart()

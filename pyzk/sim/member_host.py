@@ -1,0 +1,196 @@
+"""A simulated server with its service: the production `Member`, and clients that write, sync and read on it."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pyzk.service.member import Member
+from pyzk.service.outbox import Settings
+from pyzk.service.proposer import Proposer
+from pyzk.service.service import Service
+from pyzk.service.sessions import SessionIds
+from pyzk.sim.host import Host
+from pyzk.tree.acl import AccessControl
+from pyzk.tree.prepare import Rules
+from pyzk.zab import effects as do
+from pyzk.zab import events
+from pyzk.zab.connections import ConnectionSettings
+from pyzk.zab.election import ElectionSettings
+from pyzk.zab.leading import Leading
+from pyzk.zab.peer import Peer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pyzk.service.member import Handler
+    from pyzk.sim.client import Client
+    from pyzk.tree.tree import Tree
+    from pyzk.zab.state import State
+
+WALL_MS = 1_700_000_000_000
+
+
+class WatchedPeer(Peer):
+    """Shows the checker what is proposed."""
+
+    host: MemberHost
+
+    def receive(self, event: events.Event, now: float) -> list[do.Effect]:
+        """As `Peer`."""
+        if isinstance(event, events.Propose) and isinstance(self.role, Leading) and self.role.established:
+            self.host.world.checker.proposed(self.host, event.entries, self.role.proposals.last_zxid)
+        return super().receive(event, now)
+
+
+class WatchedMember(Member):
+    """Shows the checker what is delivered, and when it begins to serve."""
+
+    host: MemberHost
+
+    def _watch_delivery(self, effect: do.Deliver, now: float, wall_ms: int) -> None:
+        super()._deliver(effect, now, wall_ms)
+        self.host.world.checker.applied(self.host, [zxid for zxid, _ in effect.entries])
+
+    def _watch_opening(self, effect: do.Opened, now: float, wall_ms: int) -> None:
+        self.host.world.checker.opened(self.host, effect)
+        super()._opened(effect, now, wall_ms)
+
+    _HANDLERS: ClassVar[dict[type, Handler]] = {
+        **Member._HANDLERS,  # noqa: SLF001 - of its own class
+        do.Deliver: _watch_delivery,  # type: ignore[dict-item] # always a member of this class
+        do.Opened: _watch_opening,  # type: ignore[dict-item]
+    }
+
+
+class MemberHost(Host):
+    """A server of a world, with clients.
+
+    Attributes:
+        member: while the process runs.
+        clients: by the number of their connection.
+    """
+
+    member: WatchedMember | None = None
+
+    def _make_process(self, state: State, tree: Tree) -> Peer:
+        world = self.world
+        self.clients: dict[int, Client] = {}
+        access = AccessControl()
+        rng = Random(world.rng.getrandbits(32))
+        peer = WatchedPeer(state, ConnectionSettings(), ElectionSettings(), rng)
+        settings = Settings(world.settings.tick_ms, 2 * world.settings.tick_ms, 20 * world.settings.tick_ms)
+        service = Service(tree, access, settings, SessionIds(self.wall_ms, self.server_id).next)
+        member = self.member = WatchedMember(service, Proposer(tree, Rules(access)), peer, rng)
+        peer.host = member.host = self
+        boot = self.boot
+        self._tick(boot)
+        return peer
+
+    @property
+    def wall_ms(self) -> int:
+        """The machine's wall clock."""
+        return WALL_MS + int(self.world.now * 1000)
+
+    @property
+    def tree(self) -> Tree:
+        """Of the service, while there is one."""
+        return self.member.service.tree if self.member is not None else self._tree
+
+    @tree.setter
+    def tree(self, tree: Tree) -> None:
+        self._tree = tree
+        if self.member is not None and self.member.service.tree is not tree:
+            self.member.replace_tree(tree)
+
+    def crash(self, *, has_no_power: bool) -> None:
+        """Clients notice, sooner or later."""
+        if self.member is not None and self.is_up:
+            super().crash(has_no_power=has_no_power)
+            self._tree, self.member = self.tree, None
+            clients, self.clients = self.clients, {}
+            for client in clients.values():
+                client.closed()
+
+    # The process.
+
+    def _begin(self) -> Sequence[do.Effect]:
+        assert self.member is not None
+        return self.member.start(self.now, self.wall_ms)
+
+    def _handle(self, event: events.Event) -> Sequence[do.Effect]:
+        assert self.member is not None
+        return self.member.receive(event, self.now, self.wall_ms)
+
+    def _tick(self, boot: int) -> None:
+        def tick() -> None:
+            if self.boot == boot and self.is_up:
+                self.call(self._pass_tick)
+                self._tick(boot)
+
+        self.world.after(self.world.settings.tick_ms / 1000, tick)
+
+    def _pass_tick(self) -> None:
+        if self.member is not None:
+            self._perform_all(self.member.tick(self.now, self.wall_ms))
+
+    def _perform_all(self, effects: Sequence[do.Effect]) -> None:
+        """Perform effects, then what the service has for agreement and for its clients."""
+        self._perform(effects)
+        while self.member is not None and (self.member.service.outbox.submitted or self.member.service.outbox.packets):
+            self._perform(self.member.settle(self.now, self.wall_ms))
+        if self.member is not None:
+            self._flush(self.member.service)
+
+    def _flush(self, service: Service) -> None:
+        outbox = service.outbox
+        for connection in list(outbox.dirty):
+            data = service.take(connection)
+            if data and connection in self.clients:
+                self.clients[connection].hears(data)
+        outbox.dirty.clear()
+        outbox.reading.clear()
+        outbox.unfinished.clear()
+        closing, outbox.closing = outbox.closing, []
+        for end in closing:
+            self.world.trace(self.server_id, "closes client", end.reason)
+            service.disconnect(end.connection)
+            client = self.clients.pop(end.connection, None)
+            if client is not None:
+                client.closed()
+
+    # Clients.
+
+    def connect(self, connection: int, client: Client) -> None:
+        """A client has connected."""
+        assert self.member is not None
+        self.clients[connection] = client
+        self.member.service.connect(connection, "10.1.0.1", self.now, self.wall_ms)
+
+    def hear_client(self, connection: int, data: bytes) -> None:
+        """Bytes of a client have arrived."""
+        self.call(lambda: self._hear_client(connection, data))
+
+    def _hear_client(self, connection: int, data: bytes) -> None:
+        if self.member is not None and connection in self.clients:
+            self.member.service.receive(connection, data, self.now)
+            self._perform_all([])
+
+    def _opens(self, effect: do.Opened) -> None:
+        self.opened = effect
+        self.world.tally["elections"] += effect.is_leader
+
+    def propose(self, count: int) -> None:
+        """Clients write on their own here; one of them at once."""
+        for client in list(self.clients.values())[:count]:
+            client.write()
+
+    def sync(self) -> None:
+        """As `propose`."""
+        for client in list(self.clients.values())[:1]:
+            client.read()
+
+    _HANDLERS: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
+        **Host._HANDLERS,  # noqa: SLF001 - of its own class
+        do.Opened: _opens,
+    }

@@ -1,0 +1,66 @@
+"""Ensembles in which everything goes wrong at random. PYZK_SIM_SEEDS=N runs more seeds, PYZK_SIM_SEED=S from S on."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from random import Random
+
+import pytest
+
+from pyzk.sim.faults import BrokenInvariantError, run_seed
+
+SEEDS = int(os.environ.get("PYZK_SIM_SEEDS", "80"))
+FIRST = int(os.environ.get("PYZK_SIM_SEED", "0"))
+CHUNKS = 4
+CLIENTS = 4
+SECONDS = 15.0
+
+
+@pytest.mark.timeout(0 if SEEDS > 1000 else 300)
+@pytest.mark.parametrize("clients", [0, CLIENTS])
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_no_promise_is_broken_whatever_goes_wrong(chunk, clients):
+    tally = Counter()
+    for seed in range(FIRST + chunk, FIRST + SEEDS, CHUNKS):
+        try:
+            tally += run_seed(seed, SECONDS, clients=clients)
+        except BrokenInvariantError as error:
+            pytest.fail(f"seed {seed}: {error}")
+    print(dict(tally))
+    # What never happens is not tested.
+    for what in ("commits", "elections", "crashes", "syncs", "trees", "log reads"):
+        assert tally[what] or SEEDS < 100, what
+
+
+def trace_of(seed, clients):
+    lines = []
+    run_seed(seed, 5.0, lines.append, clients)
+    return lines
+
+
+@pytest.mark.parametrize("clients", [0, CLIENTS])
+def test_the_same_seed_is_the_same_run(clients):
+    seed = Random(FIRST).randrange(1 << 30)
+    assert trace_of(seed, clients) == trace_of(seed, clients)
+
+
+PROGRAM = """
+from zlib import crc32
+from pyzk.sim.faults import run_seed
+sum = 0
+def add(line):
+    global sum
+    sum = crc32(line.encode(), sum)
+run_seed(5, 5.0, add)
+run_seed(5, 5.0, add, 4)
+print(sum)
+"""
+
+
+def test_the_same_seed_is_the_same_run_in_another_process():
+    def run(hash_seed):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.run([sys.executable, "-c", PROGRAM], env=environment, check=True, capture_output=True).stdout
+
+    assert run("1") == run("2")

@@ -1,0 +1,218 @@
+"""The leader's side: docs/protocol/zab.md sections 3.2, 4, 6.1 and 9."""
+
+from pyzk.codec.quorum import LearnerInfo, PacketType, pack_epoch, packet
+from pyzk.zab.effects import Append, Opened
+from pyzk.zab.events import Sync
+from pyzk.zab.membership import parse_text
+from tests.zab.bench import LeaderBench, entries
+
+LOGGED = entries(1, 1, 3)
+LAST = LOGGED[-1][0]
+
+
+def test_an_epoch_above_all_that_a_quorum_has_accepted_is_durable_before_anybody_hears_of_it():
+    leader = LeaderBench(logged=LOGGED)
+    leader.role.accept(-1, "server-1", leader.now)
+    leader.hear(-1, packet(PacketType.FOLLOWERINFO, 6 << 32, LearnerInfo(1).encode()))
+    assert [(effect.name, effect.epoch) for effect in leader.asked] == [("acceptedEpoch", 7)]
+    assert leader.heard_by(-1) == []
+    leader.done()
+    assert leader.heard_by(-1) == [("LEADERINFO", 7 << 32)]
+
+
+def test_a_follower_with_more_than_the_leader_is_not_led_by_it():
+    leader = LeaderBench(logged=LOGGED)
+    leader.bring_up(-1, 1, LAST + 1)
+    assert leader.is_closed(-1)
+    assert leader.asked == []
+
+
+def test_one_that_has_promised_already_is_not_counted_twice():
+    leader = LeaderBench(logged=LOGGED)
+    leader.bring_up(-1, 1, LAST, current=-1)
+    assert leader.state.current_epoch == 1
+    leader.bring_up(-2, 2, LAST, current=1)
+    assert leader.state.current_epoch == 2
+
+
+def test_a_leader_is_established_by_a_quorum_of_acks_of_newleader():
+    leader = LeaderBench(logged=LOGGED)
+    leader.bring_up(-1, 1, LAST)
+    assert leader.heard_by(-1) == [("LEADERINFO", 2 << 32), ("DIFF", LAST), ("NEWLEADER", 2 << 32)]
+    assert not leader.kinds(Opened)
+    leader.acknowledge(-1, 2 << 32)
+    assert [effect.zxid for effect in leader.kinds(Opened)] == [2 << 32]
+    assert leader.heard_by(-1)[-1][0] == "UPTODATE"
+
+
+def test_zookeeper_4685_the_ack_of_a_proposal_that_overtakes_that_of_newleader_is_neither_taken_for_it_nor_lost():
+    leader = LeaderBench(logged=LOGGED)
+    leader.establish()
+    leader.bring_up(-2, 2, LAST)
+    (txn,) = entries(2, 1, 1)
+    leader.role.proposals.propose([txn], leader.now)
+    leader.collect()
+    leader.acknowledge(-2, txn[0])
+    assert leader.heard_by(-2)[-1] == ("PROPOSAL", txn[0])
+    assert leader.delivered == []
+    leader.acknowledge(-2, 2 << 32)
+    assert "UPTODATE" in [kind for kind, _ in leader.heard_by(-2)]
+    leader.all_done()
+    assert leader.delivered == [txn[0]], "our own log and theirs are a quorum"
+
+
+def test_tla_1_and_3_who_is_being_brought_up_gets_proposals_and_commits_from_then_on():
+    leader = LeaderBench(logged=LOGGED)
+    leader.establish()
+    first, second = entries(2, 1, 2)
+    leader.role.proposals.propose([first], leader.now)
+    leader.collect()
+    leader.bring_up(-2, 2, LAST)
+    leader.role.proposals.propose([second], leader.now)
+    leader.collect()
+    leader.all_done()
+    leader.acknowledge(-1, first[0], second[0])
+    assert leader.heard_by(-2)[1:] == [
+        ("DIFF", LAST),
+        ("PROPOSAL", first[0]),
+        ("NEWLEADER", 2 << 32),
+        ("PROPOSAL", second[0]),
+        ("COMMIT", first[0]),
+        ("COMMIT", second[0]),
+    ]
+
+
+def test_tla_2_nobody_gets_a_proposal_twice():
+    leader = LeaderBench(logged=LOGGED)
+    leader.establish()
+    txns = entries(2, 1, 4)
+    for txn in txns:
+        leader.role.proposals.propose([txn], leader.now)
+    leader.collect()
+    leader.all_done()
+    leader.acknowledge(-1, txns[1][0])
+    leader.bring_up(-2, 2, LAST)
+    proposed = [zxid for kind, zxid in leader.heard_by(-2) if kind == "PROPOSAL"]
+    assert proposed == [zxid for zxid, _ in txns]
+
+
+def test_zookeeper_1277_when_the_zxids_of_an_epoch_are_used_up_the_leader_makes_room_for_the_next():
+    leader = LeaderBench(logged=LOGGED)
+    leader.establish()
+    leader.role.proposals.propose([(2 << 32 | 0xFFFFFFFE, b"the last one")], leader.now)
+    assert not leader.role.ended
+    leader.collect()
+    leader.all_done()
+    leader.role.proposals.propose([(2 << 32 | 0xFFFFFFFF, b"one more")], leader.now)
+    leader.collect()
+    assert "used up" in leader.role.ended
+    assert len(leader.kinds(Append)) == 1
+
+
+def test_a_leader_without_a_quorum_steps_down_within_sync_limit():
+    leader = LeaderBench(logged=LOGGED)
+    leader.establish()
+    leader.pass_time(4.0)
+    assert not leader.role.ended
+    leader.pass_time(3.0)
+    assert "no quorum" in leader.role.ended
+
+
+def test_a_follower_whose_acks_are_missing_loses_its_link_and_nobody_else_does():
+    leader = LeaderBench(logged=LOGGED)
+    leader.establish()
+    leader.bring_up(-2, 2, LAST)
+    leader.acknowledge(-2, 2 << 32)
+    (txn,) = entries(2, 1, 1)
+    leader.role.proposals.propose([txn], leader.now)
+    leader.collect()
+    leader.all_done()
+    leader.acknowledge(-1, txn[0])
+    for _ in range(12):
+        leader.pass_time(0.5)
+        for link in (-1, -2):
+            leader.hear(link, packet(PacketType.PING, txn[0]))
+    assert leader.is_closed(-2)
+    assert not leader.is_closed(-1)
+    assert not leader.role.ended
+
+
+def test_followers_that_wait_for_others_to_be_brought_up_are_not_dropped_for_their_silence():
+    leader = LeaderBench(logged=LOGGED)
+    leader.state.membership = leader.state.last_seen = five_servers()
+    leader.role = type(leader.role)(leader.state, leader.now)
+    for link, server_id in ((-1, 1), (-2, 2)):
+        leader.greet(link, server_id)
+    for link in (-1, -2):
+        leader.hear(link, packet(PacketType.ACKEPOCH, LAST, pack_epoch(1)))
+    leader.all_done()
+    leader.acknowledge(-1, 2 << 32)
+    leader.pass_time(9.0)
+    assert not leader.is_closed(-1)
+    leader.acknowledge(-2, 2 << 32)
+    assert leader.role.established
+    leader.pass_time(2.0)
+    assert not leader.role.ended
+
+
+def five_servers():
+    return parse_text("\n".join(f"server.{number}=10.0.0.{number}:2888:3888:participant" for number in range(1, 6)))
+
+
+def test_a_voter_that_has_promised_a_newer_epoch_makes_the_leader_give_way_to_one():
+    leader = LeaderBench(logged=LOGGED)
+    leader.establish()
+    leader.greet(-2, 2, accepted=9)
+    assert not leader.role.ended, "anybody can claim this once"
+    for second in range(10):
+        leader.now += 1
+        leader.acknowledge(-1, 2 << 32)
+        leader.greet(-3 - second, 2, accepted=9)
+    assert "promised epoch 9" in leader.role.ended
+    leader.effects.clear()
+    leader.role = type(leader.role)(leader.state, leader.now)
+    leader.greet(-20, 1)
+    assert leader.role.epoch == 10, "the next term begins above it, whoever comes first"
+
+
+def test_apache_defect_10_a_sync_is_answered_when_a_quorum_has_answered_a_ping_sent_behind_it():
+    leader = LeaderBench(logged=LOGGED)
+    leader.establish()
+    leader.pass_time(0.5)
+    leader.role.sync(Sync(-1))
+    leader.collect()
+    assert leader.heard_by(-1)[-1][0] == "PING"
+    leader.hear(-1, packet(PacketType.PING, 2 << 32))
+    assert "SYNC" not in [kind for kind, _ in leader.heard_by(-1)], "this answers the ping of before"
+    leader.hear(-1, packet(PacketType.PING, 2 << 32))
+    assert leader.heard_by(-1)[-1][0] == "SYNC"
+
+
+def test_an_epoch_that_nobody_can_have_reached_is_not_believed():
+    leader = LeaderBench(logged=LOGGED)
+    leader.greet(-1, 1, accepted=0x7FFFFFFF)
+    assert leader.is_closed(-1)
+    leader.greet(-2, 1)
+    assert leader.role.epoch == 2
+
+
+def test_a_second_link_of_a_server_that_follows_and_is_heard_is_refused():
+    leader = LeaderBench(logged=LOGGED)
+    leader.establish()
+    leader.greet(-2, 1)
+    assert leader.is_closed(-2)
+    assert not leader.is_closed(-1)
+    leader.now += 1.5
+    leader.greet(-3, 1)
+    assert leader.is_closed(-1), "it is silent: the server has lost it"
+    assert not leader.is_closed(-3)
+
+
+def test_two_servers_with_one_id_are_told_apart():
+    leader = LeaderBench(logged=LOGGED)
+    leader.greet(-1, 3)
+    assert leader.is_closed(-1)
+    leader.greet(-2, 1)
+    leader.greet(-3, 1)
+    assert leader.is_closed(-2)
+    assert not leader.is_closed(-3)

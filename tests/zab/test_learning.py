@@ -1,0 +1,179 @@
+"""The learner's side of discovery and synchronisation: docs/protocol/zab.md sections 3.1, 5 and 14."""
+
+import pytest
+
+from pyzk.codec.quorum import PacketType, packet
+from pyzk.zab.effects import Append, Opened, SaveEpoch, Truncate
+from tests.zab.bench import LearnerBench, commits, entries, proposals
+
+NEWLEADER = packet(PacketType.NEWLEADER, 2 << 32, b"")
+UPTODATE = packet(PacketType.UPTODATE, -1)
+EPOCH = 2 << 32
+LOGGED = entries(1, 1, 3)
+
+
+def diff(zxid):
+    return packet(PacketType.DIFF, zxid)
+
+
+def followed(logged=LOGGED):
+    """A learner that follows."""
+    learner = LearnerBench(logged=logged)
+    learner.discover()
+    learner.hear(diff(logged[-1][0]) + NEWLEADER)
+    learner.all_done()
+    learner.hear(UPTODATE)
+    assert learner.role.established
+    return learner
+
+
+def test_the_promise_of_an_epoch_is_durable_before_the_leader_hears_of_it():
+    learner = LearnerBench(logged=LOGGED)
+    learner.hear(packet(PacketType.LEADERINFO, EPOCH, b"\x00\x01\x00\x00"))
+    assert [(effect.name, effect.epoch) for effect in learner.asked] == [("acceptedEpoch", 2)]
+    assert [kind for _, kind, _ in learner.said] == [PacketType.FOLLOWERINFO]
+    learner.done()
+    assert learner.said[-1][1:] == (PacketType.ACKEPOCH, LOGGED[-1][0])
+
+
+def test_zookeeper_3911_4646_4643_and_4785_the_log_is_durable_then_the_epoch_then_newleader_is_acknowledged():
+    learner = LearnerBench(logged=LOGGED)
+    learner.discover()
+    lacking = entries(1, 4, 6)
+    learner.hear(diff(lacking[-1][0]) + proposals(lacking) + commits(lacking) + NEWLEADER)
+    assert [type(effect) for effect in learner.asked] == [Append]
+    assert learner.done().entries == lacking
+    assert learner.acks() == []
+    assert [(effect.name, effect.epoch) for effect in learner.asked] == [("currentEpoch", 2)]
+    learner.done()
+    assert learner.acks() == [EPOCH]
+
+
+def test_zookeeper_4394_a_commit_between_newleader_and_uptodate_finds_the_proposal_from_before_newleader():
+    learner = LearnerBench(logged=LOGGED)
+    learner.discover()
+    outstanding = entries(2, 1, 2)
+    learner.hear(diff(LOGGED[-1][0]) + proposals(outstanding) + NEWLEADER)
+    learner.all_done()
+    learner.hear(commits(outstanding[:1]))
+    assert learner.delivered == []
+    learner.hear(UPTODATE)
+    assert learner.delivered == [outstanding[0][0]]
+    assert learner.kinds(Opened)
+    learner.hear(commits(outstanding[1:]))
+    assert learner.delivered == [zxid for zxid, _ in outstanding]
+    assert not learner.role.ended
+
+
+def test_what_the_leader_calls_committed_before_newleader_needs_no_ack_and_what_it_does_not_gets_one():
+    learner = LearnerBench(logged=LOGGED)
+    learner.discover()
+    lacking, outstanding = entries(1, 4, 5), entries(2, 1, 1)
+    learner.hear(diff(lacking[-1][0]) + proposals(lacking) + commits(lacking) + proposals(outstanding) + NEWLEADER)
+    learner.all_done()
+    assert learner.acks() == [EPOCH, outstanding[0][0]]
+
+
+def test_the_tree_does_not_move_before_the_leader_is_established():
+    learner = LearnerBench(logged=LOGGED)
+    learner.discover()
+    lacking = entries(1, 4, 6)
+    learner.hear(diff(lacking[-1][0]) + proposals(lacking) + commits(lacking) + NEWLEADER)
+    learner.all_done()
+    assert learner.delivered == []
+    learner.hear(UPTODATE)
+    assert learner.delivered == [zxid for zxid, _ in lacking]
+
+
+@pytest.mark.parametrize("bad", [entries(1, 3, 3), entries(1, 2, 2)])
+def test_a_txn_that_is_not_behind_the_last_one_ends_the_conversation(bad):
+    learner = LearnerBench(logged=LOGGED)
+    learner.discover()
+    learner.hear(diff(LOGGED[-1][0]) + proposals(bad) + NEWLEADER)
+    assert "cannot follow" in learner.role.ended
+    assert learner.asked == []
+
+
+def test_a_proposal_is_acknowledged_when_it_is_durable_and_applied_when_it_is_committed():
+    learner = followed()
+    txns = entries(2, 1, 3)
+    learner.hear(proposals(txns) + commits(txns[:1]))
+    assert learner.acks() == [EPOCH, EPOCH]
+    assert learner.delivered == [txns[0][0]]
+    learner.all_done()
+    assert learner.acks()[2:] == [zxid for zxid, _ in txns]
+
+
+def test_a_learner_leaves_a_leader_that_is_silent_for_sync_limit():
+    learner = followed()
+    assert learner.role.deadline() == learner.now + 5
+    learner.role.wake(learner.now + 4.9)
+    assert not learner.role.ended
+    learner.role.wake(learner.now + 5.0)
+    assert "nothing heard from the leader" in learner.role.ended
+
+
+def test_a_learner_waits_for_init_limit_before_it_is_in_sync():
+    learner = LearnerBench(logged=LOGGED)
+    learner.role.wake(learner.now + 9.9)
+    assert not learner.role.ended
+    learner.role.wake(learner.now + 10.0)
+    assert learner.role.ended
+
+
+def test_a_follower_does_not_go_back_behind_its_promise_but_an_observer_may():
+    older = packet(PacketType.LEADERINFO, EPOCH, b"\x00\x01\x00\x00")
+    follower = LearnerBench(logged=LOGGED, accepted=3)
+    follower.hear(older)
+    assert "older than 3" in follower.role.ended
+    observer = LearnerBench(logged=LOGGED, accepted=3, is_observer=True)
+    observer.hear(older)
+    assert observer.said[-1][1] == PacketType.ACKEPOCH
+    assert observer.asked == []
+
+
+def test_an_end_of_the_log_that_was_never_committed_is_cut_before_anything_else():
+    learner = LearnerBench(logged=LOGGED)
+    learner.discover()
+    learner.state.append(entries(1, 4, 5))
+    learner.collect()
+    learner.all_done()
+    learner.hear(packet(PacketType.TRUNC, LOGGED[-1][0]) + proposals(entries(2, 1, 1)) + NEWLEADER)
+    assert [type(effect) for effect in learner.asked] == [Truncate]
+    learner.done()
+    assert [type(effect) for effect in learner.asked] == [Append]
+    learner.done()
+    assert [type(effect) for effect in learner.asked] == [SaveEpoch]
+
+
+@pytest.mark.parametrize("logged", [LOGGED, []])
+def test_a_leader_whose_epoch_committed_nothing_cuts_what_it_has_proposed_and_is_not_in_doubt(logged):
+    end = logged[-1][0] if logged else 0
+    learner = LearnerBench(logged=logged)
+    learner.state.history.begin_epoch(2)
+    learner.state.accepted_epoch = learner.state.current_epoch = 2
+    learner.state.append(entries(2, 1, 2))
+    learner.collect()
+    learner.all_done()
+    learner.hear(packet(PacketType.LEADERINFO, 3 << 32, b"\x00\x01\x00\x00"))
+    learner.all_done()
+    learner.hear(packet(PacketType.TRUNC, end))
+    assert [type(effect) for effect in learner.asked] == [Truncate]
+    learner.done()
+    assert not learner.role.ended
+    assert learner.state.history.last_zxid == end
+
+
+def test_while_a_tree_becomes_durable_any_number_of_txns_may_come():
+    learner = LearnerBench()
+    learner.discover()
+    learner.hear(diff(0))
+    txns = entries(2, 1, 6000)
+    learner.hear(NEWLEADER)
+    for txn in txns:
+        learner.hear(proposals([txn]) + commits([txn]))
+    assert not learner.role.ended
+    learner.all_done()
+    learner.hear(UPTODATE)
+    learner.all_done()
+    assert len(learner.delivered) == len(txns)
