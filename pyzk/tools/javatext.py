@@ -10,6 +10,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LONG_MASK = (1 << 64) - 1
 HASH_SET_CAPACITY, HASH_MAP_CAPACITY = 8, 16
 """What DataNode's set of children and the map of sessions begin with."""
+PROPERTIES_CAPACITY = 16
+"""What java.util.Properties begins with."""
 
 
 def hexadecimal(number: int) -> str:

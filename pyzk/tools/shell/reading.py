@@ -14,8 +14,8 @@ from pyzk.codec.opcodes import OpCode
 from pyzk.codec.records import Stat
 from pyzk.codec.replies import DataReply
 from pyzk.codec.requests import PathWatchRequest
-from pyzk.errors import ConfigError, DecodeError, NoNodeError
-from pyzk.tools.javatext import string_order, text_of
+from pyzk.errors import ConfigError, NoNodeError
+from pyzk.tools.javatext import PROPERTIES_CAPACITY, hash_order, string_hash, string_order, text_of
 from pyzk.tools.shell.options import CommandError, Given
 from pyzk.tools.shell.session import Session
 from pyzk.tools.shell.texts import (
@@ -187,15 +187,19 @@ async def _config_data(session: Session, watcher: Watcher | None) -> tuple[bytes
 
 
 def client_string(text: str) -> str:
-    """`VERSION host:port,host:port`, for a client's connection string; servers without a client address are empty."""
+    """`VERSION host:port,host:port`, for a client's connection string; servers without a client address are empty.
+
+    The order is that of Java's Properties.
+    """
     try:
-        servers = parse_text(text).servers
-        entries = parse_properties(text, "configuration")
-    except (ConfigError, DecodeError):
+        clients = {f"server.{server.server_id}": server.client for server in parse_text(text).servers}
+        entries = {entry.key: entry.value for entry in parse_properties(text, "configuration")}
+    except ConfigError:
         return " "
-    number = next((entry.value for entry in entries if entry.key == "version"), "")
-    addresses = ["" if server.client is None else f"{server.client[0]}:{server.client[1]}" for server in servers]
-    return f"{number} {','.join(addresses)}"
+    ordered = hash_order([(string_hash(key), key) for key in entries], PROPERTIES_CAPACITY)
+    found = [clients[key] for key in ordered if key in clients]
+    addresses = ["" if client is None else f"{client[0]}:{client[1]}" for client in found]
+    return f"{entries.get('version', '')} {','.join(addresses)}"
 
 
 def _watcher(session: Session, given: Given) -> Watcher | None:

@@ -204,7 +204,7 @@ async def reconfig(session: Session, given: Given) -> object:
     """Change the membership."""
     joining, leaving, members, version = _reconfig_arguments(given)
     data, found = await session.ask(
-        None,
+        "",  # Java's words for a failure end with an empty path
         session.client.reconfig,
         joining=joining,
         leaving=leaving,
