@@ -1,6 +1,7 @@
 """The prompt: line editing, history that outlives the shell, completion of commands and of paths as they are now."""
 
 import os
+import sys
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from pathlib import Path
 
@@ -88,10 +89,15 @@ async def converse(interpreter: Interpreter) -> None:
     prompt: PromptSession[str] = PromptSession(
         history=open_history(), completer=ShellCompleter(interpreter.session), complete_while_typing=False
     )
-    with patch_stdout():
+    screen = interpreter.screen
+    is_on_terminal = screen.out is sys.stdout
+    with patch_stdout(raw=True):
+        if is_on_terminal:
+            # What is printed while a line is being typed, as events are, appears above it.
+            screen.out, screen.err = sys.stdout, sys.stderr
         while True:
             try:
-                line = await prompt.prompt_async(interpreter.prompt)
+                line = await prompt.prompt_async(lambda: interpreter.prompt)
             except KeyboardInterrupt:
                 continue
             except EOFError:
