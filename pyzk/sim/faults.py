@@ -80,6 +80,8 @@ class Faults:
         self._end(self._some_host())
 
     def _end(self, host: Host) -> None:
+        if self.is_over:
+            return
         host.crash(has_no_power=self.rng.random() < 0.5)
         self._later(2.0, lambda: self._restart(host))
 
@@ -205,7 +207,7 @@ def draw_world(rng: Random, tracer: Callable[[str], None] | None = None, clients
         init_ticks=rng.choice((5, 10)),
         sync_ticks=rng.choice((3, 5)),
         window_txns=rng.choice((5, 50, 500)),
-        snapshot_size_factor=rng.choice((0.33, 100.0)),
+        snapshot_size_factor=rng.choice((-1.0, 0.33, 100.0)),
     )
     return World(rng, rng.choice((3, 3, 5)), rng.choice((0, 0, 1)), settings, tracer, clients)
 

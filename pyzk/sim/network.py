@@ -81,7 +81,7 @@ class Network:
         elif not host.is_up:
             event = Disconnected(dial.link, "refused")
             self.world.after(self._delay(), lambda: self.world.tell(server_id, boot, event))
-        elif self.world.hosts[server_id].boot == boot:
+        elif self.world.hosts[server_id].is_up and self.world.hosts[server_id].boot == boot:
             self._open((server_id, boot, dial.link), target, dial)
 
     def _open(self, caller: End, target: int, dial: Dial) -> None:

@@ -170,7 +170,7 @@ def test_zookeeper_4925_what_came_by_a_diff_is_passed_on_by_a_diff_without_a_hol
 
 @pytest.mark.parametrize("boot", ["goes on", "restarts"])
 def test_zookeeper_3642_and_3104_half_a_tree_is_thrown_away(boot):
-    story = Story(3, window_txns=3, snapshot_size_factor=-1)
+    story = Story(3, window_txns=3, force_snapshot_sync=True)
     first, *rest = story.hosts
     story.start(*rest)
     story.commit(2000)
