@@ -19,7 +19,7 @@ from pyzk.client.aio import Client
 from pyzk.codec.opcodes import CreateMode
 from tests.integration.ensemble import Ensemble, Member
 from tests.integration.load import Load
-from tests.integration.processes import eventually
+from tests.integration.processes import eventually, free_port, release
 from tests.integration.trees import dump
 
 # Enough for every worker of a load to have done each kind of write several times.
@@ -338,14 +338,17 @@ def observer_master(arena: Arena, leads: str, learns: str) -> list[str]:
 def observed(arena: Arena, kinds: Sequence[str]) -> list[str]:
     # All followers take the same port for observers, so each server needs an address of its own.
     hosts = {sid: f"127.0.0.{10 + sid}" for sid in (1, 2, 3)}
-    settings = {"observerMasterPort": 24199}
+    port = free_port()
+    settings = {"observerMasterPort": port}
     with arena.ensemble(kinds, settings, observers=[3], hosts=hosts) as ensemble:
         ensemble.start(first=2)
         with arena.load(ensemble, 3) as load:
             load.wait_for(WRITES)
             observers = re.search(r"zk_synced_observers\s+(\d+)", ensemble[2].word("mntr"))
             broken = expect(observers and observers[1] == "0", "the observer has gone to the leader")
-        return broken + reckoning(ensemble, load)
+        broken += reckoning(ensemble, load)
+    release(port)
+    return broken
 
 
 # Replacement
