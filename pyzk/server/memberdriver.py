@@ -7,7 +7,7 @@ durable, without waiting for the end of a turn.
 
 import asyncio
 from collections.abc import Callable
-from math import ceil
+from math import ceil, inf
 from typing import Any, ClassVar, Protocol
 
 import structlog
@@ -92,7 +92,7 @@ class MemberDriver(Driver):
         self.proposal_sizes = ProposalSizes()
         self.led_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at: float | None = None
+        self._timer_at = inf
         self._guard = _Guard(self)
 
     @property
@@ -191,17 +191,16 @@ class MemberDriver(Driver):
     # Time.
 
     def _set_timer(self) -> None:
+        """A wake-up that comes too early does no harm: with each packet the deadline moves, but not the timer."""
         deadline = self.member.deadline()
-        if deadline == self._timer_at:
+        if deadline is None or deadline >= self._timer_at:
             return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
         self._timer_at = deadline
-        if deadline is not None:
-            # In whole milliseconds, as uvloop counts them, and never too early.
-            wait_ms = max(0, ceil((deadline - monotonic_seconds()) * 1000))
-            self._timer = self._loop.call_later(wait_ms / 1000, self._due)
+        # In whole milliseconds, as uvloop counts them.
+        wait_ms = max(0, ceil((deadline - monotonic_seconds()) * 1000))
+        self._timer = self._loop.call_later(wait_ms / 1000, self._due)
 
     def _due(self) -> None:
         """Two more turns of the loop: what can be read by now is read before anybody is called silent."""
@@ -209,7 +208,7 @@ class MemberDriver(Driver):
         self._loop.call_soon(self._loop.call_soon, self._wake_member)
 
     def _wake_member(self) -> None:
-        self._timer_at = None
+        self._timer_at = inf
         self.receive(Wake())
 
     # Effects.
