@@ -118,6 +118,7 @@ def one(case: Case, seed: int) -> Result:
     case.outcomes.append(outcome)
     print(f"    {case.seconds[-1]:6.1f} s  {outcome}  {case.name}", flush=True)
     if broken:
+        print("\n".join(["", *broken]).replace("\n", "\n             "), flush=True)
         return Result("mixed", case.name, outcome, "\n".join([f"seed {seed}, files in {folder}", *broken]))
     shutil.rmtree(folder)
     return Result("mixed", case.name, outcome)

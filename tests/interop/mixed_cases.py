@@ -17,6 +17,7 @@ from kazoo.protocol.states import KazooState
 
 from pyzk.client.aio import Client
 from pyzk.codec.opcodes import CreateMode
+from pyzk.errors import ConnectionLostError
 from tests.integration.ensemble import Ensemble, Member
 from tests.integration.load import Load
 from tests.integration.processes import eventually, free_port, release
@@ -227,7 +228,7 @@ async def moving(ensemble: Ensemble) -> list[str]:
             for turn in range(2):
                 holder = next(sid for sid in (1, 2) if f"0x{session_id:x}" in ensemble[sid].word("cons"))
                 await asyncio.to_thread(ensemble.kill, holder)
-                await client.sync()  # on the other server by now
+                await synced(client)  # on the other server by now
                 await other.create(f"/seen/{turn}")
                 while (event := await asyncio.wait_for(anext(events), WAIT_S)).path != f"/seen/{turn}":
                     assert event.path in {"", "/seen"}, event
@@ -239,6 +240,16 @@ async def moving(ensemble: Ensemble) -> list[str]:
         await client.close()
         await other.sync()
         return broken + expect(await other.exists("/mine") is None, "the ephemeral is there after its session")
+
+
+async def synced(client: Client) -> None:
+    """Sync, again if the connection was lost on the way."""
+    while True:
+        try:
+            await client.sync()
+        except ConnectionLostError:
+            continue
+        return
 
 
 def local_sessions(arena: Arena, leads: str, learns: str) -> list[str]:
