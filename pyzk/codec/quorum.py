@@ -192,14 +192,16 @@ class PacketReader:
     def _read_ids(self, source: bytes, position: int, count: int) -> tuple[list[tuple[bytes, bytes]], int]:
         """`count` pairs and the offset behind them; if not all are there, the least that this can be.
 
-        Null strings read as empty ones. Raises DecodeError for a length that is not allowed.
+        Null strings read as empty ones. Raises DecodeError for a length that is not allowed, or for too much in all.
         """
         texts: list[bytes] = []
-        end = len(source)
+        end, position_max = len(source), position + 2 * self.bytes_max
         for behind in range(2 * self._check_length("vector", count) - 1, -1, -1):
             start = position + 4
             if start <= end:
                 position = start + self._check_length("string", INT32.unpack_from(source, position)[0])
+            if max(start, position) + 4 * behind > position_max:
+                raise DecodeError(f"{count} ids in a packet take more than {2 * self.bytes_max} bytes")
             if start > end or position > end:
                 return [], max(start, position) + 4 * behind
             texts.append(source[start:position])

@@ -144,6 +144,14 @@ def test_lengths_of_ids_above_the_limit_are_refused_before_they_arrive(length: s
         read_all(head + bytes.fromhex("00000002" + "00000001aa" + length))
 
 
+def test_ids_that_take_more_than_the_limit_in_all_are_refused_before_they_arrive():
+    ids = Packet(PacketType.REQUEST, -1, b"", [(b"digest", b"x" * 200)] * 15).encode()
+    with pytest.raises(DecodeError, match="ids in a packet take more than 2000 bytes"):
+        read_all(ids[:2100])
+    with pytest.raises(DecodeError, match="ids in a packet take more than 2000 bytes"):
+        read_all(packet(PacketType.REQUEST, -1, b"")[:-4] + (900).to_bytes(4, "big"))
+
+
 def test_longest_data_is_accepted():
     assert read_all(packet(2, 1, bytes(LIMIT))) == [Packet(2, 1, bytes(LIMIT))]
 
