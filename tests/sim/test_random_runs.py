@@ -8,7 +8,8 @@ from random import Random
 
 import pytest
 
-from pyzk.sim.faults import BrokenInvariantError, run_seed
+from pyzk.sim.checker import BrokenInvariantError
+from pyzk.sim.run import run_seed
 
 SEEDS = int(os.environ.get("PYZK_SIM_SEEDS", "80"))
 FIRST = int(os.environ.get("PYZK_SIM_SEED", "0"))
@@ -35,7 +36,7 @@ def test_no_promise_is_broken_whatever_goes_wrong(chunk, clients):
 
 def trace_of(seed, clients):
     lines = []
-    run_seed(seed, 5.0, lines.append, clients)
+    run_seed(seed, 5.0, lambda line: lines.append(str(line)), clients)
     return lines
 
 
@@ -47,11 +48,11 @@ def test_the_same_seed_is_the_same_run(clients):
 
 PROGRAM = """
 from zlib import crc32
-from pyzk.sim.faults import run_seed
+from pyzk.sim.run import run_seed
 sum = 0
 def add(line):
     global sum
-    sum = crc32(line.encode(), sum)
+    sum = crc32(str(line).encode(), sum)
 run_seed(5, 5.0, add)
 run_seed(5, 5.0, add, 4)
 print(sum)
