@@ -20,6 +20,7 @@ from pyzk.tree.node import data_of
 from pyzk.tree.tree import Tree
 from pyzk.zab import effects as do
 from pyzk.zab.history import begins_epoch, epoch_of
+from pyzk.zab.leading import Leading
 from pyzk.zab.learning import Learning
 from pyzk.zab.state import ACCEPTED
 
@@ -57,6 +58,7 @@ class Log:
         interrupted: what was under way at a crash.
         promises: the leader to which it has promised each epoch.
         memory: the tree that it had in memory at a crash.
+        lost: what was durable before the disk was damaged.
     """
 
     zxids: list[int] = field(default_factory=list)
@@ -67,6 +69,7 @@ class Log:
     interrupted: Work | None = None
     promises: dict[int, int] = field(default_factory=dict)
     memory: Tree | None = None
+    lost: frozenset[int] = frozenset()
 
     @property
     def end(self) -> int:
@@ -245,6 +248,8 @@ class Checker:
             after.durable = len(after.zxids)
             self._compare(host, before, after.zxids)
             self._replay(host, before, stored)
+        else:
+            after.lost = before.lost | frozenset(before.zxids[: before.durable])
         after.accepted, after.current = stored.accepted_epoch, stored.current_epoch
         after.promises = {epoch: leader for epoch, leader in before.promises.items() if epoch <= after.accepted}
         what = f"server {host.server_id} finds {after.accepted}/{after.current}, had {before.accepted}/{before.current}"
@@ -324,7 +329,9 @@ class Checker:
         last = self.committed[-1] if self.committed else 0
         what = f"server {host.server_id} commits {zxid:x} behind {last:x}"
         self.require(self._previous[zxid] == last, "committed txns are one sequence", what)
-        having = [server_id for server_id, log in self.logs.items() if log.has(zxid)]
+        having = [
+            server_id for server_id, log in self.logs.items() if log.has(zxid) or self._had(host, server_id, zxid)
+        ]
         self.require(
             self.world.membership.quorum().contains_quorum(having),
             "what is committed is durable on a quorum",
@@ -334,6 +341,17 @@ class Checker:
         self._places[zxid] = len(self.committed)
         self.model.apply(self._payloads[zxid])
         self.world.tally["commits"] += 1
+
+    def _had(self, host: Host, server_id: int, zxid: int) -> bool:
+        """Whether a server had acknowledged a txn and has lost it since, and its leader cannot know: its link is there.
+
+        Who commits without leading passes on what a leader has said.
+        """
+        if zxid not in self.logs[server_id].lost:
+            return False
+        if not isinstance(host.peer and host.peer.role, Leading):
+            return True
+        return self.world.network.has_link_to_the_past(host.server_id, server_id)
 
     # Roles.
 

@@ -120,6 +120,12 @@ class Network:
             direction.is_armed = True
             self.world.at(due, lambda: self._pump(direction))
 
+    def has_link_to_the_past(self, server_id: int, other_id: int) -> bool:
+        """Whether a server has a link to a process of another one that has ended, and has not been told."""
+        boot, past = self.world.hosts[server_id].boot, self.world.hosts[other_id].boot
+        ends = ((end, direction.receiver) for end, direction in self._directions.items())
+        return any(end[:2] == (server_id, boot) and to[0] == other_id and to[1] < past for end, to in ends)
+
     # What arrives.
 
     def _pump(self, direction: Direction) -> None:
