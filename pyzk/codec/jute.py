@@ -87,6 +87,21 @@ class Reader:
         self.position = stop
         return self.source[start:stop]
 
+    def two_buffers(self) -> tuple[bytes | None, bytes | None]:
+        """As `buffer` twice, in one step for what is plain: path and data of nearly every write begin its body."""
+        source, start, end = self.source, self.position + 4, self.end
+        if start <= end <= self.string_max:  # nothing in here can be too long
+            (length,) = INT32.unpack_from(source, start - 4)
+            first_end = start + length
+            second = first_end + 4
+            if length >= 0 and second <= end:
+                (length,) = INT32.unpack_from(source, first_end)
+                stop = second + length
+                if length >= 0 and stop <= end:
+                    self.position = stop
+                    return source[start:first_end], source[second:stop]
+        return self.buffer(), self.buffer()
+
     def vector(self, read: Callable[["Reader"], Item]) -> list[Item] | None:
         """A count and that many items; None for count -1, empty for any other count below one."""
         count = self.int32()

@@ -27,6 +27,12 @@ class CreateRequest(Record):
     acl: list[ACL] | None
     flags: int
 
+    @classmethod
+    def decode(cls, reader: Reader) -> Self:
+        """Take the record; spelled out because of how often it is needed. Raises DecodeError."""
+        path, data = reader.two_buffers()
+        return cls(path, data, ACLS.read(reader), reader.int32())
+
 
 @dataclass(slots=True)
 class CreateTTLRequest(Record):
@@ -47,6 +53,11 @@ class PathVersionRequest(Record):
     FIELDS = (STRING, INT)
     path: bytes | None
     version: int
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Self:
+        """Take the record; spelled out because of how often it is needed. Raises DecodeError."""
+        return cls(reader.buffer(), reader.int32())
 
 
 @dataclass(slots=True)
@@ -78,7 +89,8 @@ class SetDataRequest(Record):
     @classmethod
     def decode(cls, reader: Reader) -> Self:
         """Take the record; spelled out because of how often it is needed. Raises DecodeError."""
-        return cls(reader.buffer(), reader.buffer(), reader.int32())
+        path, data = reader.two_buffers()
+        return cls(path, data, reader.int32())
 
 
 @dataclass(slots=True)
@@ -200,14 +212,15 @@ class MultiRequest(Record):
         Raises DecodeError.
         """
         ops: list[tuple[int, Record]] = []
-        header = MultiHeader.decode(reader)
-        while not header.done:
-            kind = MULTI_REQUESTS.get(header.type)
+        source, head, size = reader.source, MULTI_HEADER.unpack_from, MULTI_HEADER.size
+        opcode, done, _ = head(source, reader.take(size))
+        while not done:
+            kind = MULTI_REQUESTS.get(opcode)
             if kind is None:
-                ops.append((header.type, EmptyRequest()))
+                ops.append((opcode, EmptyRequest()))
                 break
-            ops.append((header.type, kind.decode(reader)))
-            header = MultiHeader.decode(reader)
+            ops.append((opcode, kind.decode(reader)))
+            opcode, done, _ = head(source, reader.take(size))
         return cls(ops)
 
     def encode(self) -> bytes:

@@ -15,6 +15,7 @@ from pyzk.errors import DecodeError
 
 TXN_HEADER = Struct(">qiqqi")
 TXN_DIGEST = Struct(">iQ")
+CREATE_TAIL = Struct(">?i")
 DIGEST_VERSION = 2
 
 TXN_STRING_MAX = 0x7FFFFFFF
@@ -88,6 +89,13 @@ class CreateTxn(Record):
             record.parent_cversion = reader.int32()
         return record
 
+    def encode(self) -> bytes:
+        """The record's bytes; spelled out because of how often it is needed."""
+        path, data = self.path, self.data
+        body = NULL if data is None else INT32.pack(len(data)) + data
+        tail = CREATE_TAIL.pack(self.ephemeral, self.parent_cversion)
+        return b"".join((INT32.pack(len(path)), path, body, ACLS.write(self.acl), tail))
+
 
 @dataclass(slots=True)
 class CreateContainerTxn(Record):
@@ -119,6 +127,10 @@ class DeleteTxn(Record):
     FIELDS = (PATH,)
     path: bytes
 
+    def encode(self) -> bytes:
+        """The record's bytes; spelled out because of how often it is needed."""
+        return INT32.pack(len(self.path)) + self.path
+
 
 @dataclass(slots=True)
 class SetDataTxn(Record):
@@ -133,8 +145,8 @@ class SetDataTxn(Record):
         """The record's bytes; spelled out because of how often it is needed."""
         path, data = self.path, self.data
         if data is None:
-            return b"%b%b%b%b" % (INT32.pack(len(path)), path, NULL, INT32.pack(self.version))
-        return b"%b%b%b%b%b" % (INT32.pack(len(path)), path, INT32.pack(len(data)), data, INT32.pack(self.version))
+            return b"".join((INT32.pack(len(path)), path, NULL, INT32.pack(self.version)))
+        return b"".join((INT32.pack(len(path)), path, INT32.pack(len(data)), data, INT32.pack(self.version)))
 
 
 @dataclass(slots=True)
@@ -222,6 +234,11 @@ class MultiTxn(Record):
         """Take the ops; null reads as none. Raises DecodeError."""
         return cls(cls.FIELDS[0].read(reader) or [])
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether nothing of it is applied."""
+        return any(sub.type == OpCode.ERROR for sub in self.txns)
+
     def records(self) -> list[Record]:
         """The records of the ops. Raises DecodeError."""
         return [decode_sub_txn(sub) for sub in self.txns]
@@ -229,9 +246,14 @@ class MultiTxn(Record):
 
 @dataclass(slots=True)
 class PreparedMultiTxn(MultiTxn):
-    """A multi whose records are at hand, because they have just been prepared."""
+    """A multi whose records are at hand, because they have just been prepared; one that fails is no such thing."""
 
     prepared: list[Record]
+
+    @property
+    def has_failed(self) -> bool:
+        """Never."""
+        return False
 
     def records(self) -> list[Record]:
         """The records of the ops."""

@@ -190,6 +190,8 @@ class LogWriter:
 
 def split(entries: Batch, bytes_max: int) -> list[list[tuple[int, bytes]]]:
     """Parts that fit into one batch of the log each, in order."""
+    if sum([len(payload) for _, payload in entries]) + RECORD_OVERHEAD_BYTES * len(entries) <= bytes_max:
+        return [list(entries)]
     parts: list[list[tuple[int, bytes]]] = []
     size = bytes_max
     for entry in entries:

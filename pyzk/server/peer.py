@@ -87,10 +87,10 @@ class Peer(Driver):
         while outstanding and outstanding[0].header.zxid <= zxid:
             committed.append(outstanding.popleft())
         self.service.deliver(committed, monotonic_seconds())
-        overlay = self.proposer.overlay
+        settle = self.proposer.overlay.settle
         for proposal in committed:
-            if proposal.paths:
-                overlay.settle(proposal.header.zxid, proposal.paths)
+            if proposal.written:
+                settle(proposal.written)
 
     def logged(self, tokens: list[int]) -> None:
         """The batches with these tokens, their last zxids, are durable."""

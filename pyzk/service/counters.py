@@ -43,8 +43,14 @@ class Distribution(Summary):
 
     def add(self, number: int, count: int = 1) -> None:
         """Note a number that came `count` times."""
-        Summary.add(self, number, count)
-        self.counts[number] = self.counts.get(number, 0) + count
+        known = self.counts.get(number)
+        if known is None:
+            self.counts[number] = count
+            Summary.add(self, number, count)
+        else:  # neither the least nor the most moves
+            self.counts[number] = known + count
+            self.total += number * count
+            self.count += count
 
     def reset(self) -> None:
         """Start again from nothing."""

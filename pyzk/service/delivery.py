@@ -14,7 +14,7 @@ from pyzk.codec.txns import MultiTxn, SetDataTxn
 from pyzk.errors import SessionMovedError, ThrottledOpError
 from pyzk.service import handshake, intake
 from pyzk.service.connection import WAITING_MAX, Behind, Parting, Syncing
-from pyzk.service.wire import event, reply
+from pyzk.service.wire import REPLY, REPLY_HEADER_SIZE, event, reply
 from pyzk.tree.apply import Applied, Change, apply_record
 from pyzk.tree.prepare import Request
 
@@ -44,7 +44,7 @@ def deliver(service: Service, proposal: Proposal, now: float) -> None:
     header = proposal.header
     if service.syncs and proposal.origin:
         _let_syncs_pass(service, proposal.origin, now)
-    applied = apply_record(service.tree, header, proposal.record, proposal.node_digests)
+    applied = apply_record(service.tree, header, proposal.record, proposal.written)
     if service.watches.any:
         for change in applied.changes:
             _fire(service, change, header.zxid)
@@ -63,8 +63,10 @@ def _fire(service: Service, change: Change, zxid: int) -> None:
         if guard is not None:
             told = [state for state in told if _may_see(service, state, guard)]
         encoded = event(event_type, event_path, zxid)
-        for state in told:
-            service.send(state, encoded)
+        dirty = service.outbox.dirty
+        for state in told:  # as service.send, a thousand times
+            state.out.append(encoded)
+            dirty[state.id] = None
         _count(service.counters, event_type, len(told), len(encoded))
 
 
@@ -94,16 +96,17 @@ def _answer(service: Service, proposal: Proposal, applied: Applied, now: float) 
     if applied.err == SessionMovedError.code:
         service.close(state, "its session has moved to another server")
         return
-    entry = state.queue.popleft()
+    queue = state.queue
+    entry = queue.popleft()
     assert isinstance(entry, Request), "only writes are matched with txns"
     service.forget(entry)
     body = b"" if applied.err else REPLY_BODIES[entry.opcode](applied, proposal.record)
     zxid = proposal.header.zxid
-    service.send(state, reply(entry.cxid, zxid, applied.err, body))
+    service.send(state, REPLY.pack(REPLY_HEADER_SIZE + len(body), entry.cxid, zxid, applied.err) + body)
     latency_ms = int((now - entry.received_at) * 1000)
     service.counters.writes.add(latency_ms)
     state.answered(zxid, now, latency_ms)
-    if state.queue:
+    if queue and (type(queue[0]) is not Request or queue[0].err):
         answer_waiting(service, state, now)
 
 
@@ -255,16 +258,15 @@ def _empty_body(applied: Applied, record: Record) -> bytes:  # noqa: ARG001
 
 def _multi_body(applied: Applied, record: Record) -> bytes:
     assert isinstance(record, MultiTxn)
-    failed = any(sub.type == OpCode.ERROR for sub in record.txns)
     parts: list[bytes] = []
-    for sub, result in zip(record.txns, applied.results, strict=True):
-        if failed:
+    if record.has_failed:
+        for result in applied.results:
             parts += (MULTI_HEADER.pack(OpCode.ERROR, False, result.err), INT32.pack(result.err))  # noqa: FBT003
-        else:
-            # Container and TTL creates are answered as create2.
-            kind = OpCode.CREATE2 if sub.type in (OpCode.CREATE_CONTAINER, OpCode.CREATE_TTL) else sub.type
-            parts += (MULTI_HEADER.pack(kind, False, 0), REPLY_BODIES[sub.type](result, record))  # noqa: FBT003
-    return b"".join(parts) + MULTI_END.encode()
+    else:
+        for sub, result in zip(record.txns, applied.results, strict=True):
+            parts += (MULTI_RESULTS[sub.type], REPLY_BODIES[sub.type](result, record))
+    parts.append(MULTI_END_BYTES)
+    return b"".join(parts)
 
 
 REPLY_BODIES: dict[int, Callable[[Applied, Record], bytes]] = {
@@ -280,3 +282,11 @@ REPLY_BODIES: dict[int, Callable[[Applied, Record], bytes]] = {
     OpCode.MULTI: _multi_body,
     OpCode.CLOSE_SESSION: _empty_body,
 }
+
+CREATE2_RESULTS = frozenset({OpCode.CREATE_CONTAINER, OpCode.CREATE_TTL})
+"""Creates that are answered as create2 inside a multi."""
+MULTI_RESULTS = {
+    int(opcode): MULTI_HEADER.pack(OpCode.CREATE2 if opcode in CREATE2_RESULTS else opcode, False, 0)  # noqa: FBT003
+    for opcode in REPLY_BODIES
+}
+MULTI_END_BYTES = MULTI_END.encode()

@@ -209,8 +209,8 @@ class Desk(Role):
         self.service.deliver(committed, now)
         settle = self.proposer.overlay.settle
         for proposal in committed:
-            if proposal.paths:
-                settle(proposal.header.zxid, proposal.paths)
+            if proposal.written:
+                settle(proposal.written)
             if proposal.header.type == OpCode.CLOSE_SESSION:
                 self._forget(proposal.header)
 

@@ -11,9 +11,10 @@ from pyzk.codec.opcodes import TTL_MODES, CreateMode, OpCode
 from pyzk.codec.requests import REQUESTS, CreateRequest, CreateTTLRequest, EmptyRequest, MultiRequest, SetDataRequest
 from pyzk.errors import BadArgumentsError, DecodeError, MarshallingError
 from pyzk.tree.prepare import MULTI_CREATE_MODES, MULTI_OPCODES
-from pyzk.tree.quota import Quota, path_of_limits, path_of_stats
+from pyzk.tree.quota import QUOTA_PREFIX, Quota, path_of_limits, path_of_stats
 
 CREATE_MODES = frozenset(CreateMode)
+CREATE_REQUESTS = (CreateRequest, CreateTTLRequest)
 
 UNREADABLE_MULTI = MultiRequest([(OpCode.ERROR, EmptyRequest())])
 """Stands for a multi that cannot be decoded: prepare refuses it under a zxid of its own, as Apache does (only here)."""
@@ -57,8 +58,8 @@ def check_forwarded(opcode: int, record: Record) -> None:
 
 
 def _check_create(record: Record) -> None:
-    assert isinstance(record, CreateRequest | CreateTTLRequest)
-    if record.path is None:
+    assert isinstance(record, CREATE_REQUESTS)
+    if record.path is None or not record.path.startswith(QUOTA_PREFIX):
         return
     if path_of_limits(record.path) == b"":
         raise BadArgumentsError("a quota on the root")
@@ -75,7 +76,8 @@ def _check_create_ttl(record: Record) -> None:
 
 def _check_set_data(record: Record) -> None:
     assert isinstance(record, SetDataRequest)
-    if record.path is not None and path_of_stats(record.path) is not None:
+    path = record.path
+    if path is not None and path.startswith(QUOTA_PREFIX) and path_of_stats(path) is not None:
         _check_stats(record.data)
 
 
@@ -87,15 +89,25 @@ def _check_stats(data: bytes | None) -> None:
 def _check_multi(record: Record) -> None:
     assert isinstance(record, MultiRequest)
     for opcode, op in record.ops:
-        if isinstance(op, CreateRequest) and op.acl is None and op.flags in CREATE_MODES:
-            raise MarshallingError("a create without an ACL list inside a multi")
-        if opcode not in MULTI_OPCODES or (isinstance(op, CreateRequest) and op.flags not in MULTI_CREATE_MODES):
-            return  # prepare refuses the whole of it
-        if isinstance(op, CreateRequest | CreateTTLRequest):
-            _check_create(op)
-        elif isinstance(op, SetDataRequest):
-            _check_set_data(op)
+        if isinstance(op, CreateRequest):
+            if op.acl is None and op.flags in CREATE_MODES:
+                raise MarshallingError("a create without an ACL list inside a multi")
+            if op.flags not in MULTI_CREATE_MODES:
+                return  # prepare refuses the whole of it
+        if opcode not in MULTI_OPCODES:
+            return  # this too
+        check = MULTI_CHECKS.get(opcode)
+        if check is not None:
+            check(op)
 
+
+MULTI_CHECKS: dict[int, Callable[[Record], None]] = {
+    OpCode.CREATE: _check_create,
+    OpCode.CREATE2: _check_create,
+    OpCode.CREATE_CONTAINER: _check_create,
+    OpCode.CREATE_TTL: _check_create,
+    OpCode.SET_DATA: _check_set_data,
+}
 
 CHECKS: dict[int, Callable[[Record], None]] = {
     OpCode.CREATE: _check_create,

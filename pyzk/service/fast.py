@@ -1,7 +1,7 @@
 """The reads that make up most of the traffic, served from the bytes of the frame without building a record.
 
-Each handler answers the whole reply frame, or None for whatever is not plain: an error, an ACL to check, a watch, a
-null path. The general way through `reads` then gives the same answer. Nothing here may be slower than needed.
+Each handler answers the whole reply frame, or None for whatever is not plain: an error, an ACL to check, a null path.
+The general way through `reads` then gives the same answer. Nothing here may be slower than needed.
 """
 
 from __future__ import annotations
@@ -22,32 +22,38 @@ Fast = Callable[["Service", "Connection", int, bytes, int, int], bytes | None]
 """Service, connection, xid, received bytes, where the body begins, where the frame ends."""
 
 
-def get_data(service: Service, state: Connection, xid: int, data: bytes, start: int, stop: int) -> bytes | None:  # noqa: ARG001
-    """GetData of a leaf without a watch."""
-    if stop - start < 5 or data[stop - 1]:
+def get_data(service: Service, state: Connection, xid: int, data: bytes, start: int, stop: int) -> bytes | None:
+    """GetData of a leaf."""
+    if stop - start < 5:
         return None
     (length,) = INT32.unpack_from(data, start)
     if length != stop - start - 5:
         return None
     tree = service.tree
-    leaf = tree.nodes.get(data[start + 4 : stop - 1])
+    path = data[start + 4 : stop - 1]
+    leaf = tree.nodes.get(path)
     if not isinstance(leaf, bytes) or INT64.unpack_from(leaf, len(leaf) - ACL_OFFSET)[0] not in tree.acls.open:
         return None
+    if data[stop - 1]:
+        service.watches.add_data(state.id, path)
     size = len(leaf) - PRIVATE_SIZE
     return REPLY.pack(REPLY_HEADER_SIZE + size, xid, tree.last_zxid, 0) + leaf[:size]
 
 
-def exists(service: Service, state: Connection, xid: int, data: bytes, start: int, stop: int) -> bytes | None:  # noqa: ARG001
-    """Exists of a leaf without a watch."""
-    if stop - start < 5 or data[stop - 1]:
+def exists(service: Service, state: Connection, xid: int, data: bytes, start: int, stop: int) -> bytes | None:
+    """Exists of a leaf."""
+    if stop - start < 5:
         return None
     (length,) = INT32.unpack_from(data, start)
     if length != stop - start - 5:
         return None
     tree = service.tree
-    leaf = tree.nodes.get(data[start + 4 : stop - 1])
+    path = data[start + 4 : stop - 1]
+    leaf = tree.nodes.get(path)
     if not isinstance(leaf, bytes) or INT64.unpack_from(leaf, len(leaf) - ACL_OFFSET)[0] not in tree.acls.open:
         return None
+    if data[stop - 1]:
+        service.watches.add_data(state.id, path)
     head = REPLY.pack(REPLY_HEADER_SIZE + LEAF_TAIL_SIZE - PRIVATE_SIZE, xid, tree.last_zxid, 0)
     return head + leaf[-LEAF_TAIL_SIZE:-PRIVATE_SIZE]
 

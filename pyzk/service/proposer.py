@@ -10,8 +10,9 @@ from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.txns import DIGEST_VERSION, TXN_DIGEST, TXN_HEADER, CloseSessionTxn, ErrorTxn, Txn, TxnHeader
 from pyzk.errors import BadArgumentsError, RequestError
+from pyzk.tree.node import Written
 from pyzk.tree.overlay import Overlay
-from pyzk.tree.prepare import Request, Rules, prepare
+from pyzk.tree.prepare import PREPARE, Request, Rules
 from pyzk.tree.tree import Tree
 
 TXN_BYTES_MAX = 2 * 0xFFFFF
@@ -24,16 +25,14 @@ class Proposal:
 
     Attributes:
         payload: the encoded txn: the log's entry and the PROPOSAL's bytes.
-        paths: what the overlay holds for it.
-        node_digests: for apply, so that nothing is reckoned twice; None for a txn that another server has prepared.
+        written: what prepare made of znodes, for apply and for the overlay; None for a txn of another server.
         origin: the connection that waits for the reply, 0 for none.
     """
 
     header: TxnHeader
     record: Record
     payload: bytes
-    paths: list[bytes]
-    node_digests: list[int] | None
+    written: list[Written] | None
     origin: int
 
 
@@ -64,7 +63,7 @@ class Proposer:
         zxid = self.zxid = self.zxid + 1
         overlay.begin(zxid, wall_ms)
         try:
-            record = prepare(overlay, self.rules, request)
+            record = PREPARE[request.opcode](overlay, self.rules, request)
         except RequestError as error:
             return self._failed(request, wall_ms, error.code)
         header = TxnHeader(request.session_id, request.cxid, zxid, wall_ms, request.opcode)
@@ -75,15 +74,14 @@ class Proposer:
             # Too many ephemerals for one packet: without the list every server deletes those that it has itself.
             record.paths = None
             payload = self._encode(header, record)
-        draft = overlay.draft
-        return Proposal(header, record, payload, draft.paths, draft.node_digests, request.origin)
+        return Proposal(header, record, payload, overlay.written, request.origin)
 
     def _encode(self, header: TxnHeader, record: Record) -> bytes:
         head = TXN_HEADER.pack(header.client_id, header.cxid, header.zxid, header.time_ms, header.type)
         body = record.encode()
         if not self.digest_enabled or not body:  # see Txn.encode
             return head + body
-        return head + body + TXN_DIGEST.pack(DIGEST_VERSION, self.overlay.digest)
+        return b"".join((head, body, TXN_DIGEST.pack(DIGEST_VERSION, self.overlay.digest)))
 
     def _failed(self, request: Request, wall_ms: int, code: int) -> Proposal:
         self.overlay.roll_back()
@@ -97,7 +95,7 @@ class Proposer:
     def _error(self, session_id: int, cxid: int, wall_ms: int, code: int, origin: int) -> Proposal:
         header = TxnHeader(session_id, cxid, self.zxid, wall_ms, OpCode.ERROR)
         record = ErrorTxn(code)
-        return Proposal(header, record, Txn(header, record).encode(), [], [], origin)
+        return Proposal(header, record, Txn(header, record).encode(), [], origin)
 
     def begin(self, tree: Tree, zxid: int) -> None:
         """Start anew on top of `tree`, which holds all that is outstanding so far; the next txn has `zxid` + 1."""

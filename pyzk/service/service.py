@@ -284,7 +284,7 @@ class Service:
         for _, payload in entries:
             txn = decode_txn(payload)
             header, digest = txn.header, txn.digest
-            self.deliver((Proposal(header, txn.record, payload, [], None, origin_of(header)),), now)
+            self.deliver((Proposal(header, txn.record, payload, None, origin_of(header)),), now)
             if digest is not None and digest.version == DIGEST_VERSION and digest.tree_digest != self.tree.digest:
                 self.digest_mismatches += 1
                 self.first_mismatch_zxid = self.first_mismatch_zxid or header.zxid

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Writes = Mapping[int, Write]
 
 TOO_MUCH = "the large requests under way would be more than largeRequestMaxBytes"
+CLOSE_SESSION = int(OpCode.CLOSE_SESSION)
 HEADER_SIZE = 8
 """A request header; no frame is shorter."""
 
@@ -94,17 +95,19 @@ def _sync(service: Service, state: Connection, xid: int, opcode: int, frame: byt
 
 
 def _enqueue(service: Service, state: Connection, request: Request) -> None:
-    if is_too_much(service, request.frame_bytes):
-        service.close(state, TOO_MUCH, notable=True)
-        return
-    service.large_bytes += service.settings.requests.large(request.frame_bytes)
+    large = service.settings.requests.large(request.frame_bytes)
+    if large:
+        if is_too_much(service, large):
+            service.close(state, TOO_MUCH, notable=True)
+            return
+        service.large_bytes += large
     if isinstance(request, Syncing):
         state.wait(request)
     else:
         state.queue.append(request)
     service.outbox.submitted.append(request)
     service.outstanding += 1
-    if request.opcode == OpCode.CLOSE_SESSION:
+    if request.opcode == CLOSE_SESSION:
         state.deaf = True
         service.tracker.set_closing(state.session_id)
 

@@ -11,6 +11,8 @@ with a null path takes a zxid and logs nothing), which are noted. Source: docs/p
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from pyzk.codec.opcodes import OpCode
+from pyzk.codec.txns import TXN_HEADER
 from pyzk.errors import CorruptionError, GapError
 from pyzk.storage import names
 from pyzk.storage.disk import Disk
@@ -88,7 +90,10 @@ class History:
             if before < 0:
                 self._settle(zxid)
             if zxid <= self._last_logged:
-                self._repeated(reader, zxid, offset, payload)
+                if zxid == before and TXN_HEADER.unpack_from(payload)[-1] == OpCode.ERROR:
+                    self._note_void(reader)
+                else:
+                    self._repeated(reader, zxid, offset, payload)
                 continue
             self._last_logged = zxid
             if zxid > self.after:
@@ -108,6 +113,12 @@ class History:
                 raise _corruption(reader, f"{what}. {_OVERRIDE_REMEDY}")
             self.notes.append(f"{reader.path} at offset {reader.position}: {what}")
         self._unsettled.clear()
+
+    def _note_void(self, reader: LogReader) -> None:
+        """A request that Apache's leader could not decode took the zxid before it (apache-defects.md, row 1)."""
+        note = f"{reader.path}: errors that have the zxid of the txn before them are skipped"
+        if note not in self.notes:
+            self.notes.append(note)
 
     def _repeated(self, reader: LogReader, zxid: int, offset: int, payload: bytes) -> None:
         """Skip a txn that stands there already, with one note for each run of them.

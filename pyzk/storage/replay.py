@@ -16,6 +16,7 @@ from pyzk.codec.txns import DIGEST_VERSION, TXN_HEADER, CreateTxn, Txn, decode_t
 from pyzk.tree.apply import apply
 from pyzk.tree.digest import DIGESTED, TREE_DIGEST_MASK, ZOOKEEPER_PREFIX
 from pyzk.tree.node import LEAF_TAIL, Branch
+from pyzk.tree.paths import parent_of
 from pyzk.tree.tree import Tree
 
 CREATES = frozenset({OpCode.CREATE, OpCode.CREATE2})
@@ -73,22 +74,23 @@ class Replay:
         if ephemeral or parent_cversion < 0 or version != DIGEST_VERSION:
             return None
         path = payload[PATH_AT : data_at - 4]
-        parent = self.tree.nodes.get(path[: path.rindex(b"/")] or b"/")
+        parent_path = parent_of(path)
+        parent = self.tree.nodes.get(parent_path)
         if not isinstance(parent, Branch) or path in self.tree.nodes or path.startswith(ZOOKEEPER_PREFIX):
             return None
         if parent_cversion > parent.cversion:
             parent.cversion, parent.pzxid = parent_cversion, zxid
         acl = self.tree.acls.intern(self.acls[payload[acl_at : -TAIL.size]])
-        self._plant(path, payload[data_at - 4 : acl_at], acl, zxid, time_ms)
+        self._plant(path, parent_path, payload[data_at - 4 : acl_at], acl, zxid, time_ms)
         self._digest(parent)
         return cast("int", logged)
 
-    def _plant(self, path: bytes, data: bytes, acl: int, zxid: int, time_ms: int) -> None:
+    def _plant(self, path: bytes, parent_path: bytes, data: bytes, acl: int, zxid: int, time_ms: int) -> None:
         """Add a leaf; `data` with its length in front, as both log and leaf have it."""
         tree = self.tree
         crc = crc32(DIGESTED.pack(zxid, zxid, zxid, time_ms, time_ms, 0, 0, 0, 0), crc32(data[4:], crc32(path)))
         stat = (zxid, zxid, time_ms, time_ms, 0, 0, 0, 0, len(data) - 4, 0, zxid)
-        tree.add(path, data + LEAF_TAIL.pack(*stat, 0, acl, crc, 0), 0)
+        tree.add(path, data + LEAF_TAIL.pack(*stat, 0, acl, crc, 0), 0, parent_path)
         tree.digest += crc
         tree.last_zxid = zxid
 

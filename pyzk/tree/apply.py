@@ -1,15 +1,15 @@
 """Applying txns: one function per txn type, found through a table.
 
 Applying is deterministic and never fails half-way; it also tolerates what a replay over a fuzzy snapshot brings (a
-create of a znode that exists, a delete of one that does not). The leader hands over the znode digests that it reckoned
-when it prepared the txn, so that nothing is reckoned twice. Source: docs/protocol/data-model.md section 1.1,
-docs/protocol/storage.md section 5.
+create of a znode that exists, a delete of one that does not). The leader hands over what it made when it prepared the
+txn, whole leaves and digests, so that nothing is reckoned twice; without that, apply makes the same. Source:
+docs/protocol/data-model.md section 1.1, docs/protocol/storage.md section 5.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pyzk.codec.jute import INT32, NULL, Record
+from pyzk.codec.jute import INT64, Record
 from pyzk.codec.opcodes import EventType, OpCode
 from pyzk.codec.records import ACL
 from pyzk.codec.txns import (
@@ -30,25 +30,37 @@ from pyzk.errors import NodeExistsError, NoNodeError, RuntimeInconsistencyError
 from pyzk.tree import usage
 from pyzk.tree.digest import TREE_DIGEST_MASK, data_crc, node_digest
 from pyzk.tree.node import (
+    ACL_OFFSET,
     LEAF_TAIL,
     LEAF_TAIL_SIZE,
+    OPEN,
     OWNER_CONTAINER,
     OWNER_TTL,
     PRIVATE_SIZE,
     Branch,
-    data_length_of,
+    NodeState,
+    Pending,
+    Written,
     data_of,
+    new_leaf,
     pack_leaf,
+    rewritten_leaf,
     stat_of,
+    with_acl_index,
 )
 from pyzk.tree.paths import parent_of
-from pyzk.tree.tree import Tree, acl_index_of, owner_of
+from pyzk.tree.quota import QUOTA_PREFIX
+from pyzk.tree.tree import Tree, acl_index_of
+
+# Looked up once: an enum's members are slow to come by.
+CREATE = int(OpCode.CREATE)
+CREATED, DELETED, DATA_CHANGED = EventType.NODE_CREATED, EventType.NODE_DELETED, EventType.NODE_DATA_CHANGED
 
 Change = tuple[EventType, bytes, bytes | None, list[ACL] | None, list[ACL] | None]
 """What happened to a znode: event, path, parent (None if its child list stays), ACL list of both (None is open)."""
 
-Digests = Iterator[int] | None
-"""Digests of the changed znodes in the order in which apply needs them; None: apply reckons them itself."""
+Handed = Iterator[Written] | None
+"""What prepare has made of the changed znodes, in the order in which apply needs it; None: apply makes it itself."""
 
 
 @dataclass(slots=True)
@@ -62,43 +74,38 @@ class Applied:
     results: Sequence["Applied"] = ()
 
 
-def apply(tree: Tree, txn: Txn, digests: list[int] | None = None) -> Applied:
+def apply(tree: Tree, txn: Txn, written: Sequence[Written] | None = None) -> Applied:
     """Apply one txn and move the tree's last zxid.
 
     Args:
         tree: is changed.
         txn: with a zxid above the tree's.
-        digests: as prepare reckoned them for this very txn; None if the txn came from elsewhere.
+        written: as prepare left it in the overlay for this very txn; None if the txn came from elsewhere.
     """
-    return apply_record(tree, txn.header, txn.record, digests)
+    return apply_record(tree, txn.header, txn.record, written)
 
 
-def apply_record(tree: Tree, header: TxnHeader, record: Record, digests: list[int] | None) -> Applied:
+def apply_record(tree: Tree, header: TxnHeader, record: Record, written: Sequence[Written] | None) -> Applied:
     """As `apply`, for a txn whose header and record are at hand."""
-    applied = APPLY[header.type](tree, header, record, None if digests is None else iter(digests))
+    applied = APPLY[header.type](tree, header, record, None if written is None else iter(written))
     tree.last_zxid = header.zxid
     return applied
 
 
-def _new_digest(path: bytes, crc: int, digests: Digests, numbers: tuple[int, ...]) -> int:
-    """`numbers`: czxid, mzxid, pzxid, ctime, mtime, version, cversion, aversion, owner."""
-    return node_digest(path, crc, *numbers) if digests is None else next(digests)
-
-
-def _create(tree: Tree, header: TxnHeader, record: Record, digests: Digests) -> Applied:
+def _create(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:
     assert isinstance(record, CreateTxn)
     owner = header.client_id if record.ephemeral else 0
-    return _plant(tree, header, record, owner, digests, raise_parent=header.type == OpCode.CREATE)
+    return _plant(tree, header, record, owner, written, raise_parent=header.type == CREATE)
 
 
-def _create_container(tree: Tree, header: TxnHeader, record: Record, digests: Digests) -> Applied:
+def _create_container(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:
     assert isinstance(record, CreateContainerTxn)
-    return _plant(tree, header, record, OWNER_CONTAINER, digests)
+    return _plant(tree, header, record, OWNER_CONTAINER, written)
 
 
-def _create_ttl(tree: Tree, header: TxnHeader, record: Record, digests: Digests) -> Applied:
+def _create_ttl(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:
     assert isinstance(record, CreateTTLTxn)
-    return _plant(tree, header, record, OWNER_TTL + record.ttl_ms, digests)
+    return _plant(tree, header, record, OWNER_TTL + record.ttl_ms, written)
 
 
 def _plant(
@@ -106,7 +113,7 @@ def _plant(
     header: TxnHeader,
     record: CreateTxn | CreateContainerTxn | CreateTTLTxn,
     owner: int,
-    digests: Digests,
+    written: Handed,
     *,
     raise_parent: bool = False,
 ) -> Applied:
@@ -118,21 +125,30 @@ def _plant(
         return _exists_already(tree, header, record, raise_parent=raise_parent)
     if tree.walks:
         tree.preserve(parent_path)
-    data, time_ms = record.data, header.time_ms
-    digest = _new_digest(
-        path, 0 if digests else data_crc(path, data), digests, (zxid, zxid, zxid, time_ms, time_ms, 0, 0, 0, owner)
-    )
-    acl = tree.acls.intern(record.acl)
-    leaf = pack_leaf(data, zxid, zxid, time_ms, time_ms, 0, 0, 0, owner, zxid, acl, digest)
-    parent = tree.add(path, leaf, owner)
-    assert parent is not None, "the root is never created by a txn"
+    acls = tree.acls
+    acl = acls.intern(record.acl)
+    leaf, digest = _planted(header, record, owner, acl, written)
+    parent = tree.add(path, leaf, owner, parent_path)
     _raise_cversion(parent, record.parent_cversion, zxid)
     tree.digest += digest
-    _digest_branch(tree, parent_path, parent, digests)
-    if tree.quotas or path.startswith(usage.QUOTA_PREFIX):
-        usage.created(tree, path, 0 if data is None else len(data))
-    change = (EventType.NODE_CREATED, path, parent_path, tree.acl_of(leaf), tree.acl_of(parent))
+    _digest_branch(tree, parent_path, parent, written)
+    if tree.quotas.paths or path.startswith(QUOTA_PREFIX):
+        usage.created(tree, path, len(record.data or b""))
+    acl_list = None if acl in acls.open else acls.get(acl)
+    parent_acl = None if parent.acl in acls.open else acls.get(parent.acl)
+    change = (CREATED, path, parent_path, acl_list, parent_acl)
     return Applied(0, path, leaf[-LEAF_TAIL_SIZE:-PRIVATE_SIZE], (change,))
+
+
+def _planted(
+    header: TxnHeader, record: CreateTxn | CreateContainerTxn | CreateTTLTxn, owner: int, acl: int, written: Handed
+) -> tuple[bytes, int]:
+    """The new leaf and its digest: the one that prepare has made, or the same made here."""
+    if written is not None:
+        _, pending, _, digest = next(written)
+        if isinstance(pending, bytes):
+            return with_acl_index(pending, acl), digest
+    return new_leaf(record.path, record.data, header.zxid, header.time_ms, owner, acl)
 
 
 def _raise_cversion(parent: Branch, parent_cversion: int, zxid: int) -> None:
@@ -161,33 +177,36 @@ def _exists_already(
     return Applied(NodeExistsError.code)
 
 
-def _digest_branch(tree: Tree, path: bytes, node: Branch, digests: Digests) -> None:
-    digest = _new_digest(
+def _digest_branch(tree: Tree, path: bytes, node: Branch, written: Handed) -> None:
+    if written is not None:
+        _, state, _, change = next(written)
+        assert isinstance(state, NodeState), "of a branch, prepare writes the numbers"
+        tree.digest = tree.digest + change & TREE_DIGEST_MASK
+        node.digest = state.digest
+        return
+    digest = node_digest(
         path,
         node.data_crc,
-        digests,
-        (
-            node.czxid,
-            node.mzxid,
-            node.pzxid,
-            node.ctime,
-            node.mtime,
-            node.version,
-            node.cversion,
-            node.aversion,
-            node.owner,
-        ),
+        node.czxid,
+        node.mzxid,
+        node.pzxid,
+        node.ctime,
+        node.mtime,
+        node.version,
+        node.cversion,
+        node.aversion,
+        node.owner,
     )
     tree.digest = tree.digest + digest - node.digest & TREE_DIGEST_MASK
     node.digest = digest
 
 
-def _delete(tree: Tree, header: TxnHeader, record: Record, digests: Digests) -> Applied:
+def _delete(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:
     assert isinstance(record, DeleteTxn)
-    return _uproot(tree, header.zxid, record.path, digests)
+    return _uproot(tree, header.zxid, record.path, written)
 
 
-def _uproot(tree: Tree, zxid: int, path: bytes, digests: Digests) -> Applied:
+def _uproot(tree: Tree, zxid: int, path: bytes, written: Handed) -> Applied:
     parent_path = parent_of(path)
     if parent_path not in tree.nodes:
         return Applied(NoNodeError.code)
@@ -201,71 +220,70 @@ def _uproot(tree: Tree, zxid: int, path: bytes, digests: Digests) -> Applied:
         return Applied(NoNodeError.code)
     if tree.walks:
         tree.preserve(path)
-    change = (EventType.NODE_DELETED, path, parent_path, tree.acl_of(node), tree.acl_of(parent))
-    length = data_length_of(node)
-    tree.remove(path, length, owner_of(node))
-    tree.acls.release(acl_index_of(node))
-    tree.digest -= digest_of(node)
-    _digest_branch(tree, parent_path, parent, digests)
-    if tree.quotas:
-        usage.deleted(tree, path, length)
-    return Applied(0, path, b"", (change,))
-
-
-def digest_of(node: bytes | Branch) -> int:
-    """The digest that a znode keeps of itself."""
     if isinstance(node, bytes):
-        digest: int = LEAF_TAIL.unpack_from(node, len(node) - LEAF_TAIL_SIZE)[13]
-        return digest
-    return node.digest
+        tail = LEAF_TAIL.unpack_from(node, len(node) - LEAF_TAIL_SIZE)
+        length, owner, acl, digest = tail[8], *tail[11:14]
+    else:
+        length, owner, acl, digest = len(node.data or b""), node.owner, node.acl, node.digest
+    acls = tree.acls
+    acl_list = None if acl in acls.open else acls.get(acl)
+    parent_acl = None if parent.acl in acls.open else acls.get(parent.acl)
+    tree.remove(path, length, owner, parent_path)
+    acls.release(acl)
+    tree.digest -= digest
+    if written is not None:
+        next(written)
+    _digest_branch(tree, parent_path, parent, written)
+    if tree.quotas.paths:
+        usage.deleted(tree, path, length)
+    return Applied(0, path, b"", ((DELETED, path, parent_path, acl_list, parent_acl),))
 
 
-def _set_data(tree: Tree, header: TxnHeader, record: Record, digests: Digests) -> Applied:
+def _set_data(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:
     assert isinstance(record, SetDataTxn)
-    path, data = record.path, record.data
+    path = record.path
     node = tree.nodes.get(path)
     if node is None:
         return Applied(NoNodeError.code)
     if tree.walks:
         tree.preserve(path)
-    before = tree.data_bytes
     if isinstance(node, bytes):
-        stat, acl = _set_leaf_data(tree, header, record, node, digests)
+        leaf, acl = _set_leaf_data(tree, header, record, node, written)
+        grown, stat = len(leaf) - len(node), leaf[-LEAF_TAIL_SIZE:-PRIVATE_SIZE]
     else:
-        tree.data_bytes += len(data or b"") - len(node.data or b"")
+        data, acl = record.data, node.acl
+        grown = len(data or b"") - len(node.data or b"")
         node.data, node.mzxid, node.mtime, node.version = data, header.zxid, header.time_ms, record.version
         node.data_crc = data_crc(path, data)
-        _digest_branch(tree, path, node, digests)
-        stat, acl = node.stat(), node.acl
-    if tree.quotas:
-        usage.changed(tree, path, 0, tree.data_bytes - before)
+        _digest_branch(tree, path, node, written)
+        stat = node.stat()
+    tree.data_bytes += grown
+    if tree.quotas.paths:
+        usage.changed(tree, path, 0, grown)
     acl_list = None if acl in tree.acls.open else tree.acls.get(acl)
-    return Applied(0, path, stat, ((EventType.NODE_DATA_CHANGED, path, None, acl_list, None),))
+    return Applied(0, path, stat, ((DATA_CHANGED, path, None, acl_list, None),))
 
 
-def _set_leaf_data(
-    tree: Tree, header: TxnHeader, record: SetDataTxn, leaf: bytes, digests: Digests
-) -> tuple[bytes, int]:
-    """Change a leaf; its Stat and ACL index."""
-    data = record.data
-    length = 0 if data is None else len(data)
-    tail = LEAF_TAIL.unpack_from(leaf, len(leaf) - LEAF_TAIL_SIZE)
-    czxid, _, ctime, _, _, wire_cversion, aversion, wire_owner, old_length, _, pzxid, owner, acl, old, cversion = tail
-    zxid, time_ms, version = header.zxid, header.time_ms, record.version
-    if digests is None:
-        crc = data_crc(record.path, data)
-        digest = node_digest(record.path, crc, czxid, zxid, pzxid, ctime, time_ms, version, cversion, aversion, owner)
-    else:
-        digest = next(digests)
-    stat = (czxid, zxid, ctime, time_ms, version, wire_cversion, aversion, wire_owner, length, 0, pzxid)
-    packed = LEAF_TAIL.pack(*stat, owner, acl, digest, cversion)
-    tree.nodes[record.path] = (NULL if data is None else INT32.pack(length) + data) + packed
-    tree.digest = tree.digest + digest - old & TREE_DIGEST_MASK
-    tree.data_bytes += length - old_length
-    return packed[:-PRIVATE_SIZE], acl
+def _set_leaf_data(tree: Tree, header: TxnHeader, record: SetDataTxn, old: bytes, written: Handed) -> tuple[bytes, int]:
+    """Put the leaf with its new data into the tree: the one that prepare has made, or the same made here."""
+    leaf: Pending | None = None
+    change = 0
+    if written is not None:
+        _, leaf, _, change = next(written)
+    if not isinstance(leaf, bytes):
+        tail = LEAF_TAIL.unpack_from(old, len(old) - LEAF_TAIL_SIZE)
+        leaf, change = rewritten_leaf(record.path, tail, record.data, header.zxid, header.time_ms, record.version)
+    acl: int = INT64.unpack_from(leaf, len(leaf) - ACL_OFFSET)[0]
+    if acl == OPEN:
+        # One that was still to be created when this was prepared did not know the index of its ACL list.
+        acl = acl_index_of(old)
+        leaf = with_acl_index(leaf, acl)
+    tree.nodes[record.path] = leaf
+    tree.digest = tree.digest + change & TREE_DIGEST_MASK
+    return leaf, acl
 
 
-def _set_acl(tree: Tree, header: TxnHeader, record: Record, digests: Digests) -> Applied:  # noqa: ARG001
+def _set_acl(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:  # noqa: ARG001
     assert isinstance(record, SetACLTxn)
     path = record.path
     if path not in tree.nodes:
@@ -275,17 +293,15 @@ def _set_acl(tree: Tree, header: TxnHeader, record: Record, digests: Digests) ->
     node = tree.nodes[path]
     if isinstance(node, Branch):
         node.aversion = record.version
-        _digest_branch(tree, path, node, digests)
+        _digest_branch(tree, path, node, written)
         return Applied(0, path, node.stat())
+    if written is not None:
+        next(written)
     tail = LEAF_TAIL.unpack_from(node, len(node) - LEAF_TAIL_SIZE)
     czxid, mzxid, ctime, mtime, version, _, _, _, _, _, pzxid, owner, acl, old, cversion = tail
     data = data_of(node)
-    digest = _new_digest(
-        path,
-        data_crc(path, data),
-        digests,
-        (czxid, mzxid, pzxid, ctime, mtime, version, cversion, record.version, owner),
-    )
+    numbers = (czxid, mzxid, pzxid, ctime, mtime, version, cversion, record.version, owner)
+    digest = node_digest(path, data_crc(path, data), *numbers)
     numbers = (czxid, mzxid, ctime, mtime, version, cversion, record.version, owner, pzxid)
     tree.nodes[path] = pack_leaf(data, *numbers, acl, digest)
     tree.digest = tree.digest + digest - old & TREE_DIGEST_MASK
@@ -304,20 +320,21 @@ def _set_acl_index(tree: Tree, path: bytes, acl: list[ACL] | None) -> None:
     tree.nodes[path] = node[:-LEAF_TAIL_SIZE] + LEAF_TAIL.pack(*tail[:12], index, *tail[13:])
 
 
-def _check(tree: Tree, header: TxnHeader, record: Record, digests: Digests) -> Applied:  # noqa: ARG001
+def _check(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:  # noqa: ARG001
     return Applied()
 
 
-def _multi(tree: Tree, header: TxnHeader, record: Record, digests: Digests) -> Applied:
+def _multi(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:
     assert isinstance(record, MultiTxn)
     records = record.records()
-    if any(isinstance(sub, ErrorTxn) for sub in records):
+    if record.has_failed:
         return Applied(results=_failed_results(records))
     results: list[Applied] = []
     changes: list[Change] = []
+    step = TxnHeader(header.client_id, header.cxid, header.zxid, header.time_ms, header.type)
     for sub, sub_record in zip(record.txns, records, strict=True):
-        sub_header = TxnHeader(header.client_id, header.cxid, header.zxid, header.time_ms, sub.type)
-        result = APPLY[sub.type](tree, sub_header, sub_record, digests)
+        step.type = sub.type
+        result = APPLY[sub.type](tree, step, sub_record, written)
         results.append(result)
         changes += result.changes
     return Applied(changes=changes, results=results)
@@ -334,31 +351,31 @@ def _failed_results(records: list[Record]) -> list[Applied]:
     return results
 
 
-def _create_session(tree: Tree, header: TxnHeader, record: Record, digests: Digests) -> Applied:  # noqa: ARG001
+def _create_session(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:  # noqa: ARG001
     assert isinstance(record, CreateSessionTxn)
     tree.sessions[header.client_id] = record.timeout_ms
     return Applied()
 
 
-def _close_session(tree: Tree, header: TxnHeader, record: Record, digests: Digests) -> Applied:
+def _close_session(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:
     assert isinstance(record, CloseSessionTxn)
     session_id = header.client_id
     tree.sessions.pop(session_id, None)
     changes: list[Change] = []
     for path in record.paths or ():
-        changes += _uproot(tree, header.zxid, path, digests).changes
+        changes += _uproot(tree, header.zxid, path, written).changes
     # Left-overs: logs from before 3.6 list no paths, and a fuzzy snapshot may hold more than the list.
     for path in list(tree.ephemerals.get(session_id, ())):
         changes += _uproot(tree, header.zxid, path, None).changes
     return Applied(changes=changes)
 
 
-def _error(tree: Tree, header: TxnHeader, record: Record, digests: Digests) -> Applied:  # noqa: ARG001
+def _error(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:  # noqa: ARG001
     assert isinstance(record, ErrorTxn)
     return Applied(record.err)
 
 
-APPLY: dict[int, Callable[[Tree, TxnHeader, Record, Digests], Applied]] = {
+APPLY: dict[int, Callable[[Tree, TxnHeader, Record, Handed], Applied]] = {
     OpCode.CREATE: _create,
     OpCode.CREATE2: _create,
     OpCode.CREATE_CONTAINER: _create_container,

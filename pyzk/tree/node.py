@@ -12,10 +12,11 @@ counts creates alone. Source: docs/protocol/data-model.md section 1, 2; storage.
 
 from dataclasses import dataclass, field
 from struct import Struct
+from zlib import crc32
 
-from pyzk.codec.jute import INT32, NULL, pack_buffer
+from pyzk.codec.jute import INT32, INT64, NULL, pack_buffer
 from pyzk.codec.records import ACL
-from pyzk.tree.digest import data_crc
+from pyzk.tree.digest import DIGESTED, ZOOKEEPER_PREFIX, data_crc
 
 LEAF_TAIL = Struct(">qqqqiiiqiiqqqIi")
 """Wire Stat, then owner, ACL index, digest, stored cversion."""
@@ -54,8 +55,7 @@ def wrap_int32(value: int) -> int:
 class NodeState:
     """A znode as prepare sees it: committed, or as a txn not yet applied will leave it. Stored values, not wire values.
 
-    `data_crc` is -1 until somebody needs it; `writer` is the zxid of the txn that will leave it so, 0 if committed;
-    `exists` is false for one that such a txn deletes.
+    `data_crc` is -1 until somebody needs it; `writer` is the zxid of the txn that will leave it so, 0 if committed.
     """
 
     czxid: int
@@ -73,7 +73,6 @@ class NodeState:
     data_length: int
     child_count: int
     writer: int = 0
-    exists: bool = True
 
     def copy(self) -> "NodeState":
         """Another one, to be changed."""
@@ -93,8 +92,20 @@ class NodeState:
             self.data_length,
             self.child_count,
             self.writer,
-            self.exists,
         )
+
+
+class Gone:
+    """Stands for a znode that a txn not yet applied deletes."""
+
+    __slots__ = ()
+
+
+Pending = NodeState | bytes | Gone
+"""What a txn not yet applied makes of a znode: numbers, the very leaf that it will be, or nothing."""
+
+Written = tuple[bytes, Pending, Pending | None, int]
+"""One znode that a txn changes: path, what it makes of it, what was pending there before, change of the digest."""
 
 
 @dataclass(slots=True)
@@ -161,6 +172,60 @@ def pack_leaf(
     stat = (czxid, mzxid, ctime, mtime, version, wire_cversion, aversion, wire_owner, length, 0, pzxid)
     tail = LEAF_TAIL.pack(*stat, owner, acl, digest, cversion)
     return (NULL if data is None else INT32.pack(length) + data) + tail
+
+
+def new_leaf(path: bytes, data: bytes | None, zxid: int, time_ms: int, owner: int, acl: int) -> tuple[bytes, int]:
+    """The leaf that a create makes, and its digest."""
+    digest = 0
+    if not path.startswith(ZOOKEEPER_PREFIX):
+        numbers = DIGESTED.pack(zxid, zxid, zxid, time_ms, time_ms, 0, 0, 0, owner)
+        digest = crc32(numbers, crc32(data or b"", crc32(path)))
+    head = NULL if data is None else INT32.pack(len(data)) + data
+    wire_owner = owner if owner and is_session(owner) else 0
+    length = len(head) - 4
+    return head + LEAF_TAIL.pack(
+        zxid, zxid, time_ms, time_ms, 0, 0, 0, wire_owner, length, 0, zxid, owner, acl, digest, 0
+    ), digest
+
+
+def rewritten_leaf(
+    path: bytes, tail: tuple[int, ...], data: bytes | None, zxid: int, time_ms: int, version: int
+) -> tuple[bytes, int]:
+    """The leaf with other data, and by how much its digest changes; `tail` is what stood behind the old data."""
+    czxid, _, ctime, _, _, wire_cversion, aversion, wire_owner, _, _, pzxid, owner, acl, old, cversion = tail
+    digest = 0
+    if not path.startswith(ZOOKEEPER_PREFIX):
+        numbers = DIGESTED.pack(czxid, zxid, pzxid, ctime, time_ms, version, cversion, aversion, owner)
+        digest = crc32(numbers, crc32(data or b"", crc32(b"" if path == b"/" else path)))
+    head = NULL if data is None else INT32.pack(len(data)) + data
+    return head + LEAF_TAIL.pack(
+        czxid,
+        zxid,
+        ctime,
+        time_ms,
+        version,
+        wire_cversion,
+        aversion,
+        wire_owner,
+        len(head) - 4,
+        0,
+        pzxid,
+        owner,
+        acl,
+        digest,
+        cversion,
+    ), digest - old
+
+
+def acl_index_of_leaf(leaf: bytes) -> int:
+    """Index of a leaf's ACL list."""
+    index: int = INT64.unpack_from(leaf, len(leaf) - ACL_OFFSET)[0]
+    return index
+
+
+def with_acl_index(leaf: bytes, index: int) -> bytes:
+    """The same leaf with another ACL list."""
+    return leaf[:-ACL_OFFSET] + INT64.pack(index) + leaf[8 - ACL_OFFSET :]
 
 
 def branch_from_leaf(path: bytes, leaf: bytes) -> Branch:

@@ -1,28 +1,17 @@
 """What prepared but not yet applied txns will change: the tree as the next request must see it.
 
-Per path the latest change wins; an entry goes when the txn that wrote it is applied. A multi that fails half-way is
-undone exactly, digest included. The overlay belongs to the leader's role and is thrown away with it.
+Per path the latest change wins; an entry goes when the txn that wrote it is applied. Where a txn leaves a leaf, the
+entry is that very leaf, and apply has only to put it into the tree; otherwise it holds the numbers. A multi that fails
+half-way is undone exactly, digest included. The overlay belongs to the leader's role and is thrown away with it.
 Source: docs/protocol/data-model.md section 4.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from zlib import crc32
 
 from pyzk.tree.digest import DIGESTED, TREE_DIGEST_MASK, ZOOKEEPER_PREFIX, data_crc
-from pyzk.tree.node import NodeState, data_of, is_session
-from pyzk.tree.tree import Tree
-
-
-@dataclass(slots=True)
-class Draft:
-    """What the txn being prepared writes: paths for `settle`, znode digests for apply, and what was there `before`."""
-
-    zxid: int = 0
-    time_ms: int = 0
-    paths: list[bytes] = field(default_factory=list)
-    node_digests: list[int] = field(default_factory=list)
-    before: list[NodeState | None] = field(default_factory=list)
-    tree_digest: int = 0
+from pyzk.tree.node import OPEN, Gone, NodeState, Pending, Written, data_of, is_session, new_leaf, rewritten_leaf
+from pyzk.tree.tree import Tree, owner_of
 
 
 class Overlay:
@@ -30,16 +19,19 @@ class Overlay:
 
     Attributes:
         digest: of the tree once all that is outstanding is applied.
-        draft: of the txn that is being prepared.
+        zxid: of the txn that is being prepared.
+        time_ms: its time.
+        written: what it writes, in the order in which apply needs it.
     """
 
-    __slots__ = ("_ephemerals", "_states", "digest", "draft", "tree")
+    __slots__ = ("_digest_before", "_ephemerals", "_states", "digest", "time_ms", "tree", "written", "zxid")
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.digest = tree.digest
-        self.draft = Draft()
-        self._states: dict[bytes, NodeState] = {}
+        self.digest = self._digest_before = tree.digest
+        self.zxid = self.time_ms = 0
+        self.written: list[Written] = []
+        self._states: dict[bytes, Pending] = {}
         self._ephemerals: dict[bytes, None] = {}
 
     def __len__(self) -> int:
@@ -47,78 +39,99 @@ class Overlay:
 
     def begin(self, zxid: int, time_ms: int) -> None:
         """Start a txn; what is written from now on belongs to it."""
-        self.draft = Draft(zxid, time_ms, [], [], [], self.digest)
+        self.zxid, self.time_ms, self.written, self._digest_before = zxid, time_ms, [], self.digest
 
     def roll_back(self) -> None:
         """Take back all that was written since `begin`."""
-        draft = self.draft
-        for path, previous in zip(reversed(draft.paths), reversed(draft.before), strict=True):
+        for path, _, previous, _ in reversed(self.written):
             if previous is None:
                 del self._states[path]
                 self._ephemerals.pop(path, None)
             else:
                 self._states[path] = previous
-                self._note_owner(path, previous)
-        self.digest = draft.tree_digest
-        self.begin(draft.zxid, draft.time_ms)
+                self._note_owner(path, _owner(previous))
+        self.digest = self._digest_before
+        self.written = []
 
-    def settle(self, zxid: int, paths: list[bytes]) -> None:
-        """The txn that wrote `paths` is applied: the tree itself says so now."""
-        for path in paths:
-            state = self._states.get(path)
-            if state is not None and state.writer == zxid:
-                del self._states[path]
-                self._ephemerals.pop(path, None)
+    def settle(self, written: Iterable[Written]) -> None:
+        """The txn that wrote this is applied: the tree itself says so now."""
+        states = self._states
+        for path, pending, _, _ in written:
+            if states.get(path) is pending:
+                del states[path]
+                if self._ephemerals:
+                    self._ephemerals.pop(path, None)
 
     def find(self, path: bytes) -> NodeState | None:
         """The znode as it will be; None if it will not exist. Not to be changed: see `edit`."""
         state = self._states.get(path)
         if state is None:
             return self.tree.state(path)
-        return state if state.exists else None
+        if isinstance(state, bytes):
+            return self.tree.leaf_state(state)
+        return None if isinstance(state, Gone) else state
+
+    def leaf(self, path: bytes) -> bytes | None:
+        """The very leaf that will be there; None if none will be or if only its numbers are known (`find`)."""
+        pending = self._states.get(path) or self.tree.nodes.get(path)
+        return pending if isinstance(pending, bytes) else None
+
+    def exists(self, path: bytes) -> bool:
+        """Whether the znode will exist."""
+        state = self._states.get(path)
+        return path in self.tree.nodes if state is None else not isinstance(state, Gone)
 
     def edit(self, state: NodeState) -> NodeState:
-        """A copy to change and to hand to `write`, `create` or `delete`."""
-        # One without a writer was made for this caller by `Tree.state`.
+        """A copy to change and to hand to `write`."""
+        # One without a writer was made for this caller by `find`.
         return state.copy() if state.writer else state
 
     def write(self, path: bytes, state: NodeState) -> None:
         """The current txn leaves an existing znode like this."""
         if state.data_crc == -1:
-            state.data_crc = data_crc(path, data_of(self.tree.nodes[path]))
+            state.data_crc = data_crc(path, self._data(path))
         digest = _digest(path, state)
-        self.digest = self.digest + digest - state.digest & TREE_DIGEST_MASK
-        state.digest = digest
-        self.draft.node_digests.append(digest)
-        self._put(path, state)
+        change, state.digest, state.writer = digest - state.digest, digest, self.zxid
+        self._put(path, state, change, state.owner)
+
+    def write_leaf(self, path: bytes, tail: tuple[int, ...], data: bytes | None, version: int) -> None:
+        """The current txn gives other data to a leaf, which ended with `tail`."""
+        leaf, change = rewritten_leaf(path, tail, data, self.zxid, self.time_ms, version)
+        self.written.append((path, leaf, self._states.get(path), change))
+        self._states[path] = leaf
+        self.digest = self.digest + change & TREE_DIGEST_MASK
 
     def create(self, path: bytes, state: NodeState) -> None:
         """The current txn creates this znode; its `data_crc` is known."""
-        state.digest = _digest(path, state)
-        self.digest = self.digest + state.digest & TREE_DIGEST_MASK
-        self.draft.node_digests.append(state.digest)
-        self._put(path, state)
+        state.digest, state.writer = _digest(path, state), self.zxid
+        self._put(path, state, state.digest, state.owner)
 
-    def delete(self, path: bytes, state: NodeState) -> None:
-        """The current txn deletes this znode."""
-        self.digest = self.digest - state.digest & TREE_DIGEST_MASK
-        state.exists = False
-        self._put(path, state)
+    def create_leaf(self, path: bytes, data: bytes | None, owner: int) -> None:
+        """The current txn creates this znode with the open ACL list; apply knows the index of that."""
+        leaf, digest = new_leaf(path, data, self.zxid, self.time_ms, owner, OPEN)
+        self._put(path, leaf, digest, owner)
 
-    def _put(self, path: bytes, state: NodeState) -> None:
-        draft = self.draft
-        draft.before.append(self._states.get(path))
-        draft.paths.append(path)
-        state.writer = draft.zxid
-        self._states[path] = state
-        if state.owner or self._ephemerals:
-            self._note_owner(path, state)
+    def delete(self, path: bytes, digest: int) -> None:
+        """The current txn deletes this znode, which has that digest."""
+        self._put(path, Gone(), -digest, 0)
 
-    def _note_owner(self, path: bytes, state: NodeState) -> None:
-        if state.exists and is_session(state.owner):
+    def _put(self, path: bytes, pending: Pending, change: int, owner: int) -> None:
+        self.written.append((path, pending, self._states.get(path), change))
+        self._states[path] = pending
+        self.digest = self.digest + change & TREE_DIGEST_MASK
+        if owner or self._ephemerals:
+            self._note_owner(path, owner)
+
+    def _note_owner(self, path: bytes, owner: int) -> None:
+        if is_session(owner):
             self._ephemerals[path] = None
         else:
             self._ephemerals.pop(path, None)
+
+    def _data(self, path: bytes) -> bytes | None:
+        """Data of a znode whose numbers were found without their `data_crc`: of a leaf, pending or in the tree."""
+        pending = self._states.get(path)
+        return data_of(pending if isinstance(pending, bytes) else self.tree.nodes[path])
 
     def ephemerals_of(self, session_id: int) -> list[bytes]:
         """Ephemeral znodes that the session will own: committed or being created, and not being deleted."""
@@ -127,7 +140,13 @@ class Overlay:
 
     def _will_own(self, session_id: int, path: bytes) -> bool:
         state = self._states.get(path)
-        return state is None or (state.exists and state.owner == session_id)
+        return state is None or _owner(state) == session_id
+
+
+def _owner(pending: Pending) -> int:
+    if isinstance(pending, bytes):
+        return owner_of(pending)
+    return 0 if isinstance(pending, Gone) else pending.owner
 
 
 def _digest(path: bytes, state: NodeState) -> int:

@@ -18,6 +18,11 @@ _RELATIVE = re.compile(r"/\.{1,2}(?:/|\Z)")
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff\U00010000-\U0010ffff]")
 
 
+def is_plain(path: bytes) -> bool:
+    """Whether a path is well-formed at first sight; so it is with digits behind it. Others may be well-formed too."""
+    return _PLAIN.fullmatch(path) is not None
+
+
 def validate(path: bytes) -> None:
     """Let a well-formed absolute path pass. Raises BadArgumentsError for any other."""
     if _PLAIN.fullmatch(path) or path == ROOT:

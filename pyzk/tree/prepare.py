@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import EPHEMERAL_MODES, SEQUENTIAL_MODES, TTL_MODES, CreateMode, OpCode, Perms
-from pyzk.codec.records import ACL
+from pyzk.codec.records import ACL, OPEN_ACL
 from pyzk.codec.requests import (
     CreateRequest,
     CreateSessionRequest,
@@ -55,9 +55,18 @@ from pyzk.errors import (
 from pyzk.tree import usage
 from pyzk.tree.acl import AccessControl, Identity
 from pyzk.tree.digest import data_crc
-from pyzk.tree.node import OWNER_CONTAINER, OWNER_TTL, TTL_MS_MAX, NodeState, is_session, wrap_int32
+from pyzk.tree.node import (
+    LEAF_TAIL,
+    LEAF_TAIL_SIZE,
+    OWNER_CONTAINER,
+    OWNER_TTL,
+    TTL_MS_MAX,
+    NodeState,
+    is_session,
+    wrap_int32,
+)
 from pyzk.tree.overlay import Overlay
-from pyzk.tree.paths import parent_of, require_slash, validate
+from pyzk.tree.paths import is_plain, parent_of, require_slash, validate
 from pyzk.tree.quota import Verdict, judge
 from pyzk.tree.tree import CONFIG_PATH, RESERVED_PATHS
 
@@ -141,10 +150,9 @@ def _create_ttl(overlay: Overlay, rules: Rules, request: Request) -> Record:
 
 
 def _create_mode(rules: Rules, flags: int, ttl_ms: int) -> CreateMode:
-    try:
-        mode = CreateMode(flags)
-    except ValueError as error:
-        raise BadArgumentsError(f"create flags {flags} are not 0 to 6") from error
+    mode = CREATE_MODES.get(flags)
+    if mode is None:
+        raise BadArgumentsError(f"create flags {flags} are not 0 to 6")
     if mode in TTL_MODES:
         if not rules.extended_types_enabled:
             raise UnimplementedError("TTL znodes need extendedTypesEnabled=true")
@@ -167,36 +175,44 @@ def _plant(
     path = record.path
     if path is None:
         raise MarshallingError("null path")
-    require_slash(path)
+    plain = is_plain(path)
+    if not plain:
+        require_slash(path)
     acl = rules.access.fix_up(record.acl, request.identities)
     parent_path = parent_of(path)
     parent = overlay.find(parent_path)
     if parent is None:
         raise NoNodeError
-    _allow(rules, request, parent, Perms.CREATE)
+    if parent.acl is not None:
+        _allow(rules, request, parent, Perms.CREATE)
     if mode in SEQUENTIAL_MODES:
         path = b"%b%010d" % (path, parent.cversion)
+    if not plain:
+        validate(path)
     _check_new(overlay, rules, path, parent, record.data)
+    if acl is OPEN_ACL:
+        overlay.create_leaf(path, record.data, owner)
+    else:
+        overlay.create(path, _new_state(overlay, path, record.data, owner, acl))
     cversion = wrap_int32(parent.cversion + 1)
-    draft = overlay.draft
-    crc, length = data_crc(path, record.data), len(record.data or b"")
-    zxid, time_ms = draft.zxid, draft.time_ms
-    overlay.create(
-        path, NodeState(zxid, zxid, time_ms, time_ms, 0, 0, 0, owner, zxid, acl, 0, crc, length, child_count=0)
-    )
     parent = overlay.edit(parent)
     parent.child_count += 1
     if cversion > parent.cversion:  # false only where the counter overflows: then it sticks, as in Apache
-        parent.cversion, parent.pzxid = cversion, zxid
+        parent.cversion, parent.pzxid = cversion, overlay.zxid
     overlay.write(parent_path, parent)
     return path, acl, cversion
 
 
+def _new_state(overlay: Overlay, path: bytes, data: bytes | None, owner: int, acl: list[ACL]) -> NodeState:
+    crc, length = data_crc(path, data), len(data or b"")
+    zxid, time_ms = overlay.zxid, overlay.time_ms
+    return NodeState(zxid, zxid, time_ms, time_ms, 0, 0, 0, owner, zxid, acl, 0, crc, length, child_count=0)
+
+
 def _check_new(overlay: Overlay, rules: Rules, path: bytes, parent: NodeState, data: bytes | None) -> None:
-    validate(path)
-    if overlay.find(path) is not None:
+    if overlay.exists(path):
         raise NodeExistsError
-    if is_session(parent.owner):
+    if parent.owner and is_session(parent.owner):
         raise NoChildrenForEphemeralsError
     if rules.enforce_quota:
         _check_quota(overlay, path, 1, len(data or b""))
@@ -258,13 +274,13 @@ def _deletable(path: bytes | None) -> tuple[bytes, bytes]:
 
 
 def _uproot(overlay: Overlay, path: bytes, state: NodeState) -> None:
-    overlay.delete(path, overlay.edit(state))
+    overlay.delete(path, state.digest)
     parent_path = parent_of(path)
     found = overlay.find(parent_path)
     assert found is not None, "a znode has a parent"
     parent = overlay.edit(found)
     parent.child_count -= 1
-    parent.pzxid = max(parent.pzxid, overlay.draft.zxid)
+    parent.pzxid = max(parent.pzxid, overlay.zxid)
     overlay.write(parent_path, parent)
 
 
@@ -286,6 +302,25 @@ def _delete_container(overlay: Overlay, rules: Rules, request: Request) -> Recor
 def _set_data(overlay: Overlay, rules: Rules, request: Request) -> Record:
     record = request.record
     assert isinstance(record, SetDataRequest)
+    path, data = record.path, record.data
+    leaf = None if path is None else overlay.leaf(path)
+    if path is None or leaf is None:
+        return _set_data_by_numbers(overlay, rules, request, record)
+    tail = LEAF_TAIL.unpack_from(leaf, len(leaf) - LEAF_TAIL_SIZE)
+    version, acl, acls = tail[4], tail[12], overlay.tree.acls
+    if acl not in acls.open and not rules.access.permits(acls.get(acl), Perms.WRITE, request.identities):
+        raise NoAuthError
+    if rules.enforce_quota:
+        _check_quota(overlay, path, 0, (0 if data is None else len(data)) - tail[8])
+    if record.version not in (-1, version):
+        raise BadVersionError
+    version = wrap_int32(version + 1)
+    overlay.write_leaf(path, tail, data, version)
+    return SetDataTxn(path, data, version)
+
+
+def _set_data_by_numbers(overlay: Overlay, rules: Rules, request: Request, record: SetDataRequest) -> Record:
+    """As above, for a znode that is no leaf, or of which only the numbers are known."""
     path, state = _require(overlay, record.path)
     _allow(rules, request, state, Perms.WRITE)
     data = record.data
@@ -295,7 +330,7 @@ def _set_data(overlay: Overlay, rules: Rules, request: Request) -> Record:
     _check_version(record.version, state.version)
     state = overlay.edit(state)
     state.version = wrap_int32(state.version + 1)
-    state.mzxid, state.mtime = overlay.draft.zxid, overlay.draft.time_ms
+    state.mzxid, state.mtime = overlay.zxid, overlay.time_ms
     state.data_crc, state.data_length = data_crc(path, data), length
     overlay.write(path, state)
     return SetDataTxn(path, data, state.version)
@@ -334,13 +369,12 @@ def _reconfig(overlay: Overlay, rules: Rules, request: Request) -> Record:
         raise ReconfigDisabledError
     if rules.reconfigure is None:
         raise UnimplementedError("a standalone server has no ensemble to reconfigure")
-    draft = overlay.draft
-    text = rules.reconfigure(request.record, draft.zxid)
+    text = rules.reconfigure(request.record, overlay.zxid)
     path, state = _require(overlay, CONFIG_PATH)
     _allow(rules, request, state, Perms.WRITE)
     state = overlay.edit(state)
     state.data_crc, state.data_length = data_crc(path, text), len(text)
-    state.version, state.mzxid, state.mtime = -1, draft.zxid, draft.time_ms
+    state.version, state.mzxid, state.mtime = -1, overlay.zxid, overlay.time_ms
     overlay.write(path, state)
     return SetDataTxn(path, text, -1)
 
@@ -366,11 +400,11 @@ def _multi(overlay: Overlay, rules: Rules, request: Request) -> Record:
     ops = [_multi_op(opcode, op) for opcode, op in record.ops]
     txns: list[SubTxn] = []
     records: list[Record] = []
+    step = Request(request.session_id, request.cxid, request.opcode, record, request.identities)
     for opcode, op in ops:
+        step.opcode, step.record = opcode, op
         try:
-            sub = PREPARE[opcode](
-                overlay, rules, Request(request.session_id, request.cxid, opcode, op, request.identities)
-            )
+            sub = PREPARE[opcode](overlay, rules, step)
         except MarshallingError:  # a null inside an op fails the whole request
             overlay.roll_back()
             raise
@@ -409,6 +443,7 @@ def _multi_create(opcode: int, op: CreateRequest) -> tuple[int, Record]:
     return (OpCode.CREATE_CONTAINER if op.flags == CreateMode.CONTAINER else opcode), op
 
 
+CREATE_MODES = {int(mode): mode for mode in CreateMode}
 MULTI_CREATE_MODES = frozenset(CreateMode) - TTL_MODES
 
 MULTI_OPCODES = frozenset(

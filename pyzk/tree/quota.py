@@ -14,6 +14,7 @@ from typing import Self
 from pyzk.tree.paths import ROOT, ancestors
 
 QUOTA_ROOT = b"/zookeeper/quota"
+QUOTA_PREFIX = QUOTA_ROOT + b"/"
 LIMITS_NAME = b"zookeeper_limits"
 STATS_NAME = b"zookeeper_stats"
 
@@ -45,7 +46,7 @@ def path_of_stats(znode: bytes) -> bytes | None:
 
 
 def _covered(znode: bytes, suffix: bytes) -> bytes | None:
-    if znode.startswith(QUOTA_ROOT + b"/") and znode.endswith(suffix):
+    if znode.startswith(QUOTA_PREFIX) and znode.endswith(suffix):
         return znode[len(QUOTA_ROOT) : -len(suffix)]
     return None
 
@@ -150,10 +151,10 @@ def _judge_one(soft: int, hard: int, used: int, change: int) -> Verdict:
 class QuotaTrie:
     """The paths that have a quota. A set is enough: paths are short, and most trees have no quota at all."""
 
-    __slots__ = ("_paths",)
+    __slots__ = ("paths",)
 
     def __init__(self) -> None:
-        self._paths: dict[bytes, None] = {}
+        self.paths: dict[bytes, None] = {}
 
     def add(self, path: bytes) -> None:
         """Let `path` have a quota.
@@ -161,29 +162,29 @@ class QuotaTrie:
         Differs from Apache: a quota on the root (or the empty path) stops the server there; here it never counts.
         """
         if path not in {b"", ROOT}:
-            self._paths[path] = None
+            self.paths[path] = None
 
     def remove(self, path: bytes) -> None:
         """Take the quota of `path` away, if it has one."""
-        self._paths.pop(path, None)
+        self.paths.pop(path, None)
 
     def clear(self) -> None:
         """Forget all of them."""
-        self._paths.clear()
+        self.paths.clear()
 
     def find(self, path: bytes) -> bytes | None:
         """The deepest path with a quota that is `path` itself or above it. The outer ones do not count."""
-        if not self._paths:
+        if not self.paths:
             return None
-        if path in self._paths:
+        if path in self.paths:
             return path
-        return next((ancestor for ancestor in ancestors(path) if ancestor in self._paths), None)
+        return next((ancestor for ancestor in ancestors(path) if ancestor in self.paths), None)
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self.paths)
 
     def __contains__(self, path: object) -> bool:
-        return path in self._paths
+        return path in self.paths
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._paths)
+        return iter(self.paths)

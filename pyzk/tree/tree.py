@@ -18,6 +18,7 @@ from pyzk.tree.node import (
     Branch,
     Node,
     NodeState,
+    acl_index_of_leaf,
     branch_from_leaf,
     data_length_of,
     data_of,
@@ -76,7 +77,11 @@ class Tree:
     def plant(self, path: bytes, data: bytes, acl: int, aversion: int = 0) -> None:
         """Make one of the znodes that no txn creates: all numbers zero but `aversion`."""
         digest = node_digest(path, data_crc(path, data), 0, 0, 0, 0, 0, 0, 0, aversion, 0)
-        self.add(path, pack_leaf(data, 0, 0, 0, 0, 0, 0, aversion, 0, 0, acl, digest), 0)
+        leaf = pack_leaf(data, 0, 0, 0, 0, 0, 0, aversion, 0, 0, acl, digest)
+        if path == b"/":
+            self.put(path, leaf, 0)
+        else:
+            self.add(path, leaf, 0)
         self.digest += digest
 
     def set_config(self, text: bytes, version: int, time_ms: int) -> None:
@@ -109,19 +114,23 @@ class Tree:
         branch = self.nodes[path] = branch_from_leaf(path, node)
         return branch
 
-    def add(self, path: bytes, node: bytes, owner: int) -> Branch | None:
-        """Put a new leaf into the tree; its parent, which must exist, is returned (None for the root)."""
+    def add(self, path: bytes, node: bytes, owner: int, parent_path: bytes = b"") -> Branch:
+        """Put a new leaf into the tree; its parent must exist and is returned. Some callers have its path at hand."""
+        self.put(path, node, owner)
+        parent_path = parent_path or parent_of(path)
+        parent = self.nodes[parent_path]
+        if isinstance(parent, bytes):
+            parent = self.branch(parent_path)
+        parent.children[path] = None
+        self.listings.discard(parent_path)
+        return parent
+
+    def put(self, path: bytes, node: bytes, owner: int) -> None:
+        """Put a new leaf into the tree without telling its parent: the root, which has none, or a step of `add`."""
         self.nodes[path] = node
         self.data_bytes += len(path) + len(node) - LEAF_TAIL_SIZE - 4
         if owner:
             self._owned(path, owner)
-        if path == b"/":
-            return None
-        parent_path = parent_of(path)
-        parent = self.branch(parent_path)
-        parent.children[path] = None
-        self.listings.discard(parent_path)
-        return parent
 
     def _owned(self, path: bytes, owner: int) -> None:
         if owner == OWNER_CONTAINER:
@@ -131,18 +140,15 @@ class Tree:
         else:
             self.ephemerals.setdefault(owner, {})[path] = None
 
-    def remove(self, path: bytes, length: int, owner: int) -> Branch:
-        """Take a znode without children, of `length` bytes of data, out of the tree; its parent is returned."""
+    def remove(self, path: bytes, length: int, owner: int, parent_path: bytes) -> None:
+        """Take a znode without children, of `length` bytes of data, out of the tree."""
         del self.nodes[path]
         self.data_bytes -= len(path) + length
         if owner:
             self._disowned(path, owner)
-        parent_path = parent_of(path)
-        parent = self.branch(parent_path)
-        del parent.children[path]
+        del self.branch(parent_path).children[path]
         self.listings.discard(parent_path)
         self.listings.discard(path)
-        return parent
 
     def _disowned(self, path: bytes, owner: int) -> None:
         if is_session(owner):
@@ -165,12 +171,7 @@ class Tree:
         if node is None:
             return None
         if isinstance(node, bytes):
-            tail = LEAF_TAIL.unpack_from(node, len(node) - LEAF_TAIL_SIZE)
-            czxid, mzxid, ctime, mtime, version, _, aversion, _, length, _, pzxid, owner, acl, digest, cversion = tail
-            acl_list = None if acl in self.acls.open else self.acls.get(acl)
-            return NodeState(
-                czxid, mzxid, ctime, mtime, version, cversion, aversion, owner, pzxid, acl_list, digest, -1, length, 0
-            )
+            return self.leaf_state(node)
         return NodeState(
             node.czxid,
             node.mzxid,
@@ -188,6 +189,15 @@ class Tree:
             len(node.children),
         )
 
+    def leaf_state(self, leaf: bytes) -> NodeState:
+        """The numbers of a leaf."""
+        tail = LEAF_TAIL.unpack_from(leaf, len(leaf) - LEAF_TAIL_SIZE)
+        czxid, mzxid, ctime, mtime, version, _, aversion, _, length, _, pzxid, owner, acl, digest, cversion = tail
+        acl_list = None if acl in self.acls.open else self.acls.get(acl)
+        return NodeState(
+            czxid, mzxid, ctime, mtime, version, cversion, aversion, owner, pzxid, acl_list, digest, -1, length, 0
+        )
+
     def acl_of(self, node: Node) -> list[ACL] | None:
         """ACL list of a znode; None if it allows everything to everybody."""
         index = acl_index_of(node)
@@ -196,10 +206,7 @@ class Tree:
 
 def acl_index_of(node: Node) -> int:
     """Index of a znode's ACL list."""
-    if isinstance(node, bytes):
-        index: int = LEAF_TAIL.unpack_from(node, len(node) - LEAF_TAIL_SIZE)[12]
-        return index
-    return node.acl
+    return acl_index_of_leaf(node) if isinstance(node, bytes) else node.acl
 
 
 def owner_of(node: Node) -> int:

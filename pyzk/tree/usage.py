@@ -5,10 +5,8 @@ fires, and the digest does not cover it. Source: docs/protocol/data-model.md sec
 """
 
 from pyzk.tree.node import LEAF_TAIL, LEAF_TAIL_SIZE, Branch, data_length_of, data_of, pack_leaf
-from pyzk.tree.quota import QUOTA_ROOT, Quota, limits_path, path_of_limits, path_of_stats, stats_path
+from pyzk.tree.quota import QUOTA_PREFIX, QUOTA_ROOT, Quota, limits_path, path_of_limits, path_of_stats, stats_path
 from pyzk.tree.tree import Tree
-
-QUOTA_PREFIX = QUOTA_ROOT + b"/"
 
 
 def created(tree: Tree, path: bytes, length: int) -> None:

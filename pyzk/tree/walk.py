@@ -204,7 +204,11 @@ def _load_node(tree: Tree, path: bytes, data: bytes, stored: tuple[int, ...]) ->
         0,
         pzxid,
     )
-    tree.add(path, data + LEAF_TAIL.pack(*stat, owner, acl, digest, cversion), owner)
+    leaf = data + LEAF_TAIL.pack(*stat, owner, acl, digest, cversion)
+    if path == b"/":
+        tree.put(path, leaf, owner)
+    else:
+        tree.add(path, leaf, owner)
     tree.digest = tree.digest + digest & TREE_DIGEST_MASK
 
 

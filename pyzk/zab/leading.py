@@ -20,7 +20,7 @@ from pyzk.zab.listening import hear
 from pyzk.zab.master import Master
 from pyzk.zab.proposals import Proposals
 from pyzk.zab.state import ACCEPTED, CURRENT
-from pyzk.zab.syncs import Syncs
+from pyzk.zab.syncs import Syncs, Waiting
 
 if TYPE_CHECKING:
     from pyzk.codec.quorum import Packet
@@ -206,10 +206,14 @@ class Leading(Master):
     def answer_syncs(self) -> None:
         """Tell those whose sync is confirmed by now, behind the COMMITs that it waited for."""
         for waiting in self.syncs.ready(self.state.history.committed_zxid):
-            if not waiting.link:
-                self.state.effects.append(Synced(waiting.tag))
-            elif waiting.link in self.learners:
-                self.state.send(waiting.link, SYNC_PACKET)
+            self.answer_sync(waiting)
+
+    def answer_sync(self, waiting: Waiting) -> None:
+        """Tell whoever has asked."""
+        if not waiting.link:
+            self.state.effects.append(Synced(waiting.tag))
+        elif waiting.link in self.learners:
+            self.state.send(waiting.link, SYNC_PACKET)
 
     # Time.
 

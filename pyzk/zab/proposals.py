@@ -6,6 +6,8 @@ new one is in force when it is committed. Source: docs/protocol/zab.md sections 
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from pyzk.codec.quorum import PacketType, pack_designated, pack_inform_and_activate, packet
@@ -79,16 +81,31 @@ class Proposals:
         self._commit(self.broadcast.advance())
 
     def _commit(self, entries: list[Entry]) -> None:
-        """A quorum has these; a configuration among them is in force from there on."""
+        """A quorum has these.
+
+        A sync is answered before the COMMIT of any txn that was proposed behind it: Apache's learners expect answers in
+        the order of their requests, and one that stands still for ever would be the end of all that is behind it.
+        """
+        syncs = self.leading.syncs
+        while entries and not self.leading.ended:
+            count = bisect_right(entries, syncs.first_after_zxid, key=itemgetter(0))
+            if count:
+                self._put_in_force(entries[:count])
+                entries = entries[count:]
+            else:
+                self.leading.answer_sync(syncs.pass_first())
+        self.leading.answer_syncs()
+
+    def _put_in_force(self, entries: list[Entry]) -> None:
+        """A configuration among these is in force from there on."""
         for number, (_, payload) in enumerate(entries):
             if self.state.last_seen is not self.state.membership and is_reconfig(payload):
                 self._tell(entries[:number])
                 self._activate(entries[number])
                 if not self.leading.ended:
-                    self._commit(entries[number + 1 :])
+                    self._put_in_force(entries[number + 1 :])
                 return
         self._tell(entries)
-        self.leading.answer_syncs()
 
     def _tell(self, entries: list[Entry]) -> None:
         """All who follow, and our own tree."""

@@ -9,6 +9,7 @@ link, in order. Apache's leader answers at once, and so from an old state when i
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from pyzk.zab.quorum import Quorum
 
@@ -87,13 +88,21 @@ class Syncs:
         self._pings.pop(server_id, None)
         self._answered.pop(server_id, None)
 
+    @property
+    def first_after_zxid(self) -> float:
+        """What must be committed before the first that waits; infinity if none does."""
+        return self._waiting[0].after_zxid if self._waiting else inf
+
+    def pass_first(self) -> Waiting:
+        """A txn proposed behind the first that waits is committed: that confirms it."""
+        return self._waiting.popleft()
+
     def ready(self, committed_zxid: int) -> list[Waiting]:
         """Those that can be answered now, in order."""
         ready: list[Waiting] = []
         while self._waiting:
             first = self._waiting[0]
-            is_confirmed = first.round <= self._confirmed or committed_zxid > first.after_zxid
-            if committed_zxid < first.after_zxid or not is_confirmed:
+            if committed_zxid < first.after_zxid or first.round > self._confirmed:
                 break
             ready.append(self._waiting.popleft())
         return ready

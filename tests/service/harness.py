@@ -121,7 +121,7 @@ class World(Shell):
         committed, self.outstanding = self.outstanding[:count], self.outstanding[count:]
         self.service.deliver(committed, self.now)
         for proposal in committed:
-            self.proposer.overlay.settle(proposal.header.zxid, proposal.paths)
+            self.proposer.overlay.settle(proposal.written or ())
 
     def fail_log(self) -> None:
         """Nothing of what is under way could be written."""

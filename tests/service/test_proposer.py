@@ -23,8 +23,8 @@ def create(path: bytes, data: bytes = b"", mode: CreateMode = CreateMode.PERSIST
 def settle(proposer: Proposer, request: Request) -> bytes:
     """Propose and apply; the payload."""
     proposal = proposer.propose(request, WALL_MS)
-    apply_record(proposer.overlay.tree, proposal.header, proposal.record, proposal.node_digests)
-    proposer.overlay.settle(proposal.header.zxid, proposal.paths)
+    apply_record(proposer.overlay.tree, proposal.header, proposal.record, proposal.written)
+    proposer.overlay.settle(proposal.written)
     return proposal.payload
 
 

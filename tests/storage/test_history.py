@@ -4,6 +4,8 @@ from random import Random
 
 import pytest
 
+from pyzk.codec.opcodes import OpCode
+from pyzk.codec.txns import ErrorTxn, Txn, TxnHeader
 from pyzk.errors import CorruptionError, GapError
 from pyzk.storage.history import History, follows, truncate_logs
 from pyzk.storage.logreader import LogReader
@@ -229,6 +231,22 @@ def test_runs_that_a_learner_of_3_8_logged_twice_are_skipped(disk, payload, agai
 @pytest.mark.parametrize("records", [[(1,), (2,), (4,), (3,)], [(1,), (2,), (3,), (2, 7)], [(1,), (3,), (4,), (2,)]])
 def test_zxid_that_goes_back_to_another_txn_is_refused(disk, payload, records):
     put(disk, "log.1", file_of(*(payload(*record) for record in records)))
+    with pytest.raises(CorruptionError, match="not above"):
+        zxids(disk)
+
+
+def test_error_that_took_the_zxid_before_it_is_skipped(disk, payload):
+    """Apache 3.9.5 logs requests so whose body it cannot decode."""
+    void = Txn(TxnHeader(7, 9, 2, 1_700_000_000_000, OpCode.ERROR), ErrorTxn(-5)).encode()
+    put(disk, "log.1", file_of(payload(1), payload(2), void, void, payload(3)))
+    found, history = zxids(disk)
+    assert found == [1, 2, 3]
+    assert history.notes == [f"{DIRECTORY}/log.1: errors that have the zxid of the txn before them are skipped"]
+
+
+def test_error_with_the_zxid_of_an_earlier_txn_is_refused(disk, payload):
+    void = Txn(TxnHeader(7, 9, 1, 1_700_000_000_000, OpCode.ERROR), ErrorTxn(-5)).encode()
+    put(disk, "log.1", file_of(payload(1), payload(2), void, payload(3)))
     with pytest.raises(CorruptionError, match="not above"):
         zxids(disk)
 

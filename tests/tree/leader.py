@@ -20,7 +20,7 @@ from pyzk.codec.txns import DIGEST_VERSION, ErrorTxn, Txn, TxnDigest, TxnHeader
 from pyzk.errors import RequestError
 from pyzk.tree.acl import AccessControl, Identity
 from pyzk.tree.apply import Applied, apply
-from pyzk.tree.node import stat_of
+from pyzk.tree.node import Written, stat_of
 from pyzk.tree.overlay import Overlay
 from pyzk.tree.prepare import Request, Rules, prepare
 from pyzk.tree.tree import Tree
@@ -43,8 +43,7 @@ class Outstanding:
     """A txn that is prepared and not yet applied."""
 
     txn: Txn
-    paths: list[bytes]
-    node_digests: list[int]
+    written: list[Written]
 
 
 @dataclass
@@ -74,15 +73,14 @@ class Leader:
         except RequestError as error:
             header.type = OpCode.ERROR
             txn = Txn(header, ErrorTxn(error.code))
-        draft = self.overlay.draft
-        self.outstanding.append(Outstanding(txn, draft.paths, draft.node_digests))
+        self.outstanding.append(Outstanding(txn, self.overlay.written))
         return txn
 
     def apply_next(self) -> Applied:
         """Apply the oldest outstanding txn."""
         oldest = self.outstanding.pop(0)
-        applied = apply(self.tree, oldest.txn, oldest.node_digests)
-        self.overlay.settle(oldest.txn.header.zxid, oldest.paths)
+        applied = apply(self.tree, oldest.txn, oldest.written)
+        self.overlay.settle(oldest.written)
         return applied
 
     def apply_all(self) -> list[Applied]:

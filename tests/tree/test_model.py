@@ -254,6 +254,8 @@ class TreeMachine(RuleBasedStateMachine):
     def compare(self):
         assert_same(self.leader.tree, self.committed)
         assert image(self.follower) == image(self.leader.tree)
+        # Byte for byte: what prepare hands over is what apply makes of a txn that came from elsewhere.
+        assert self.follower.nodes == self.leader.tree.nodes
         assert self.follower.digest == self.leader.tree.digest
 
     @precondition(lambda self: len(self.walks) < 3)
@@ -314,7 +316,7 @@ class TreeMachine(RuleBasedStateMachine):
 
     @invariant()
     def overlay_holds_nothing_but_what_is_outstanding(self):
-        paths = {path for outstanding in self.leader.outstanding for path in outstanding.paths}
+        paths = {path for outstanding in self.leader.outstanding for path, *_ in outstanding.written}
         assert len(self.leader.overlay) <= len(paths)
 
     @invariant()

@@ -117,7 +117,7 @@ def test_failed_multi_leaves_the_overlay_exactly_as_before(leader: Leader, ops, 
     assert any(sub.type == OpCode.ERROR for sub in txn.record.txns)
     assert txn.digest.tree_digest == before[0]
     assert (overlay.digest, repr(overlay._states), set(overlay._ephemerals), overlay.ephemerals_of(1)) == before
-    assert leader.outstanding[-1].paths == []
+    assert leader.outstanding[-1].written == []
     leader.apply_all()
     assert leader.tree.digest == overlay.digest
     assert len(overlay) == 0

@@ -216,3 +216,19 @@ def test_two_servers_with_one_id_are_told_apart():
     leader.greet(-3, 1)
     assert leader.is_closed(-2)
     assert not leader.is_closed(-3)
+
+
+def test_a_sync_is_answered_before_the_commit_of_what_was_proposed_behind_it():
+    """Apache's learners match answers with their requests in order: one that is overtaken waits for ever."""
+    leader = LeaderBench(logged=LOGGED)
+    leader.establish()
+    first, second = entries(2, 1, 1), entries(2, 2, 3)
+    leader.role.proposals.propose(first, leader.now)
+    leader.role.sync(Sync(-1))
+    leader.role.proposals.propose(second, leader.now)
+    leader.collect()
+    leader.all_done()
+    leader.said.clear()
+    leader.acknowledge(-1, *[zxid for zxid, _ in [*first, *second]])
+    told = [(kind, zxid) for kind, zxid in leader.heard_by(-1) if kind in {"COMMIT", "SYNC"}]
+    assert told == [("COMMIT", first[0][0]), ("SYNC", 0), *[("COMMIT", zxid) for zxid, _ in second]]
