@@ -13,6 +13,9 @@ from pyzk.zab.settings import AgreementSettings
 QUIET_SECONDS = 5.0
 """Now and then nothing goes wrong for so long, so that something gets done that can be lost afterwards."""
 
+ALWAYS = ("power cut in a write",)
+"""Without these a run proves little."""
+
 
 @dataclass(slots=True)
 class Fault:
@@ -115,7 +118,7 @@ def _membership(rng: Random, voters: int, observers: int) -> str:
 
 
 def _faults(rng: Random, seconds: float, kinds: list[str]) -> list[Fault]:
-    chosen = rng.sample(kinds, rng.randrange(4, len(kinds) + 1))
+    chosen = [*ALWAYS, *rng.sample(kinds, rng.randrange(4, len(kinds) + 1))]
     mean_seconds = rng.choice((0.3, 1.0, 2.0, 3.0))
     faults: list[Fault] = []
     at = rng.expovariate(1 / mean_seconds)

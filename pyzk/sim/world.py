@@ -9,6 +9,7 @@ import heapq
 from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from pyzk.sim.checker import BrokenInvariantError, Checker
 from pyzk.sim.client import Client
@@ -210,6 +211,9 @@ def _shown(subject: object) -> str:
     """An event or effect in a line: bytes and trees by their size and checksum."""
     if isinstance(subject, effects.Install):
         return f"Install(0x{subject.tree.last_zxid:x}, token={subject.token})"
+    if isinstance(subject, effects.Send | events.Received | events.Answer):
+        size, checksum = len(subject.data), crc32(subject.data)
+        return f"{type(subject).__name__}(link={subject.link}, {size} bytes, {checksum:08x})"
     if isinstance(subject, effects.Deliver | effects.Append):
         return f"{type(subject).__name__}({', '.join([f'0x{zxid:x}' for zxid, _ in subject.entries])})"
     return str(subject)
