@@ -120,6 +120,10 @@ class Network:
             direction.is_armed = True
             self.world.at(due, lambda: self._pump(direction))
 
+    def direction(self, end: End) -> Direction | None:
+        """What is sent from an end of an open link."""
+        return self._directions.get(end)
+
     def has_link_to_the_past(self, server_id: int, other_id: int) -> bool:
         """Whether a server has a link to a process of another one that has ended, and has not been told."""
         boot, past = self.world.hosts[server_id].boot, self.world.hosts[other_id].boot
