@@ -114,7 +114,7 @@ class Speakers:
         rng = self.world.rng
         host = self.world.leader if rng.random() < 0.4 else None
         host = host or rng.choice(list(self.world.hosts.values()))
-        if host.is_up:
+        if host.is_up and not self.world.is_quiet:
             # A write that waits in a frozen server would keep a sync behind it from being answered too early.
             if host.is_frozen or rng.random() < 0.3:
                 host.sync()

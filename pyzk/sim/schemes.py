@@ -118,6 +118,19 @@ def _lose(faults: Faults, host: Host) -> None:
         faults.lose_data(host)
 
 
+def _tail(faults: Faults) -> None:
+    """A leader writes what nobody else hears of, ends, and comes back to a leader that has nothing newer."""
+    leader, world, rng = faults.world.leader, faults.world, faults.rng
+    if leader is None or leader.is_frozen:
+        return
+    world.cut_off(leader.server_id)
+    leader.propose(rng.randrange(1, 4))
+    end_at = rng.uniform(0.03, 0.2)
+    faults.soon(end_at, lambda: world.be_quiet(4.0))
+    faults.soon(end_at, lambda: faults.crash(leader, restart_seconds=rng.choice((0.5, 2.0))))
+    faults.soon(end_at, faults.heal_network)
+
+
 def _false_dawn(faults: Faults) -> None:
     """A leader with a tail that nobody else has dies, leads again, and gives its tail to one follower before it dies.
 
@@ -131,6 +144,7 @@ def _false_dawn(faults: Faults) -> None:
     taker, *rest = _others(faults, leader)
     helpers = rest[: len(world.membership.voter_ids) // 2 - 1]
     faults.soon(0.1, lambda: _dawn(faults, leader, taker, helpers))
+    faults.soon(0.1, lambda: world.be_quiet(12.0))
     hosts = [leader, taker, *helpers]
     faults.soon(0.1 + faults.rng.uniform(1.0, 3.0), lambda: _dusk(faults, hosts, [*helpers, *rest]))
 
@@ -163,5 +177,6 @@ SCHEMES: dict[str, Callable[[Faults], None]] = {
     "relay of absences": _relay,
     "sleeping leader": _sleeping_leader,
     "late acks": _late_acks,
+    "tail": _tail,
     "false dawn": _false_dawn,
 }

@@ -56,6 +56,9 @@ class Workload:
     def _act(self, client: Client) -> None:
         if self.is_over:
             return
+        if client.world.is_quiet:
+            self._next(client)
+            return
         if client.rng.random() < SESSION_CHANCE:
             client.vanish() if client.rng.random() < 0.7 else client.close()
         else:

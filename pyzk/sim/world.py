@@ -41,6 +41,7 @@ class World:
     Attributes:
         now: seconds since the beginning.
         tally: what was done and what went wrong, counted.
+        quiet_until: up to when clients ask for nothing.
     """
 
     def __init__(self, plan: Plan, tracer: Callable[[TraceLine], None] | None = None) -> None:
@@ -48,6 +49,7 @@ class World:
         self.rng = Random(f"{plan.seed} world")
         self.now = 0.0
         self.tally: Counter[str] = Counter()
+        self.quiet_until = 0.0
         self.settings = plan.settings
         self.clock_drift = plan.clock_drift
         self.membership = parse_text(plan.membership)
@@ -97,6 +99,15 @@ class World:
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Do something later."""
         self.at(self.now + seconds, action)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether clients ask for nothing at the moment."""
+        return self.now < self.quiet_until
+
+    def be_quiet(self, seconds: float) -> None:
+        """Let clients ask for nothing, so that nothing new covers what is left of old."""
+        self.quiet_until = max(self.quiet_until, self.now + seconds)
 
     def run(self, seconds: float) -> None:
         """Let time go on. Raises BrokenInvariantError."""

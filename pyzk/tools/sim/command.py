@@ -7,6 +7,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from multiprocessing import get_context
 
 from pyzk.sim.plan import Plan
@@ -18,6 +19,8 @@ from pyzk.tools.sim.report import describe_failure, distribution, outcome_json
 from pyzk.tools.sim.tracefile import TraceFile
 
 SECONDS_DEFAULT = 60.0
+BATCH_PER_JOB = 16
+"""Seeds that are given out to the jobs at a time; nobody begins the next ones before these are done."""
 EXAMPLES = """\
 examples:
   pyzk sim                                  60 simulated seconds of a seed that is drawn
@@ -102,7 +105,9 @@ def _outcomes(options: argparse.Namespace) -> Iterator[Outcome]:
         yield from map(try_plan, plans)
         return
     with get_context("spawn").Pool(options.jobs) as pool:
-        yield from pool.imap(try_plan, plans)
+        # A pool would draw all plans at once.
+        while batch := list(islice(plans, BATCH_PER_JOB * options.jobs)):
+            yield from pool.imap(try_plan, batch)
 
 
 def _judge(options: argparse.Namespace, outcomes: Sequence[Outcome]) -> int:
