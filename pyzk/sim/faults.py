@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pyzk.sim.plan import Fault, Plan
     from pyzk.sim.world import World
 
+LOG_END_BYTES = 2048
+"""More than the last record of a log and a sector."""
+
 
 class Faults:
     """Makes things go wrong in a world at the times of a plan.
@@ -236,19 +239,23 @@ def _take_snapshot(faults: Faults) -> None:
 
 
 def _corrupt(faults: Faults) -> None:
-    """A sector of a file at rest is noise, as the next start finds out."""
+    """A sector of a file at rest is noise, as the next start finds out.
+
+    Not at the end of a log: nobody can tell a last record that went bad from one that was never whole.
+    """
     host = faults.some_host()
     disk = host.disk
-    files = [name for name in disk.names(PLACES.logs) if name.startswith(("log.", "snapshot."))]
-    if not files or not faults.may_lose_data(host):
+    if not faults.may_lose_data(host):
         return
     host.may_doubt = True
     faults.crash(host)
-    name = faults.rng.choice(files)
-    if name in disk.names(PLACES.logs):
-        path = f"{PLACES.logs}/{name}"
-        end = max(1, disk.data_bytes(path))
-        disk.corrupt(path, faults.rng.randrange(end), faults.rng)
+    names = [name for name in disk.names(PLACES.logs) if name.startswith(("log.", "snapshot."))]
+    sizes = {name: disk.data_bytes(f"{PLACES.logs}/{name}") for name in names}
+    ends = {name: size - LOG_END_BYTES * name.startswith("log.") for name, size in sizes.items()}
+    files = [name for name, end in ends.items() if end > 0]
+    if files:
+        name = faults.rng.choice(files)
+        disk.corrupt(f"{PLACES.logs}/{name}", faults.rng.randrange(ends[name]), faults.rng)
 
 
 def _lose_disk(faults: Faults) -> None:
