@@ -170,6 +170,50 @@ def _dusk(faults: Faults, down: list[Host], up: list[Host]) -> None:
         faults.restart(host)
 
 
+def _two_promises(faults: Faults) -> None:
+    """A follower has promised an epoch to one leader, and another one of the same epoch is short of promises.
+
+    The first one has two followers: one ends when it has promised, one before. The second one is elected without those
+    who have promised, and its followers have slow disks: so it would gladly count who comes from the first.
+    """
+    world = faults.world
+    voters = [host for host in world.hosts.values() if host.server_id in world.membership.voter_ids]
+    if len(voters) < 5:
+        return
+    world.be_quiet(2 * world.settings.init_seconds)
+    for host in world.hosts.values():
+        host.crash(has_no_power=False)
+    faults.heal_network()
+    logs = world.checker.logs
+    order = sorted(faults.rng.sample(voters, 3), key=lambda host: (logs[host.server_id].end, host.server_id))
+    order[0].dies_at, order[1].dies_at = faults.rng.sample([("acceptedEpoch", True), ("acceptedEpoch", False)], 2)
+    promised = next(host for host in order if host.dies_at == ("acceptedEpoch", True))
+    for host in order:
+        faults.restart(host)
+        host.dies_at = None if host is order[2] else ("acceptedEpoch", host is promised)
+    later = [host for host in voters if host not in (promised, order[2])]
+    faults.soon(0.8, lambda: _second_promise(faults, order[2], promised, later))
+
+
+def _second_promise(faults: Faults, first: Host, promised: Host, later: list[Host]) -> None:
+    limit_seconds = faults.world.settings.init_seconds
+    for host in (first, promised):
+        host.crash(has_no_power=False)
+    for number, host in enumerate(later):
+        host.crash(has_no_power=False)
+        faults.restart(host)
+        slow_seconds = limit_seconds * (0.3 + 0.2 * number)
+        host.machine.delay_seconds = slow_seconds, slow_seconds
+        host.dies_at = None
+        faults.soon(2 * limit_seconds, lambda host=host: faults.mend_disk(host))  # type: ignore[misc]
+    # Whoever leads writes quickly: it is the one with the longest log, and the largest id.
+    logs = faults.world.checker.logs
+    leader = max(later, key=lambda host: (logs[host.server_id].end, host.server_id))
+    faults.mend_disk(leader)
+    faults.soon(faults.rng.uniform(0.3, 0.6), lambda: faults.restart(promised))
+    faults.soon(2 * limit_seconds, lambda: faults.restart(first))
+
+
 SCHEMES: dict[str, Callable[[Faults], None]] = {
     "vanishing leader": _vanish,
     "ambush": _ambush,
@@ -178,5 +222,6 @@ SCHEMES: dict[str, Callable[[Faults], None]] = {
     "sleeping leader": _sleeping_leader,
     "late acks": _late_acks,
     "tail": _tail,
+    "two promises": _two_promises,
     "false dawn": _false_dawn,
 }

@@ -166,11 +166,23 @@ MUTANTS = [
         "def truncate_logs(",
         "def truncate_logs(*_: object) -> None:\n    pass\n\n\ndef unused(",
     ),
-    mutant(
-        "TRUNC leaves a newer snapshot",
-        "storage/database.py",
-        "    removed = remove_above(disk, places.snapshots, zxid)\n    truncate_logs",
-        "    removed: list[str] = []\n    truncate_logs",
+    Mutant(
+        # Four places look for what is left behind; each of them would be enough.
+        "TRUNC leaves a newer snapshot, and nobody looks",
+        [
+            (
+                "storage/database.py",
+                "    removed = remove_above(disk, places.snapshots, zxid)\n    truncate_logs",
+                "    removed: list[str] = []\n    truncate_logs",
+            ),
+            (
+                "storage/member.py",
+                "        if last_zxid != zxid and (zxid & catchup.COUNTER",
+                "        if zxid < 0 and (zxid",
+            ),
+            (LEARNING, "            if history.last_zxid > zxid:\n", "            if zxid < 0:\n"),
+            (LEARNING, "        if history.last_zxid != zxid and not begins_epoch(zxid):\n", "        if zxid < 0:\n"),
+        ],
         300,
     ),
     mutant(
