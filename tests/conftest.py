@@ -27,3 +27,8 @@ def seed(request: pytest.FixtureRequest) -> int:
 def rng(seed: int) -> random.Random:
     """Randomness for one test; pytest prints the seed when the test fails."""
     return random.Random(seed)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--rewrite` writes the traces of tests/scenarios anew."""
+    parser.addoption("--rewrite", action="store_true", help="write the traces of tests/scenarios anew")

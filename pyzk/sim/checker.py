@@ -11,10 +11,18 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pyzk.codec.opcodes import OpCode
+from pyzk.codec.txns import TXN_HEADER, TxnHeader, decode_txn
 from pyzk.sim.machine import Work
+from pyzk.sim.model import Model
+from pyzk.tree.apply import apply
+from pyzk.tree.node import data_of
+from pyzk.tree.tree import Tree
 from pyzk.zab import effects as do
 from pyzk.zab.history import begins_epoch, epoch_of
-from pyzk.zab.state import ACCEPTED, CURRENT
+from pyzk.zab.leading import Leading
+from pyzk.zab.learning import Learning
+from pyzk.zab.state import ACCEPTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,12 +33,17 @@ if TYPE_CHECKING:
     from pyzk.zab.events import Entry
 
 
+SLOW_SECONDS = 2.5
+"""Longer than bytes take on the slowest of links."""
+
+
 class BrokenInvariantError(Exception):
     """A promise of agreement was broken; `invariant` says which."""
 
     def __init__(self, invariant: str, details: str) -> None:
         super().__init__(f"{invariant}: {details}")
         self.invariant = invariant
+        self.details = details
 
 
 @dataclass(slots=True)
@@ -43,6 +56,9 @@ class Log:
         accepted, current: epochs on the disk.
         applied: the last txn in its tree.
         interrupted: what was under way at a crash.
+        promises: the leader to which it has promised each epoch.
+        memory: the tree that it had in memory at a crash.
+        lost: what was durable before the disk was damaged.
     """
 
     zxids: list[int] = field(default_factory=list)
@@ -51,6 +67,9 @@ class Log:
     current: int = 0
     applied: int = 0
     interrupted: Work | None = None
+    promises: dict[int, int] = field(default_factory=dict)
+    memory: Tree | None = None
+    lost: frozenset[int] = frozenset()
 
     @property
     def end(self) -> int:
@@ -80,6 +99,10 @@ class Checker:
         logs: by server id.
         committed: zxids of all committed txns, in order.
         leaders: who was established in which epoch.
+        model: what the committed txns make of the tree.
+        ending: sessions whose end was asked for or proposed.
+        alive: when each session was last heard by a server, seconds.
+        abandoned: sessions whose clients went away without a word, and when.
     """
 
     def __init__(self, world: World) -> None:
@@ -90,8 +113,12 @@ class Checker:
         self._places: dict[int, int] = {0: 0}
         self._previous: dict[int, int] = {}
         self._bases: dict[int, int] = {0: 0}
-        self._digests: dict[int, int] = {}
+        self._signatures: dict[int, tuple[int, ...]] = {}
         self._payloads: dict[int, bytes] = {}
+        self.model = Model(world.tally, self.require)
+        self.ending: dict[int, None] = {}
+        self.alive: dict[int, float] = {}
+        self.abandoned: dict[int, float] = {}
 
     def require(self, holds: bool, invariant: str, details: str = "") -> None:  # noqa: FBT001 - a statement, not a flag
         if not holds:
@@ -123,18 +150,33 @@ class Checker:
             self.require(zxid not in self._previous, "a zxid is given out once", f"{host.server_id}: {zxid:x}")
             self._previous[zxid] = self.real(last)
             self._payloads[zxid] = payload
+            self._watch_ends(payload)
             last = zxid
         self.world.tally["proposals"] += len(entries)
+
+    def _watch_ends(self, payload: bytes) -> None:
+        """A leader ends a session on its own only if that has been silent."""
+        header = TxnHeader.from_bytes(payload[: TXN_HEADER.size])
+        if header.type != OpCode.CLOSE_SESSION:
+            return
+        session_id = header.client_id
+        self.ending[session_id] = None
+        timeout_ms = self.model.sessions.get(session_id, 0)
+        silent_seconds = self.world.now - self.alive.get(session_id, -1e9)
+        settings = self.world.settings
+        # A follower serves for syncLimit after it was last heard by the leader, which looks at the time once a tick.
+        slack_seconds = (settings.sync_ticks + 3) * settings.tick_ms / 1000 + SLOW_SECONDS
+        is_right = header.cxid != 0 or silent_seconds >= timeout_ms / 1000 - slack_seconds
+        what = f"0x{session_id:x} was heard {silent_seconds:.1f} s ago, its timeout is {timeout_ms} ms"
+        self.require(is_right, "no session ends that shows life", what)
 
     # What servers do with their disks.
 
     def asked(self, host: Host, effect: do.Effect) -> None:
         """A server asks its disk for something."""
         log = self.logs[host.server_id]
-        if isinstance(effect, do.SaveEpoch) and effect.name == CURRENT and host.leads:
-            having = [server_id for server_id, other in self.logs.items() if other.accepted >= effect.epoch]
-            is_quorum = self.world.membership.quorum().contains_quorum(having)
-            self.require(is_quorum, "a promise is durable on a quorum", f"epoch {effect.epoch}: {having}")
+        if isinstance(effect, do.SaveEpoch):
+            self._asked_epoch(host, effect)
         if not isinstance(effect, do.Append):
             return
         for zxid, payload in effect.entries:
@@ -145,6 +187,23 @@ class Checker:
             )
             self.require(payload == self._payloads[zxid], "a txn is the same everywhere", f"{zxid:x}")
             log.zxids.append(zxid)
+
+    def _asked_epoch(self, host: Host, effect: do.SaveEpoch) -> None:
+        """A server promises an epoch to one leader only, and no leader begins one that a quorum has not promised it."""
+        role = host.peer.role if host.peer is not None else None
+        if effect.name == ACCEPTED:
+            self.logs[host.server_id].promises[effect.epoch] = (
+                role.leader_id if isinstance(role, Learning) else host.server_id
+            )
+        elif host.leads:
+            having = [
+                server_id
+                for server_id, other in self.logs.items()
+                if other.accepted >= effect.epoch and other.promises.get(effect.epoch) == host.server_id
+            ]
+            is_quorum = self.world.membership.quorum().contains_quorum(having)
+            what = f"epoch {effect.epoch} of server {host.server_id}: {having}"
+            self.require(is_quorum, "an epoch is promised to one leader, by a quorum", what)
 
     def done(self, host: Host, work: Work) -> None:
         """Something is durable."""
@@ -188,13 +247,18 @@ class Checker:
             after.zxids = self.chain(stored.last_zxid)
             after.durable = len(after.zxids)
             self._compare(host, before, after.zxids)
+            self._replay(host, before, stored)
+        else:
+            after.lost = before.lost | frozenset(before.zxids[: before.durable])
         after.accepted, after.current = stored.accepted_epoch, stored.current_epoch
+        after.promises = {epoch: leader for epoch, leader in before.promises.items() if epoch <= after.accepted}
         what = f"server {host.server_id} finds {after.accepted}/{after.current}, had {before.accepted}/{before.current}"
         if not stored.doubt:
             self.require(after.accepted >= before.accepted, "acceptedEpoch survives a crash", what)
             self.require(after.current >= before.current, "currentEpoch survives a crash", what)
             self.require(after.accepted >= after.current, "acceptedEpoch is never below currentEpoch", what)
         self.require(not stored.doubt or host.may_doubt, "nobody is in doubt without reason", stored.doubt)
+        host.may_doubt = bool(stored.doubt)
         self.reset(host)
 
     def _compare(self, host: Host, before: Log, found: list[int]) -> None:
@@ -209,6 +273,23 @@ class Checker:
             "what is durable survives a crash",
             f"server {host.server_id} finds {len(found)} txns, had {before.durable} of {len(before.zxids)}",
         )
+
+    def crashed(self, host: Host) -> None:
+        """What a process has in memory is looked at when it comes back."""
+        self.logs[host.server_id].memory = host.tree
+
+    def _replay(self, host: Host, before: Log, stored: Stored) -> None:
+        """What was in memory, with the rest of the log applied to it, is what the files say."""
+        memory = before.memory
+        if memory is None or epoch_of(memory.last_zxid) not in self._bases:
+            return
+        start, chain = self.real(memory.last_zxid), self.chain(stored.last_zxid)
+        if start in {0, *chain}:
+            for zxid in chain[chain.index(start) + 1 if start else 0 :]:
+                apply(memory, decode_txn(self._payloads[zxid]))
+            what = f"server {host.server_id} from {start:x} to {stored.last_zxid:x}"
+            is_same = _signature(memory) == _signature(stored.tree) and memory.sessions == stored.tree.sessions
+            self.require(is_same, "memory is the replay of the log", what)
 
     # Trees.
 
@@ -230,9 +311,10 @@ class Checker:
         self._compare_tree(host, log.applied)
 
     def _compare_tree(self, host: Host, zxid: int) -> None:
-        expected = self._digests.setdefault(zxid, host.tree.digest)
+        found = _signature(host.tree)
+        expected = self._signatures.setdefault(zxid, found)
         what = f"server {host.server_id} at {zxid:x}"
-        self.require(expected == host.tree.digest, "trees at the same txn are the same", what)
+        self.require(expected == found, "trees at the same txn are the same", what)
 
     def _commit_tree(self, host: Host, log: Log) -> None:
         """Who moves its tree, or serves, calls all that it has in it committed, with what its log held at the start."""
@@ -247,7 +329,9 @@ class Checker:
         last = self.committed[-1] if self.committed else 0
         what = f"server {host.server_id} commits {zxid:x} behind {last:x}"
         self.require(self._previous[zxid] == last, "committed txns are one sequence", what)
-        having = [server_id for server_id, log in self.logs.items() if log.has(zxid)]
+        having = [
+            server_id for server_id, log in self.logs.items() if log.has(zxid) or self._had(host, server_id, zxid)
+        ]
         self.require(
             self.world.membership.quorum().contains_quorum(having),
             "what is committed is durable on a quorum",
@@ -255,7 +339,19 @@ class Checker:
         )
         self.committed.append(zxid)
         self._places[zxid] = len(self.committed)
+        self.model.apply(self._payloads[zxid])
         self.world.tally["commits"] += 1
+
+    def _had(self, host: Host, server_id: int, zxid: int) -> bool:
+        """Whether a server had acknowledged a txn and has lost it since, and its leader cannot know: its link is there.
+
+        Who commits without leading passes on what a leader has said.
+        """
+        if zxid not in self.logs[server_id].lost:
+            return False
+        if not isinstance(host.peer and host.peer.role, Leading):
+            return True
+        return self.world.network.has_link_to_the_past(host.server_id, server_id)
 
     # Roles.
 
@@ -284,6 +380,13 @@ class Checker:
         """A client was told that its write is done."""
         self.require(zxid in self._places, "what is acknowledged is committed", f"{zxid:x}")
 
+    def place_of(self, zxid: int) -> int:
+        """How much was committed with the txn that a zxid stands for; -1 if it is not committed."""
+        if begins_epoch(zxid) and epoch_of(zxid) not in self._bases:
+            return -1
+        zxid = self.real(zxid)
+        return self._places.get(zxid, -1)
+
     def mark(self) -> int:
         """How much is committed by now: what a sync that comes now must show."""
         return len(self.committed)
@@ -301,6 +404,10 @@ class Checker:
         if host.peer is None or host.is_frozen:
             return
         state, log = host.state, self.logs[host.server_id]
+        role = host.peer.role
+        if isinstance(role, Learning) and role.epoch and not role.is_observer and not state.doubt:
+            what = f"server {host.server_id} follows in epoch {role.epoch}, {log.accepted} is promised"
+            self.require(role.epoch >= log.accepted, "nobody follows in an epoch older than it has promised", what)
         history = state.history
         durable, last = self.real(history.durable_zxid), self.real(history.last_zxid)
         what = f"server {host.server_id} believes {durable:x}, {last:x}; it has {log.durable_end:x}, {log.end:x}"
@@ -312,9 +419,34 @@ class Checker:
             is_still = last == log.end == log.durable_end
             self.require(is_still, "votes speak of what is durable, and of all of that", what)
 
+    def are_expired(self) -> bool:
+        """Whether the sessions whose clients went away have ended."""
+        return not any(session_id in self.model.sessions for session_id in self.abandoned)
+
     def finished(self) -> None:
         """All is healed: every server serves the same."""
         last = self.committed[-1] if self.committed else 0
         for server_id, log in self.logs.items():
             what = f"server {server_id} at {log.applied:x}, committed is {last:x}"
             self.require(log.applied == last, "all servers end with the same", what)
+        for host in self.world.hosts.values():
+            self._compare_model(host)
+
+    def _compare_model(self, host: Host) -> None:
+        """A tree holds what the txns say, and its ephemerals are those of sessions that live."""
+        tree, wanted = host.tree, self.model.paths
+        what = f"server {host.server_id}"
+        found = {path for path in tree.nodes if not path.startswith(b"/zookeeper")}
+        self.require(found == set(wanted), "trees hold what was written", f"{what}: {sorted(found ^ set(wanted))[:5]}")
+        owner_of = {path: session_id for session_id, paths in tree.ephemerals.items() for path in paths}
+        for path, znode in wanted.items():
+            is_same = data_of(tree.nodes[path]) == znode.data and owner_of.get(path, 0) == znode.owner
+            self.require(is_same, "trees hold what was written", f"{what}: {path!r} should be {znode}")
+        self.require(tree.sessions == self.model.sessions, "trees hold the sessions that live", what)
+        owners = {session_id for session_id, paths in tree.ephemerals.items() if paths}
+        self.require(owners <= set(tree.sessions), "ephemerals live as long as their sessions", what)
+
+
+def _signature(tree: Tree) -> tuple[int, ...]:
+    """Of two trees at the same txn these are equal."""
+    return tree.digest, len(tree.nodes), len(tree.sessions), tree.ephemeral_count

@@ -1,139 +1,243 @@
-"""A client of simulated servers: keeps one session, writes, and reads what it has written, here and there."""
+"""A client of simulated servers: the production session machine on a simulated connection.
+
+It goes from server to server as connections are lost, and restores its watches, as real ones do. What it hears goes to
+`promises`. What it asks for is drawn by `workload`.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING
+from random import Random
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from pyzk.client import effects as do
+from pyzk.client.effects import State
+from pyzk.client.session import Session
 from pyzk.codec.framing import FrameBuffer, frame
-from pyzk.codec.jute import Reader
-from pyzk.codec.opcodes import OpCode
-from pyzk.codec.records import ConnectRequest, ConnectResponse, ReplyHeader, RequestHeader
-from pyzk.codec.requests import CreateRequest, PathRequest, PathWatchRequest
-from pyzk.sim.txns import OPEN
+from pyzk.codec.opcodes import EventType, OpCode
+from pyzk.errors import ConnectionLostError, NoNodeError, RequestError
+from pyzk.sim.promises import Asked, Promises, Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from pyzk.codec.jute import Record
+    from pyzk.sim.member_host import MemberHost
     from pyzk.sim.world import World
+
+OUTSTANDING_MAX = 8
+"""Requests that a client has under way at most."""
+READS = frozenset({OpCode.EXISTS, OpCode.GET_DATA, OpCode.GET_CHILDREN})
 
 
 class Client:
-    """One client.
+    """One client, with one session after the other.
 
     Attributes:
-        asked: (xid, opcode, path) of what is not answered, in order.
-        written: paths whose creation was acknowledged.
+        session: the present one.
+        promises: what it was shown.
+        known: paths that it has made or seen, the newest last.
+        outstanding: requests without an answer.
+        listens: called with each reply.
     """
 
     def __init__(self, world: World, number: int) -> None:
         self.world = world
         self.number = number
-        self.session_id = 0
-        self.password = bytes(16)
-        self.asked: deque[tuple[int, int, bytes]] = deque()
-        self.written: list[bytes] = []
+        self.rng = Random(f"{world.seed} client {number}")
+        self.known: list[bytes] = []
+        self.written = 0
+        self.outstanding = 0
         self._connection = 0
         self._server_id = 0
-        self._xid = self._count = 0
         self._last_arrival = 0.0
-        self._is_established = False
+        self._born = 0
+        self._session_id = 0
         self._frames = FrameBuffer(None)
-        self._reconnect()
+        self._begin()
+
+    def _begin(self) -> None:
+        """A new session."""
+        world = self.world
+        self._born += 1
+        self._connection = self.outstanding = self._session_id = 0
+        self.promises = Promises(world.checker, f"client {self.number}.{self._born}")
+        addresses = [(f"10.0.0.{server_id}", 2181) for server_id in world.hosts]
+        timeout_ms = self.rng.choice((6, 12, 20, 20)) * world.settings.tick_ms
+        self.session = Session(addresses, self.rng, timeout_ms=timeout_ms)
+        self._perform(self.session.start(world.now))
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether requests are sent at once."""
+        return self.session.state is State.CONNECTED
+
+    # Effects of the session.
+
+    def _perform(self, effects: Sequence[do.Effect]) -> None:
+        session = self.session
+        for effect in effects:
+            if self.session is not session:
+                return
+            self._HANDLERS[type(effect)](self, effect)
+        deadline = session.deadline()
+        if deadline is not None:
+            self.world.at(max(self.world.now, deadline) + 1e-6, lambda: self._tick(session, deadline))
+
+    def _tick(self, session: Session, deadline: float) -> None:
+        if self.session is session and session.deadline() == deadline:
+            self._perform(session.tick(self.world.now))
 
     def _arrival(self) -> float:
         """When what is sent now arrives, at either end: nothing overtakes."""
         self._last_arrival = max(self._last_arrival, self.world.now + self.world.rng.uniform(0.0005, 0.005))
         return self._last_arrival
 
+    def _connect(self, effect: do.Connect) -> None:
+        self._server_id = int(effect.address[0].rpartition(".")[2])
+        connection = self._connection = self.world.new_connection()
+        self._frames = FrameBuffer(None)
+        self.world.at(self._arrival(), lambda: self._open(connection))
+
+    @property
+    def _host(self) -> MemberHost:
+        return self.world.member_hosts[self._server_id]
+
+    def _open(self, connection: int) -> None:
+        if connection != self._connection:
+            return
+        if self._host.is_up:
+            self._host.connect(connection, self)
+            self._perform(self.session.opened(self.world.now))
+        elif not self._host.has_no_power:
+            self._lose(connection)
+
+    def _send(self, effect: do.Send) -> None:
+        connection, host = self._connection, self._host
+        self.world.at(self._arrival(), lambda: host.hear_client(connection, effect.data))
+
+    def _disconnect(self, effect: do.Disconnect) -> None:
+        checker = self.world.checker
+        is_understood = not effect.reason.startswith("not understood")
+        checker.require(is_understood, "replies come in the order of the requests", effect.reason)
+        if self._connection:
+            connection, host = self._connection, self._host
+            self._connection = 0
+            self.promises.disconnected()
+            self.world.at(self._arrival(), lambda: host.lose_client(connection))
+
+    def _probe(self, effect: do.Probe) -> None:
+        """Servers are never read-only here."""
+
     # The connection.
 
-    def closed(self) -> None:
-        """The connection has ended, behind what was sent on it: another one, to any server, after a while."""
-        connection = self._connection
-        self.world.at(self._arrival(), lambda: self._end(connection))
-
-    def _end(self, connection: int) -> None:
-        if connection == self._connection:
-            self._is_established = False
-            self._connection = 0
-            self._reconnect()
-
-    def _reconnect(self) -> None:
-        self.world.after(self.world.rng.uniform(0.01, 0.5), self._connect)
-
-    def _connect(self) -> None:
-        host = self.world.member_hosts[self.world.rng.choice(list(self.world.hosts))]
-        if not host.is_up or host.opened is None:
-            self._reconnect()
-            return
-        self._connection = self.world.new_connection()
-        self._server_id = host.server_id
-        self._xid = 0
-        self.asked.clear()
-        self._frames = FrameBuffer(None)
-        host.connect(self._connection, self)
-        timeout_ms = 20 * self.world.settings.tick_ms
-        self._send(ConnectRequest(0, 0, timeout_ms, self.session_id, self.password, read_only=False).encode())
-
-    def _send(self, body: bytes) -> None:
-        connection, host = self._connection, self.world.member_hosts[self._server_id]
-        self.world.at(self._arrival(), lambda: host.hear_client(connection, frame(body)))
-
-    def hears(self, data: bytes) -> None:
+    def hears(self, connection: int, data: bytes) -> None:
         """The server has sent something; it arrives later."""
-        connection = self._connection
         self.world.at(self._arrival(), lambda: self._hear(connection, data))
 
     def _hear(self, connection: int, data: bytes) -> None:
+        """Frame by frame, so that after each it is known how far the session has come."""
         if connection != self._connection:
             return
         for body in self._frames.feed(data):
-            if self._is_established:
-                self._take_reply(Reader(body))
-            else:
-                self._take_response(ConnectResponse.decode(Reader(body)))
+            if connection == self._connection:
+                self._perform(self.session.receive(frame(body), self.world.now))
 
-    def _take_response(self, response: ConnectResponse) -> None:
-        if response.timeout_ms == 0:
-            self.world.tally["sessions lost"] += self.session_id != 0
-            self.session_id, self.password = 0, bytes(16)
+    def closed(self, connection: int) -> None:
+        """The connection has ended, behind what was sent on it."""
+        self.world.at(self._arrival(), lambda: self._lose(connection))
+
+    def _lose(self, connection: int) -> None:
+        if connection == self._connection:
+            self._connection = 0
+            self.promises.disconnected()
+            self._perform(self.session.lost(self.world.now))
+
+    # What is heard.
+
+    def _answered(self, effect: do.Answered) -> None:
+        asked = effect.token
+        assert isinstance(asked, Asked)
+        self.outstanding -= 1
+        self._lives(asked)
+        self.promises.answered(asked, effect.header, effect.reply)
+        path = getattr(effect.reply, "path", None)
+        if path:
+            self.known.append(path)
+        for name in getattr(effect.reply, "children", None) or ():
+            self.known.append(asked.path.rstrip(b"/") + b"/" + name)
+        del self.known[:-30]
+        self.written += asked.opcode == OpCode.CREATE
+
+    def _failed(self, effect: do.Failed) -> None:
+        asked = effect.token
+        assert isinstance(asked, Asked)
+        self.outstanding -= 1
+        if isinstance(effect.error, RequestError) and not isinstance(effect.error, ConnectionLostError):
+            self._lives(asked)
+            self.world.tally["refused"] += 1
+            if asked.opcode in READS and isinstance(effect.error, NoNodeError):
+                self.promises.found_nothing(asked, self.session.progress.seen)
+
+    def _lives(self, asked: Asked) -> None:
+        """A server has heard this request, and so that its session lives."""
+        alive = self.world.checker.alive
+        alive[asked.session_id] = max(asked.at, alive.get(asked.session_id, 0.0))
+
+    def _notified(self, effect: do.Notified) -> None:
+        if effect.notification.type is not EventType.NONE:
+            self.promises.notified(effect.notification, effect.watchers)
+
+    def _changed(self, effect: do.StateChanged) -> None:
+        session, world = self.session, self.world
+        if effect.state is State.CONNECTED:
+            world.tally["session moves"] += self._session_id == session.session_id
+            self._session_id = session.session_id
+        elif effect.state is State.EXPIRED:
+            world.tally["sessions lost"] += 1
+            self.promises.ended(self._session_id)
+        if effect.state.final:
+            world.at(self._arrival(), lambda: self._renew(session))
+
+    def _renew(self, session: Session) -> None:
+        if self.session is session:
+            self._begin()
+
+    _HANDLERS: ClassVar[dict[type, Callable[[Client, Any], None]]] = {
+        do.Connect: _connect,
+        do.Send: _send,
+        do.Disconnect: _disconnect,
+        do.Answered: _answered,
+        do.Failed: _failed,
+        do.Notified: _notified,
+        do.StateChanged: _changed,
+        do.Probe: _probe,
+    }
+
+    # What is wanted.
+
+    def ask(self, opcode: OpCode, record: Record, *, watch: Watch | None = None) -> None:
+        """Send a request, unless there is no connection, or too much is under way."""
+        if not self.is_connected or self.outstanding >= OUTSTANDING_MAX:
             return
-        self.world.tally["session moves"] += self.session_id != 0
-        self.session_id, self.password = response.session_id, response.password or b""
-        self._is_established = True
+        self.outstanding += 1
+        world = self.world
+        asked = Asked(opcode, record, world.checker.mark(), self.session.session_id, world.now, watch)
+        self._perform(self.session.submit(asked, opcode, record, world.now, watcher=watch))
 
-    # Requests.
+    def close(self) -> None:
+        """End the session, as a client should."""
+        if self.is_connected:
+            self.world.checker.ending[self.session.session_id] = None
+            self.world.tally["sessions closed"] += 1
+            self._perform(self.session.close(self.world.now))
 
-    def _ask(self, opcode: OpCode, path: bytes, record: Record) -> None:
-        self._xid += 1
-        self.asked.append((self._xid, opcode, path))
-        self._send(RequestHeader(self._xid, opcode).encode() + record.encode())
-
-    def write(self) -> None:
-        """Create a znode of a name of its own."""
-        if self._is_established:
-            self._count += 1
-            path = b"/c%d-%d" % (self.number, self._count)
-            self._ask(OpCode.CREATE, path, CreateRequest(path, b"x", OPEN, 0))
-
-    def read(self) -> None:
-        """Sync, then look for something that this client, or another, has written."""
-        if self._is_established:
-            others = [path for client in self.world.clients for path in client.written[-1:]]
-            if others:
-                path = self.world.rng.choice(others)
-                self._ask(OpCode.SYNC, path, PathRequest(path))
-                self._ask(OpCode.EXISTS, path, PathWatchRequest(path, watch=False))
-
-    def _take_reply(self, reader: Reader) -> None:
-        header = ReplyHeader.decode(reader)
-        xid, opcode, path = self.asked.popleft()
-        checker = self.world.checker
-        checker.require(header.xid == xid, "replies come in the order of the requests", f"{header.xid}, not {xid}")
-        if opcode == OpCode.CREATE and header.err == 0:
-            self.world.tally["acknowledged"] += 1
-            self.written.append(path)
-            checker.acknowledged(header.zxid)
-        elif opcode == OpCode.EXISTS:
-            self.world.tally["syncs"] += 1
-            checker.require(header.err == 0, "a sync shows what was acknowledged before", f"{path!r}: {header.err}")
+    def vanish(self) -> None:
+        """Go away without a word; the session has to expire."""
+        if self._session_id and self.is_connected:
+            world = self.world
+            world.checker.abandoned[self._session_id] = world.now
+            world.tally["sessions abandoned"] += 1
+            connection, host = self._connection, self._host
+            if self.rng.random() < 0.5:
+                world.at(self._arrival(), lambda: host.lose_client(connection))
+            self._begin()

@@ -31,6 +31,10 @@ class SimulatedDisk(MemoryDisk):
         self.fuse = Fuse(maxlen=JOURNAL_MAX)
         self.journal = self.fuse
 
+    def data_bytes(self, path: str) -> int:
+        """Up to where a file holds anything but zeros that were never written."""
+        return len(self._inode(path).live.data)
+
     def restart(self) -> None:
         """The process has ended and the machine goes on: the page cache is kept, handles are dead."""
         self.boots += 1

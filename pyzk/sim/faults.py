@@ -1,241 +1,292 @@
-"""What goes wrong in a simulated ensemble by chance, and how a whole run is drawn from one seed."""
+"""What can go wrong in a simulated ensemble: one function per kind, found by its name in a plan.
+
+Each fault brings its own chance, so that a plan with some of its faults cut out does the rest as before. What takes
+several steps to go wrong is in `schemes`.
+"""
 
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from pyzk.sim.checker import BrokenInvariantError
-from pyzk.sim.world import World
-from pyzk.zab.settings import AgreementSettings
+from pyzk.sim.machine import PLACES
+from pyzk.sim.member_host import MemberHost
+from pyzk.sim.schemes import SCHEMES
+from pyzk.storage.member import DOUBT
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable
 
     from pyzk.sim.host import Host
+    from pyzk.sim.plan import Fault, Plan
+    from pyzk.sim.world import World
 
-HEALING_SECONDS_MAX = 90.0
-"""Once nothing is wrong any more, an ensemble has to be well within that time."""
+LOG_END_BYTES = 2048
+"""More than the last record of a log and a sector."""
 
 
 class Faults:
-    """Makes things go wrong in a world, and lets its clients write and sync meanwhile.
+    """Makes things go wrong in a world at the times of a plan.
 
     Attributes:
-        mean_seconds: mean time between two faults.
+        rng: of the fault at hand.
+        is_over: whether all is mended.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, plan: Plan) -> None:
         self.world = world
-        self.rng = world.rng
+        self.rng = Random()
         self.is_over = False
-        self.mean_seconds = self.rng.choice((0.1, 0.5, 1.0, 4.0))
-        kinds = list(self._KINDS)
-        usual_delay_seconds = self.rng.choice(((0.0005, 0.004), (0.005, 0.05)))
-        for host in world.hosts.values():
-            host.machine.delay_seconds = host.machine.usual_delay_seconds = usual_delay_seconds
-        self.kinds = self.rng.sample(kinds, self.rng.randrange(2, len(kinds) + 1))
+        for fault in plan.faults:
+            world.at(fault.at, lambda fault=fault: self._strike(fault))  # type: ignore[misc]
 
-    def begin(self) -> None:
-        """From now on things go wrong."""
-        self._next_fault()
-        self._next_clients()
+    def _strike(self, fault: Fault) -> None:
+        if not self.is_over:
+            self.world.trace(0, f"fault: {fault.kind}")
+            self.world.tally[fault.kind] += 1
+            self.rng = Random(fault.seed)
+            KINDS[fault.kind](self)
 
     def end(self) -> None:
         """Mend everything."""
         self.is_over = True
-        self.world.network.heal()
+        self.world.network.mend()
         for host in self.world.hosts.values():
-            self._mend_disk(host)
-            host.dies_after = None
-            if host.is_frozen:
-                host.thaw()
+            self.mend_disk(host)
+            host.dies_after = host.dies_at = None
+            host.machine.is_doomed = False
+            self.thaw(host)
         self.world.start()
 
-    def _next_fault(self) -> None:
-        self.world.after(self.rng.expovariate(1 / self.mean_seconds), self._strike)
+    # For all kinds.
 
-    def _strike(self) -> None:
-        if self.is_over:
-            return
-        kind = self.rng.choice(self.kinds)
-        self.world.trace(0, f"fault: {kind}")
-        self.world.tally[kind] += 1
-        self._KINDS[kind](self)
-        self._next_fault()
-
-    def _some_host(self) -> Host:
+    def some_host(self) -> Host:
+        """Anyone, rather the leader."""
         leader = self.world.leader
         if leader is not None and self.rng.random() < 0.4:
             return leader
         return self.rng.choice(list(self.world.hosts.values()))
 
-    def _later(self, mean_seconds: float, action: Callable[[], None]) -> None:
-        self.world.after(self.rng.expovariate(1 / mean_seconds), action)
+    def later(self, mean_seconds: float, action: Callable[[], None]) -> None:
+        """Do something after a while, unless all is over by then."""
+        self.soon(self.rng.expovariate(1 / mean_seconds), action)
 
-    # Servers.
+    def soon(self, seconds: float, action: Callable[[], None]) -> None:
+        """The same at a certain time."""
+        self.world.after(seconds, lambda: None if self.is_over else action())
 
-    def _crash(self) -> None:
-        self._end(self._some_host())
-
-    def _end(self, host: Host) -> None:
-        if self.is_over:
-            return
+    def crash(self, host: Host, restart_seconds: float = 2.0) -> None:
+        """End a server; somebody starts it again."""
         host.crash(has_no_power=self.rng.random() < 0.5)
-        self._later(2.0, lambda: self._restart(host))
+        self.later(restart_seconds, lambda: self.restart(host))
 
-    def _restart(self, host: Host) -> None:
-        if not host.is_up and not self.is_over:
-            self._mend_disk(host)
+    def restart(self, host: Host) -> None:
+        """Start a server that is down, on a disk that works."""
+        if not host.is_up:
+            self.mend_disk(host)
             self.world.start(host.server_id)
 
-    def _crash_between_effects(self) -> None:
-        host = self._some_host()
-        host.dies_after = self.rng.randrange(12)
-        self._later(4.0, lambda: self._restart(host))
-
-    def _vanish(self) -> None:
-        """A leader that has just begun to propose is not heard any more, or ends."""
-        leader = self.world.leader
-        if leader is None:
-            return
-        leader.propose(self.rng.randrange(1, 5))
-        if self.rng.random() < 0.5:
-            self.world.after(self.rng.uniform(0, 0.05), lambda: self._end(leader))
-        else:
-            self.world.cut_off(leader.server_id)
-            self._later(4.0, self.world.network.heal)
-
-    def _crash_all(self) -> None:
-        for host in self.world.hosts.values():
-            self._end(host)
-
-    def _freeze(self) -> None:
-        host = self._some_host()
-        if host.is_up and not host.is_frozen:
-            host.freeze()
-            self._later(self.rng.choice((0.5, 3.0, 15.0)), lambda: self._thaw(host))
-
-    def _thaw(self, host: Host) -> None:
+    def thaw(self, host: Host) -> None:
+        """Let a server that was stopped go on."""
         if host.is_frozen:
             host.thaw()
 
-    # Network.
+    def heal_network(self) -> None:
+        """Let everything pass again."""
+        self.world.network.heal()
 
-    def _cut_off(self) -> None:
-        self.world.cut_off(self._some_host().server_id)
-        self._later(4.0, self.world.network.heal)
-
-    def _split(self) -> None:
-        ids = list(self.world.hosts)
-        self.world.cut_off(*self.rng.sample(ids, self.rng.randrange(1, len(ids))))
-        self._later(4.0, self.world.network.heal)
-
-    def _block_one_way(self) -> None:
-        self.world.network.block(*self.rng.sample(list(self.world.hosts), 2))
-        self._later(4.0, self.world.network.heal)
-
-    def _break_link(self) -> None:
-        links = self.world.network.links
-        if links:
-            self.world.network.break_link(self.rng.choice(links), both_notice=self.rng.random() < 0.7)
-
-    def _slow_network(self) -> None:
-        network = self.world.network
-        network.delay_seconds = self.rng.choice(((0.0005, 0.005), (0.001, 0.3), (0.0001, 0.0002)))
-
-    # Disks.
-
-    def _slow_disk(self) -> None:
-        host = self._some_host()
-        host.machine.delay_seconds = self.rng.choice(((0.01, 1.5), (0.001, 0.2), (0.0001, 0.0002)))
-        self._later(5.0, lambda: self._mend_disk(host))
-
-    def _full_disk(self) -> None:
-        host = self._some_host()
-        room = host.disk.capacity_bytes - host.disk.free_bytes("")
-        host.disk.capacity_bytes = room + self.rng.randrange(2000)
-        self._later(3.0, lambda: self._mend_disk(host))
-
-    def _mend_disk(self, host: Host) -> None:
+    def mend_disk(self, host: Host) -> None:
+        """Room, and the usual pace."""
         host.disk.capacity_bytes = 1 << 50
         host.machine.delay_seconds = host.machine.usual_delay_seconds
 
-    def _take_snapshot(self) -> None:
-        self._some_host().machine.take_snapshot()
+    def may_lose_data(self, host: Host) -> bool:
+        """Whether an ensemble survives it if this server loses what it has: all the others must have theirs."""
+        others = [other for other in self.world.hosts.values() if other is not host]
+        can_decide = self.world.membership.quorum().contains_quorum([other.server_id for other in others])
+        return can_decide and not any(other.may_doubt for other in others)
 
-    # Clients.
-
-    def _next_clients(self) -> None:
-        self._later(0.1, self._speak)
-
-    def _speak(self) -> None:
-        if self.is_over:
-            return
-        host = self._some_host()
-        if host.is_up:
-            # A write that waits in a frozen server would keep a sync behind it from being answered too early.
-            if host.is_frozen or self.rng.random() < 0.3:
-                host.sync()
-            else:
-                host.propose(self.rng.choice((1, 1, 2, 10)))
-            self.world.checker.step(host)
-        self._next_clients()
-
-    _KINDS: ClassVar[dict[str, Callable[[Faults], None]]] = {
-        "crash": _crash,
-        "crash between effects": _crash_between_effects,
-        "crash of all": _crash_all,
-        "vanishing leader": _vanish,
-        "freeze": _freeze,
-        "cut off": _cut_off,
-        "split": _split,
-        "block one way": _block_one_way,
-        "broken link": _break_link,
-        "slow network": _slow_network,
-        "slow disk": _slow_disk,
-        "full disk": _full_disk,
-        "snapshot": _take_snapshot,
-    }
+    def lose_data(self, host: Host) -> None:
+        """All logs and snapshots of a server that is down are gone; its epochs are left."""
+        host.may_doubt = True
+        for name in host.disk.names(PLACES.logs):
+            if name.startswith(("log.", "snapshot.", DOUBT)):
+                host.disk.remove(f"{PLACES.logs}/{name}")
+        host.disk.sync_directory(PLACES.logs)
 
 
-def draw_world(rng: Random, tracer: Callable[[str], None] | None = None, clients: int = 0) -> World:
-    """An ensemble of 3 or 5 voters, perhaps with an observer, and its settings."""
-    settings = AgreementSettings(
-        tick_ms=rng.choice((200, 500, 2000)),
-        init_ticks=rng.choice((5, 10)),
-        sync_ticks=rng.choice((3, 5)),
-        window_txns=rng.choice((5, 50, 500)),
-        snapshot_size_factor=rng.choice((-1.0, 0.33, 100.0)),
-    )
-    return World(rng, rng.choice((3, 3, 5)), rng.choice((0, 0, 1)), settings, tracer, clients)
+# Servers.
 
 
-def run_seed(
-    seed: int, seconds: float = 30.0, tracer: Callable[[str], None] | None = None, clients: int = 0
-) -> Counter[str]:
-    """One run: things go wrong for so long, then nothing does, and all must be well. Raises BrokenInvariantError.
+def _crash(faults: Faults) -> None:
+    faults.crash(faults.some_host())
 
-    Args:
-        seed: says all about the run.
-        seconds: simulated.
-        tracer: is given each line of the trace.
-        clients: how many; without any, the servers have no service, and leaders make up txns.
+
+def _crash_between_effects(faults: Faults) -> None:
+    host = faults.some_host()
+    host.dies_after = faults.rng.randrange(12)
+    faults.later(4.0, lambda: faults.restart(host))
+
+
+def _cut_power_in_a_write(faults: Faults) -> None:
+    for host in faults.rng.sample(list(faults.world.hosts.values()), faults.rng.randrange(1, 4)):
+        host.machine.is_doomed = True
+        faults.later(2.0, lambda host=host: faults.restart(host))  # type: ignore[misc]
+
+
+def _crash_all(faults: Faults) -> None:
+    for host in faults.world.hosts.values():
+        faults.crash(host)
+
+
+def _freeze(faults: Faults) -> None:
+    host = faults.some_host()
+    if host.is_up and not host.is_frozen:
+        host.freeze()
+        faults.later(faults.rng.choice((0.5, 3.0, 15.0)), lambda: faults.thaw(host))
+
+
+def _set_clock(faults: Faults) -> None:
+    host = faults.some_host()
+    if isinstance(host, MemberHost):
+        host.wall_step_ms = int(faults.rng.choice((-1, 1)) * faults.rng.expovariate(1 / 60_000))
+
+
+# Network.
+
+
+def _cut_off(faults: Faults) -> None:
+    faults.world.cut_off(faults.some_host().server_id)
+    faults.later(4.0, faults.heal_network)
+
+
+def _split(faults: Faults) -> None:
+    ids = list(faults.world.hosts)
+    faults.world.cut_off(*faults.rng.sample(ids, faults.rng.randrange(1, len(ids))))
+    faults.later(4.0, faults.heal_network)
+
+
+def _block_one_way(faults: Faults) -> None:
+    faults.world.network.block(*faults.rng.sample(list(faults.world.hosts), 2))
+    faults.later(4.0, faults.heal_network)
+
+
+def _flap(faults: Faults) -> None:
+    """A connection between two servers comes and goes."""
+    pair = faults.rng.sample(list(faults.world.hosts), 2)
+    network, at = faults.world.network, 0.0
+    for _ in range(faults.rng.randrange(2, 8)):
+        at += faults.rng.uniform(0.05, 1.0)
+        faults.soon(at, lambda: network.block(*pair))
+        at += faults.rng.uniform(0.05, 1.0)
+        faults.soon(at, lambda: network.unblock(*pair))
+
+
+def _swizzle(faults: Faults) -> None:
+    """Servers are cut off one by one, and come back one by one, in another order."""
+    world, at = faults.world, 0.0
+    ids = faults.rng.sample(list(world.hosts), faults.rng.randrange(2, len(world.hosts) + 1))
+    for server_id in ids:
+        at += faults.rng.expovariate(1.0)
+        faults.soon(at, lambda server_id=server_id: world.cut_off(server_id))  # type: ignore[misc]
+    for server_id in faults.rng.sample(ids, len(ids)):
+        at += faults.rng.expovariate(1.0)
+        faults.soon(at, lambda server_id=server_id: world.let_in(server_id))  # type: ignore[misc]
+
+
+def _break_link(faults: Faults) -> None:
+    links = faults.world.network.links
+    if links:
+        faults.world.network.break_link(faults.rng.choice(links), both_notice=faults.rng.random() < 0.7)
+
+
+def _slow_network(faults: Faults) -> None:
+    network = faults.world.network
+    usual = network.delay_seconds
+    network.delay_seconds = faults.rng.choice(((0.0005, 0.005), (0.001, 0.3), (0.0001, 0.0002)))
+    faults.later(5.0, lambda: setattr(network, "delay_seconds", usual))
+
+
+def _slow_link(faults: Faults) -> None:
+    pair = tuple(faults.rng.sample(list(faults.world.hosts), 2))
+    slow = faults.world.network.slow
+    slow[pair] = faults.rng.choice((0.1, 0.5, 2.0))
+
+    def mend() -> None:
+        slow.pop(pair, None)
+
+    faults.later(5.0, mend)
+
+
+# Disks.
+
+
+def _slow_disk(faults: Faults) -> None:
+    host = faults.some_host()
+    host.machine.delay_seconds = faults.rng.choice(((0.01, 1.5), (0.001, 0.2), (0.0001, 0.0002)))
+    faults.later(5.0, lambda: faults.mend_disk(host))
+
+
+def _full_disk(faults: Faults) -> None:
+    host = faults.some_host()
+    room = host.disk.capacity_bytes - host.disk.free_bytes("")
+    host.disk.capacity_bytes = room + faults.rng.randrange(2000)
+    faults.later(3.0, lambda: faults.mend_disk(host))
+
+
+def _take_snapshot(faults: Faults) -> None:
+    faults.some_host().machine.take_snapshot()
+
+
+def _corrupt(faults: Faults) -> None:
+    """A sector of a file at rest is noise, as the next start finds out.
+
+    Not at the end of a log: nobody can tell a last record that went bad from one that was never whole.
     """
-    world = draw_world(Random(seed), tracer, clients)
-    faults = Faults(world)
-    world.start()
-    faults.begin()
-    world.run(seconds)
-    faults.end()
-    world.settle(HEALING_SECONDS_MAX)
-    if clients:
-        world.write(HEALING_SECONDS_MAX)
-    else:
-        world.commit(3, HEALING_SECONDS_MAX)
-    world.checker.finished()
-    return world.tally
+    host = faults.some_host()
+    disk = host.disk
+    if not faults.may_lose_data(host):
+        return
+    host.may_doubt = True
+    faults.crash(host)
+    names = [name for name in disk.names(PLACES.logs) if name.startswith(("log.", "snapshot."))]
+    sizes = {name: disk.data_bytes(f"{PLACES.logs}/{name}") for name in names}
+    ends = {name: size - LOG_END_BYTES * name.startswith("log.") for name, size in sizes.items()}
+    files = [name for name, end in ends.items() if end > 0]
+    if files:
+        name = faults.rng.choice(files)
+        disk.corrupt(f"{PLACES.logs}/{name}", faults.rng.randrange(ends[name]), faults.rng)
 
 
-__all__ = ["BrokenInvariantError", "Faults", "draw_world", "run_seed"]
+def _lose_disk(faults: Faults) -> None:
+    """All logs and snapshots of a server are gone."""
+    host = faults.some_host()
+    if faults.may_lose_data(host):
+        faults.crash(host, restart_seconds=faults.rng.choice((0.05, 2.0)))
+        faults.lose_data(host)
+
+
+KINDS: dict[str, Callable[[Faults], None]] = {
+    "crash": _crash,
+    "crash between effects": _crash_between_effects,
+    "power cut in a write": _cut_power_in_a_write,
+    "crash of all": _crash_all,
+    "freeze": _freeze,
+    "clock set": _set_clock,
+    "cut off": _cut_off,
+    "split": _split,
+    "block one way": _block_one_way,
+    "flapping link": _flap,
+    "swizzle": _swizzle,
+    "broken link": _break_link,
+    "slow network": _slow_network,
+    "slow link": _slow_link,
+    "slow disk": _slow_disk,
+    "full disk": _full_disk,
+    "snapshot": _take_snapshot,
+    "corrupt sector": _corrupt,
+    "lost disk": _lose_disk,
+    **SCHEMES,
+}
+HARMLESS = frozenset({"snapshot"})
+"""Kinds that do not count as something that goes wrong."""

@@ -36,6 +36,11 @@ SUBMIT = OpCode.CREATE
 """What a learner forwards to have a txn proposed; the leader of this world makes up which."""
 
 
+def name_of(effect: object) -> str:
+    """What kind of effect it is; of an epoch, which one."""
+    return effect.name if isinstance(effect, do.SaveEpoch) else type(effect).__name__
+
+
 class Host:
     """A server of a world.
 
@@ -48,6 +53,8 @@ class Host:
         has_no_power: whether the machine is off, and not only the process.
         may_doubt: whether its disk has been damaged.
         dies_after: effects after which the process ends.
+        dies_at: name of an effect (or of the epoch that one writes), and whether the process ends when that is done,
+            or before it is begun; None if it does not.
     """
 
     def __init__(self, world: World, server_id: int) -> None:
@@ -61,8 +68,9 @@ class Host:
         self.boot = 0
         self.is_frozen = self.has_no_power = False
         self.dies_after: int | None = None
+        self.dies_at: tuple[str, bool] | None = None
         self.may_doubt = False
-        self.clock_rate = world.rng.uniform(0.999, 1.001)
+        self.clock_rate = world.rng.uniform(1 - world.clock_drift, 1 + world.clock_drift)
         self.clock_offset = world.rng.uniform(0, 1e6)
         self.syncs: deque[int] = deque()
         self._inbox: deque[events.Event | Callable[[], None]] = deque()
@@ -78,6 +86,14 @@ class Host:
     def leads(self) -> bool:
         """Whether it is in the leader's role, established or not."""
         return self.peer is not None and isinstance(self.peer.role, Leading)
+
+    @property
+    def role_letter(self) -> str:
+        """For the trace."""
+        if self.peer is None or self.peer.role is None:
+            return "e" if self.peer is not None and self.peer.is_looking else "-"
+        letter = "l" if self.leads else "o" if self.peer.is_observer else "f"
+        return letter.upper() if self.opened is not None else letter
 
     @property
     def now(self) -> float:
@@ -116,8 +132,9 @@ class Host:
             return
         self.world.trace(self.server_id, "loses power" if has_no_power else "is killed")
         self.world.tally["crashes"] += 1
+        self.world.checker.crashed(self)
         self.machine.crash(has_no_power=has_no_power)
-        self.peer = self.opened = self.dies_after = None
+        self.peer = self.opened = self.dies_after = self.dies_at = None
         self.is_frozen, self.has_no_power = False, has_no_power
         self._inbox.clear()
         self.syncs.clear()
@@ -199,15 +216,28 @@ class Host:
         self._is_busy = True
         boot = self.boot
         for effect in effects:
-            if self.dies_after is not None:
-                self.dies_after -= 1
-                if self.dies_after < 0:
-                    self.crash(has_no_power=self.world.rng.random() < 0.5)
+            if self._is_to_die(effect):
+                self.crash(has_no_power=self.world.rng.random() < 0.5)
             if self.peer is None or self.boot != boot:
                 break
             self.world.trace(self.server_id, ">", effect)
             self._HANDLERS[type(effect)](self, effect)
         self._is_busy = False
+
+    def _is_to_die(self, effect: do.Effect) -> bool:
+        """Whether the process ends before this effect."""
+        if self.dies_at == (name_of(effect), False):
+            return True
+        if self.dies_after is not None:
+            self.dies_after -= 1
+            return self.dies_after < 0
+        return False
+
+    def has_done(self, effect: object) -> bool:
+        """Something is done on the disk; whether the process is still there to hear of it."""
+        if self.dies_at == (name_of(effect), True):
+            self.crash(has_no_power=self.world.rng.random() < 0.5)
+        return self.is_up
 
     def _dial(self, effect: do.Dial) -> None:
         self.world.network.dial(self.server_id, effect)

@@ -44,6 +44,7 @@ class Machine:
         delay_seconds: (least, most) time that one thing takes.
         usual_delay_seconds: the same when nothing is wrong.
         queue: what was asked for and is not done, the first under way.
+        is_doomed: whether the power fails in the middle of the next thing that it is asked for.
         is_refusing: whether the disk was full and the process has not heard of it: what it asks meanwhile is dropped.
     """
 
@@ -52,7 +53,7 @@ class Machine:
         self.world = host.world
         self.delay_seconds = self.usual_delay_seconds = 0.0005, 0.004
         self.queue: deque[Work] = deque()
-        self.is_refusing = False
+        self.is_refusing = self.is_doomed = False
         self._open_files()
 
     def _open_files(self) -> None:
@@ -81,7 +82,14 @@ class Machine:
 
     def _begin(self) -> None:
         boot = self.host.boot
-        self.world.after(self.world.rng.uniform(*self.delay_seconds), lambda: self._finish(boot))
+        seconds = self.world.rng.uniform(*self.delay_seconds)
+        if self.is_doomed:
+            self.world.after(seconds / 2, lambda: self._lose_power(boot))
+        self.world.after(seconds, lambda: self._finish(boot))
+
+    def _lose_power(self, boot: int) -> None:
+        if boot == self.host.boot:
+            self.host.crash(has_no_power=True)
 
     def _finish(self, boot: int) -> None:
         host = self.host
@@ -100,6 +108,8 @@ class Machine:
         else:
             self.queue.popleft()
             self.world.checker.done(host, work)
+            if not host.has_done(work):
+                return
         if self.queue:
             self._begin()
         if event is not None:
@@ -169,7 +179,9 @@ class Machine:
     def crash(self, *, has_no_power: bool) -> None:
         """The process ends; without power the disk forgets what was not synced too."""
         disk = self.host.disk
+        self.is_doomed = False
         if self.queue:
+            self.world.tally["crashes with unsynced data"] += has_no_power
             disk.fuse.left = self.world.rng.randrange(self.world.rng.choice(FILE_SYSTEM_CALLS))
             self.world.checker.interrupted(self.host, self.queue[0])
             try:

@@ -11,6 +11,7 @@ from pyzk.service.proposer import Proposer
 from pyzk.service.service import Service
 from pyzk.service.sessions import SessionIds
 from pyzk.sim.host import Host
+from pyzk.sim.workload import create, sync
 from pyzk.tree.acl import AccessControl
 from pyzk.tree.prepare import Rules
 from pyzk.zab import effects as do
@@ -69,9 +70,11 @@ class MemberHost(Host):
     Attributes:
         member: while the process runs.
         clients: by the number of their connection.
+        wall_step_ms: by how much the wall clock was set.
     """
 
     member: WatchedMember | None = None
+    wall_step_ms = 0
 
     def _make_process(self, state: State, tree: Tree) -> Peer:
         world = self.world
@@ -89,8 +92,8 @@ class MemberHost(Host):
 
     @property
     def wall_ms(self) -> int:
-        """The machine's wall clock."""
-        return WALL_MS + int(self.world.now * 1000)
+        """The machine's wall clock: somebody may set it."""
+        return WALL_MS + int(self.now * 1000) + self.wall_step_ms
 
     @property
     def tree(self) -> Tree:
@@ -104,13 +107,14 @@ class MemberHost(Host):
             self.member.replace_tree(tree)
 
     def crash(self, *, has_no_power: bool) -> None:
-        """Clients notice, sooner or later."""
+        """Clients notice, or find out when nothing is heard any more."""
         if self.member is not None and self.is_up:
             super().crash(has_no_power=has_no_power)
             self._tree, self.member = self.tree, None
             clients, self.clients = self.clients, {}
-            for client in clients.values():
-                client.closed()
+            if not has_no_power:
+                for connection, client in clients.items():
+                    client.closed(connection)
 
     # The process.
 
@@ -147,29 +151,56 @@ class MemberHost(Host):
         for connection in list(outbox.dirty):
             data = service.take(connection)
             if data and connection in self.clients:
-                self.clients[connection].hears(data)
+                self.clients[connection].hears(connection, data)
         outbox.dirty.clear()
         outbox.reading.clear()
-        outbox.unfinished.clear()
+        unfinished, outbox.unfinished = outbox.unfinished, {}
+        for connection in unfinished:
+            self.world.after(1e-4, lambda connection=connection: self._serve_more(connection))  # type: ignore[misc]
         closing, outbox.closing = outbox.closing, []
         for end in closing:
             self.world.trace(self.server_id, "closes client", end.reason)
             service.disconnect(end.connection)
             client = self.clients.pop(end.connection, None)
             if client is not None:
-                client.closed()
+                client.closed(end.connection)
+
+    def _serve_more(self, connection: int) -> None:
+        def go_on() -> None:
+            if self.member is not None and connection in self.clients:
+                self.member.service.go_on(connection, self.now)
+                self._perform_all([])
+
+        if connection in self.clients:
+            self.call(go_on)
 
     # Clients.
 
     def connect(self, connection: int, client: Client) -> None:
         """A client has connected."""
-        assert self.member is not None
+
+        def accept() -> None:
+            if self.member is not None and connection in self.clients:
+                self.member.service.connect(connection, "10.1.0.1", self.now, self.wall_ms)
+
         self.clients[connection] = client
-        self.member.service.connect(connection, "10.1.0.1", self.now, self.wall_ms)
+        self.call(accept)
 
     def hear_client(self, connection: int, data: bytes) -> None:
         """Bytes of a client have arrived."""
-        self.call(lambda: self._hear_client(connection, data))
+        if connection in self.clients:
+            self.call(lambda: self._hear_client(connection, data))
+
+    def lose_client(self, connection: int) -> None:
+        """A client has closed its connection."""
+
+        def lose() -> None:
+            if self.member is not None and self.clients.pop(connection, None) is not None:
+                self.member.service.disconnect(connection)
+                self._perform_all([])
+
+        if connection in self.clients:
+            self.call(lose)
 
     def _hear_client(self, connection: int, data: bytes) -> None:
         if self.member is not None and connection in self.clients:
@@ -183,12 +214,12 @@ class MemberHost(Host):
     def propose(self, count: int) -> None:
         """Clients write on their own here; one of them at once."""
         for client in list(self.clients.values())[:count]:
-            client.write()
+            create(client)
 
     def sync(self) -> None:
         """As `propose`."""
         for client in list(self.clients.values())[:1]:
-            client.read()
+            sync(client)
 
     _HANDLERS: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
         **Host._HANDLERS,  # noqa: SLF001 - of its own class

@@ -44,14 +44,16 @@ class Network:
     Attributes:
         delay_seconds: (least, most) time that bytes take.
         blocked: pairs of server ids (from, to) between which nothing passes.
+        slow: how much longer bytes take between two of them, (from, to), seconds at most.
         split_chance: how often what arrives is cut in two.
     """
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.delay_seconds = 0.0005, 0.005
+        self.delay_seconds = self.usual_delay_seconds = 0.0005, 0.005
         self.split_chance = 0.05
         self.blocked: dict[tuple[int, int], None] = {}
+        self.slow: dict[tuple[int, ...], float] = {}
         self._directions: dict[End, Direction] = {}
         self._waiting: list[Direction] = []
         self._last_accepted = 0
@@ -106,6 +108,9 @@ class Network:
 
     def _put(self, direction: Direction, data: bytes | Walk | None) -> None:
         due = max(direction.last_due, self.world.now + self._delay())
+        extra_seconds = self.slow.get((direction.sender[0], direction.receiver[0]))
+        if extra_seconds is not None:
+            due += self.world.rng.uniform(0, extra_seconds)
         direction.last_due = due
         direction.queue.append((due, data))
         self._arm(direction, due)
@@ -114,6 +119,16 @@ class Network:
         if not direction.is_armed:
             direction.is_armed = True
             self.world.at(due, lambda: self._pump(direction))
+
+    def direction(self, end: End) -> Direction | None:
+        """What is sent from an end of an open link."""
+        return self._directions.get(end)
+
+    def has_link_to_the_past(self, server_id: int, other_id: int) -> bool:
+        """Whether a server has a link to a process of another one that has ended, and has not been told."""
+        boot, past = self.world.hosts[server_id].boot, self.world.hosts[other_id].boot
+        ends = ((end, direction.receiver) for end, direction in self._directions.items())
+        return any(end[:2] == (server_id, boot) and to[0] == other_id and to[1] < past for end, to in ends)
 
     # What arrives.
 
@@ -179,9 +194,23 @@ class Network:
         """Let nothing pass from one server to another."""
         self.blocked[sender, receiver] = None
 
+    def unblock(self, sender: int, receiver: int) -> None:
+        """Let pass what comes from one server to another."""
+        self.blocked.pop((sender, receiver), None)
+        self._go_on()
+
     def heal(self) -> None:
         """Let everything pass again, in any order."""
         self.blocked.clear()
+        self._go_on()
+
+    def mend(self) -> None:
+        """The same, and at the usual pace."""
+        self.delay_seconds = self.usual_delay_seconds
+        self.slow.clear()
+        self.heal()
+
+    def _go_on(self) -> None:
         waiting, self._waiting = self._waiting, []
         for direction in waiting:
             self._arm(direction, self.world.now + self._delay())

@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from random import Random
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from pyzk.sim.checker import BrokenInvariantError, Checker
 from pyzk.sim.client import Client
 from pyzk.sim.host import Host
 from pyzk.sim.member_host import MemberHost
 from pyzk.sim.network import Network
+from pyzk.sim.trace import TraceLine
 from pyzk.sim.txns import TxnMaker
+from pyzk.sim.workload import create
 from pyzk.zab import effects, events
 from pyzk.zab.membership import parse_text
-from pyzk.zab.settings import AgreementSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from random import Random
+
+    from pyzk.sim.plan import Plan
 
 STEPS_AT_ONCE_MAX = 100_000
 """So many steps without time going on are a loop."""
@@ -31,48 +35,49 @@ class World:
     """Servers, network, time.
 
     Args:
-        rng: all chance.
-        voters, observers: how many; their ids are 1, 2, ...
-        settings: of every server.
+        plan: what it is made of.
         tracer: is given each line of the trace.
-        clients: how many; without any, servers have no service, and leaders make up txns.
 
     Attributes:
         now: seconds since the beginning.
         tally: what was done and what went wrong, counted.
+        quiet_until: up to when clients ask for nothing.
     """
 
-    def __init__(
-        self,
-        rng: Random,
-        voters: int = 3,
-        observers: int = 0,
-        settings: AgreementSettings | None = None,
-        tracer: Callable[[str], None] | None = None,
-        clients: int = 0,
-    ) -> None:
-        self.rng = rng
+    def __init__(self, plan: Plan, tracer: Callable[[TraceLine], None] | None = None) -> None:
+        self.seed = plan.seed
+        self.rng = Random(f"{plan.seed} world")
         self.now = 0.0
         self.tally: Counter[str] = Counter()
-        self.settings = settings or AgreementSettings(tick_ms=500)
-        roles = ["participant"] * voters + ["observer"] * observers
-        lines = [f"server.{number}=10.0.0.{number}:2888:3888:{role}" for number, role in enumerate(roles, 1)]
-        self.membership = parse_text("\n".join(lines))
+        self.quiet_until = 0.0
+        self.settings = plan.settings
+        self.clock_drift = plan.clock_drift
+        self.membership = parse_text(plan.membership)
         self.network = Network(self)
         self.checker = Checker(self)
-        self.txns = TxnMaker(rng)
+        self.txns = TxnMaker(self.rng)
         self._tracer = tracer
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._pushed = 0
-        make = MemberHost if clients else Host
-        self.hosts: dict[int, Host] = {number: make(self, number) for number in range(1, voters + observers + 1)}
+        make = MemberHost if plan.clients else Host
+        self.hosts: dict[int, Host] = {}
+        for server in sorted(self.membership.servers, key=lambda server: server.server_id):
+            self.hosts[server.server_id] = make(self, server.server_id)
+        for host in self.hosts.values():
+            host.machine.delay_seconds = host.machine.usual_delay_seconds = plan.disk_seconds
         self._connections = 0
-        self.clients = [Client(self, number) for number in range(clients)]
+        self.clients = [Client(self, number) for number in range(plan.clients)]
 
     def trace(self, server_id: int, what: str, subject: object = "") -> None:
         """One line of the trace."""
-        if self._tracer is not None:
-            self._tracer(f"{self.now:12.6f} {server_id} {what} {_shown(subject)}")
+        if self._tracer is None:
+            return
+        host = self.hosts.get(server_id)
+        history = host.state.history if host is not None and host.is_up else None
+        role, epoch = (host.role_letter, host.state.current_epoch) if host is not None and history else ("-", 0)
+        zxids = (history.last_zxid, history.committed_zxid) if history is not None else (0, 0)
+        line = f"{what} {_shown(subject)}".rstrip()
+        self._tracer(TraceLine(self.now, server_id, self.tally["steps"], role, epoch, *zxids, line))
 
     @property
     def member_hosts(self) -> dict[int, MemberHost]:
@@ -94,6 +99,15 @@ class World:
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Do something later."""
         self.at(self.now + seconds, action)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether clients ask for nothing at the moment."""
+        return self.now < self.quiet_until
+
+    def be_quiet(self, seconds: float) -> None:
+        """Let clients ask for nothing, so that nothing new covers what is left of old."""
+        self.quiet_until = max(self.quiet_until, self.now + seconds)
 
     def run(self, seconds: float) -> None:
         """Let time go on. Raises BrokenInvariantError."""
@@ -151,6 +165,12 @@ class World:
                     self.network.block(inside, outside)
                     self.network.block(outside, inside)
 
+    def let_in(self, *server_ids: int) -> None:
+        """They hear everybody again, and are heard."""
+        for sender, receiver in list(self.network.blocked):
+            if sender in server_ids or receiver in server_ids:
+                self.network.unblock(sender, receiver)
+
     # What is seen from outside.
 
     @property
@@ -176,25 +196,24 @@ class World:
         leader.propose(count)
         wanted = self.checker.mark() + count
         self.run_until(lambda: self.checker.mark() >= wanted, seconds_max, "a proposal is committed")
-        self.run_until(self._is_equal, seconds_max, "all servers come to have what is committed")
+        self.run_until(self.is_equal, seconds_max, "all servers come to have what is committed")
 
     def write(self, seconds_max: float) -> None:
         """Clients write until each has had an answer, wherever it is, and every server that is up comes to have it."""
-        before = [len(client.written) for client in self.clients]
+        before = [client.written for client in self.clients]
 
         def is_answered() -> bool:
-            waiting = [
-                client for client, count in zip(self.clients, before, strict=True) if len(client.written) == count
-            ]
+            waiting = [client for client, count in zip(self.clients, before, strict=True) if client.written == count]
             for client in waiting:
-                client.write()
+                create(client)
             self.run(0.5)
             return not waiting
 
         self.run_until(is_answered, seconds_max, "writes succeed")
-        self.run_until(self._is_equal, seconds_max, "all servers come to have what is committed")
+        self.run_until(self.is_equal, seconds_max, "all servers come to have what is committed")
 
-    def _is_equal(self) -> bool:
+    def is_equal(self) -> bool:
+        """Whether every server that is up has what is committed."""
         last = self.checker.committed[-1]
         return all(self.checker.logs[host.server_id].applied == last for host in self.hosts.values() if host.is_up)
 
@@ -203,6 +222,9 @@ def _shown(subject: object) -> str:
     """An event or effect in a line: bytes and trees by their size and checksum."""
     if isinstance(subject, effects.Install):
         return f"Install(0x{subject.tree.last_zxid:x}, token={subject.token})"
+    if isinstance(subject, effects.Send | events.Received | events.Answer):
+        size, checksum = len(subject.data), crc32(subject.data)
+        return f"{type(subject).__name__}(link={subject.link}, {size} bytes, {checksum:08x})"
     if isinstance(subject, effects.Deliver | effects.Append):
         return f"{type(subject).__name__}({', '.join([f'0x{zxid:x}' for zxid, _ in subject.entries])})"
     return str(subject)

@@ -18,6 +18,9 @@ TXN_HEADER_BYTES = 32
 ZXID = Struct(">12xq")
 """Picks the zxid out of a TxnHeader."""
 SECTOR_BYTES = 512
+CHECKSUM_HIGH = bytes(4)
+"""The upper half of each record's checksum."""
+END_MARK = 0x42
 CHECKSUM_MASKS = (0xFFFFFF, 0xFFFF, 0xFF)
 
 
@@ -67,7 +70,8 @@ class LogReader:
             return False
         size = head_bytes + length + 1
         if self.behind < size:
-            return True
+            # Nothing is written behind a write that was cut short: with a whole record there, the length is wrong.
+            return not _holds_record(self.disk.read(self.path, start + head_bytes, self.behind - head_bytes))
         record = self.disk.read(self.path, start, size)
         whole_checksum = adler32(record[head_bytes:-1])
         return checksum in [whole_checksum & mask for mask in CHECKSUM_MASKS] or _has_zero_sector(record, start)
@@ -102,8 +106,8 @@ class LogReader:
                 needed = end - at
                 continue
             payload = window[at + head_bytes : end - 1]
-            if window[end - 1] != 0x42 or adler32(payload) != checksum:
-                self.damage = "wrong checksum" if window[end - 1] == 0x42 else "a record without its end mark"
+            if window[end - 1] != END_MARK or adler32(payload) != checksum:
+                self.damage = "wrong checksum" if window[end - 1] == END_MARK else "a record without its end mark"
                 return
             (self.last_zxid,) = unpack_zxid(payload)
             yield self.last_zxid, start + at, payload
@@ -130,6 +134,19 @@ class LogReader:
                 end = position + len(piece.rstrip(b"\0"))
             position += len(piece)
         return end
+
+
+def _holds_record(data: bytes) -> bool:
+    """Whether a whole good record begins anywhere in these bytes."""
+    at = data.find(CHECKSUM_HIGH)
+    while at >= 0 and at + RECORD_HEAD.size < len(data):
+        checksum, length = RECORD_HEAD.unpack_from(data, at)
+        begin, end = at + RECORD_HEAD.size, at + RECORD_HEAD.size + length
+        is_marked = length >= TXN_HEADER_BYTES and end < len(data) and data[end] == END_MARK
+        if is_marked and adler32(data[begin:end]) == checksum:
+            return True
+        at = data.find(CHECKSUM_HIGH, at + 1)
+    return False
 
 
 def _has_zero_sector(record: bytes, start: int) -> bool:

@@ -18,6 +18,7 @@ SUBCOMMANDS = {
     "verify": ("pyzk.tools.verify", "check a data directory: checksums, gaps, epochs, digests"),
     "cleanup": ("pyzk.tools.cleanup", "remove snapshots and logs that are not needed any more"),
     "config": ("pyzk.tools.settings", "check a zoo.cfg; explain a key"),
+    "sim": ("pyzk.tools.sim.command", "a whole ensemble in a simulated world, from one seed"),
     "top": ("pyzk.tools.top.command", "servers, clients and hot paths, live"),
 }
 EXIT_FAILED = 1

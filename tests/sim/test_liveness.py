@@ -25,7 +25,8 @@ def test_followers_leave_a_leader_that_they_do_not_hear_though_it_hears_them():
     for server_id in story.others(old.server_id):
         story.network.block(old.server_id, server_id)
     story.run(SYNC_SECONDS + 0.5)
-    assert all(story.hosts[server_id].opened is None for server_id in story.others(old.server_id))
+    for server_id in story.others(old.server_id):
+        assert story.was_said("role_ended", "nothing heard from the leader", server_id=server_id)
     end_well(story)
 
 

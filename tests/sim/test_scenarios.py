@@ -3,11 +3,10 @@
 The checker of the world looks on in all of them: logs without holes, commits on a quorum, equal trees.
 """
 
-from random import Random
-
 import pytest
 
 from pyzk.sim.machine import PLACES
+from pyzk.sim.plan import Plan, membership_lines
 from pyzk.sim.world import World
 from pyzk.storage.member import DOUBT
 from pyzk.zab.settings import AgreementSettings
@@ -19,7 +18,9 @@ class Story(World):
     def __init__(self, voters=3, observers=0, seed=1, **settings):
         self.lines = []
         settings = AgreementSettings(**{"tick_ms": 500, **settings})
-        super().__init__(Random(seed), voters, observers, settings, self.lines.append)
+        membership = "\n".join(membership_lines(voters, observers))
+        plan = Plan(seed, 0.0, membership, settings, clients=0)
+        super().__init__(plan, lambda line: self.lines.append(str(line)))
         self.network.split_chance = 0.0
 
     def was_said(self, *words, server_id=None):

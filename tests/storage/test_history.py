@@ -132,6 +132,17 @@ def test_noise_in_a_sector_is_never_a_torn_batch(vector, rng, position):
         zxids(vector, certain_tears_only=True)
 
 
+@pytest.mark.parametrize("record", range(3))
+def test_wrong_length_with_whole_records_behind_it_is_never_a_torn_batch(disk, payload, record):
+    # Noise from the middle of a length on: the checksum before it is right, and the record seems to leave the file.
+    records = [payload(zxid, 100) for zxid in range(1, 5)]
+    put(disk, "log.1", file_of(*records))
+    offset = [offset for _, offset, _ in LogReader(disk, DIRECTORY, "log.1")][record]
+    edit(disk, offset + 10, b"\x87\xe7" + bytes(range(1, 100)), "log.1")
+    with pytest.raises(CorruptionError, match="no write that was cut short"):
+        zxids(disk, certain_tears_only=True)
+
+
 def test_member_wants_a_file_without_a_record_to_be_begun_where_the_log_ends(vector):
     vector.create(f"{DIRECTORY}/log.1f")
     assert len(zxids(vector)[0]) == 28

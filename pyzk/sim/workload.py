@@ -1,0 +1,145 @@
+"""What simulated clients ask for: writes of every kind on a few paths, so that they meet, and reads with watches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyzk.client.watches import WatchKind
+from pyzk.codec.opcodes import CreateMode, OpCode
+from pyzk.codec.requests import (
+    CreateRequest,
+    MultiRequest,
+    PathRequest,
+    PathVersionRequest,
+    PathWatchRequest,
+    SetDataRequest,
+)
+from pyzk.sim.promises import Watch
+from pyzk.sim.txns import OPEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyzk.sim.client import Client
+
+PARENTS = (b"/a", b"/b", b"/c")
+NAMES = tuple(b"n%d" % number for number in range(6))
+CREATE_MODES = (
+    CreateMode.PERSISTENT,
+    CreateMode.PERSISTENT,
+    CreateMode.EPHEMERAL,
+    CreateMode.PERSISTENT_SEQUENTIAL,
+    CreateMode.EPHEMERAL_SEQUENTIAL,
+)
+SESSION_CHANCE = 0.01
+"""How often a client ends its session, one way or the other, in place of a request."""
+
+
+class Workload:
+    """Makes all clients of a world ask for things.
+
+    Args:
+        clients: all of them.
+        pause_seconds: mean time between two requests of one of them.
+    """
+
+    def __init__(self, clients: list[Client], pause_seconds: float) -> None:
+        self.clients = clients
+        self.pause_seconds = pause_seconds
+        self.is_over = False
+        for client in clients:
+            self._next(client)
+
+    def _next(self, client: Client) -> None:
+        client.world.after(client.rng.expovariate(1 / self.pause_seconds), lambda: self._act(client))
+
+    def _act(self, client: Client) -> None:
+        if self.is_over:
+            return
+        if client.world.is_quiet:
+            self._next(client)
+            return
+        if client.rng.random() < SESSION_CHANCE:
+            client.vanish() if client.rng.random() < 0.7 else client.close()
+        else:
+            request(client)
+        self._next(client)
+
+
+def request(client: Client) -> None:
+    """One request, whatever it may be."""
+    client.rng.choices(*zip(*_REQUESTS, strict=True))[0](client)
+
+
+def some_path(client: Client) -> bytes:
+    """A path that may be there."""
+    rng = client.rng
+    if client.known and rng.random() < 0.4:
+        return rng.choice(client.known)
+    return rng.choice(PARENTS) + b"/" + rng.choice(NAMES)
+
+
+def _data(client: Client) -> bytes:
+    return b"%d:%d" % (client.number, client.rng.getrandbits(40))
+
+
+def create(client: Client) -> None:
+    """Below a parent; sometimes the parent itself."""
+    rng = client.rng
+    parent = rng.choice(PARENTS)
+    if rng.random() < 0.1:
+        client.ask(OpCode.CREATE, CreateRequest(parent, b"", OPEN, CreateMode.PERSISTENT))
+        return
+    path = parent + b"/" + rng.choice(NAMES)
+    client.ask(OpCode.CREATE, CreateRequest(path, _data(client), OPEN, rng.choice(CREATE_MODES)))
+
+
+def set_data(client: Client) -> None:
+    """On the condition of a version, sometimes."""
+    version = client.rng.choice((-1, -1, -1, 0, 1))
+    path = client.rng.choice(PARENTS) if client.rng.random() < 0.3 else some_path(client)
+    client.ask(OpCode.SET_DATA, SetDataRequest(path, _data(client), version))
+
+
+def delete(client: Client) -> None:
+    """Of anything but a parent."""
+    client.ask(OpCode.DELETE, PathVersionRequest(some_path(client), -1))
+
+
+def multi(client: Client) -> None:
+    """Of three ops that stand or fall together."""
+    path = client.rng.choice(PARENTS) + b"/" + client.rng.choice(NAMES)
+    steps = [
+        (OpCode.CREATE, CreateRequest(path, _data(client), OPEN, client.rng.choice(CREATE_MODES[:3]))),
+        (OpCode.SET_DATA, SetDataRequest(client.rng.choice(PARENTS), _data(client), -1)),
+        (OpCode.SET_DATA, SetDataRequest(path, _data(client), 0)),
+        (OpCode.DELETE, PathVersionRequest(path, 1)),
+    ]
+    client.ask(OpCode.MULTI, MultiRequest(list(steps[: client.rng.randrange(2, 5)])))
+
+
+def read(client: Client) -> None:
+    """With a watch, often."""
+    opcode = client.rng.choice((OpCode.EXISTS, OpCode.GET_DATA, OpCode.GET_CHILDREN))
+    is_list = opcode == OpCode.GET_CHILDREN
+    path = client.rng.choice(PARENTS) if is_list or client.rng.random() < 0.2 else some_path(client)
+    watch = None
+    if client.rng.random() < 0.5:
+        watch = Watch(WatchKind.CHILD if is_list else WatchKind.DATA, path, 0)
+    client.ask(opcode, PathWatchRequest(path, watch is not None), watch=watch)
+
+
+def sync(client: Client) -> None:
+    """Then read."""
+    client.ask(OpCode.SYNC, PathRequest(b"/"))
+    read(client)
+
+
+_REQUESTS: tuple[tuple[Callable[[Client], None], int], ...] = (
+    (create, 30),
+    (set_data, 25),
+    (delete, 12),
+    (multi, 8),
+    (read, 15),
+    (sync, 10),
+)

@@ -1,0 +1,1 @@
+"""`pyzk sim`: whole ensembles from one seed, on the screen."""

@@ -1,0 +1,271 @@
+"""Deliberate mistakes in the production code, each of which the simulator has to find: `scripts/mutants` makes them.
+
+A mutant is a small text replaced by another one. It counts as caught when an invariant of a checker is broken, not when
+the changed code itself objects.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Mutant:
+    """A mistake.
+
+    Attributes:
+        name: what is wrong now.
+        changes: (file, text, text in its place), each to be found once.
+        seeds_max: within so many seeds it has to be found.
+    """
+
+    name: str
+    changes: list[tuple[str, str, str]]
+    seeds_max: int = 50
+
+
+def mutant(name: str, file: str, text: str, other: str, seeds_max: int = 50) -> Mutant:
+    """One with a single change."""
+    return Mutant(name, [(file, text, other)], seeds_max)
+
+
+FIRE = """\
+    if service.watches.any:
+        for change in applied.changes:
+            _fire(service, change, header.zxid)
+"""
+REPLY = """\
+    after = AFTER.get(header.type)
+    if after is not None:
+        after(service, proposal, now)
+    elif proposal.origin:
+        _answer(service, proposal, applied, now)
+"""
+LEARNING, LEADING, SERVING = "zab/learning.py", "zab/leading.py", "zab/serving.py"
+MUTANTS = [
+    Mutant(
+        "a follower acknowledges before the fsync",
+        [
+            (LEARNING, "while waiting and waiting[0][0] <= state.done_token:", "while waiting:"),
+            (
+                LEARNING,
+                "            self._unacknowledged.append((token, entries))\n",
+                "            self._unacknowledged.append((token, entries))\n            self.acknowledge()\n",
+            ),
+        ],
+    ),
+    mutant(
+        "the leader's own log counts before the fsync",
+        "zab/proposals.py",
+        "        self.state.append(entries)\n",
+        "        self.state.append(entries)\n        self.acknowledge(self.state.server_id, self.last_zxid)\n",
+    ),
+    Mutant(
+        "NEWLEADER is acknowledged before what came by sync is durable",
+        [
+            (
+                LEARNING,
+                "        yield lambda: state.is_settled\n        token = state.save",
+                "        yield lambda: True\n        token = state.save",
+            ),
+            (
+                LEARNING,
+                "        yield lambda: state.done_token >= token\n        state.send(self.link, packet(PacketType.ACK",
+                "        state.send(self.link, packet(PacketType.ACK",
+            ),
+        ],
+    ),
+    mutant(
+        "currentEpoch is written before what came by sync",
+        LEARNING,
+        "        plan: Packet = yield NEXT\n",
+        "        state.save_epoch(CURRENT, self.epoch)\n        plan: Packet = yield NEXT\n",
+    ),
+    mutant(
+        "currentEpoch is written behind the ACK of NEWLEADER",
+        LEARNING,
+        "        yield lambda: state.done_token >= token\n        state.send(self.link, packet(PacketType.ACK,",
+        "        state.send(self.link, packet(PacketType.ACK,",
+    ),
+    mutant(
+        "an epoch is promised before that is durable",
+        LEARNING,
+        "            yield lambda: state.done_token >= token\n        last_zxid, current",
+        "            yield lambda: True\n        last_zxid, current",
+    ),
+    mutant(
+        "an older epoch than the promised one is followed",
+        LEARNING,
+        "if self.epoch < state.accepted_epoch and not self.is_observer:",
+        "if False:",
+        300,
+    ),
+    mutant(
+        "an epoch that was promised to somebody else is promised again",
+        LEARNING,
+        "state.current_epoch if is_new else -1",
+        "state.current_epoch",
+        300,
+    ),
+    mutant(
+        "an epoch is used again",
+        LEADING,
+        "        self._wanted_epoch = max(self._wanted_epoch, accepted_epoch + 1)\n",
+        "        self._wanted_epoch = max(self._wanted_epoch - 1, accepted_epoch, 1)\n",
+    ),
+    mutant(
+        "quorums are short by one",
+        "zab/quorum.py",
+        "2 * len(self.voters.intersection(servers)) > len(self.voters)",
+        "2 * (len(self.voters.intersection(servers)) + 1) > len(self.voters)",
+    ),
+    mutant(
+        "votes are compared without their zxid",
+        "zab/votes.py",
+        "(new.peer_epoch, new.zxid, new.leader) > (old.peer_epoch, old.zxid, old.leader)",
+        "(new.peer_epoch, new.leader) > (old.peer_epoch, old.leader)",
+        100,
+    ),
+    mutant(
+        "the committed log has a hole",
+        "zab/history.py",
+        "            self.window.extend(committed)\n",
+        "            self.window.extend(committed[-1:])\n",
+        100,
+    ),
+    mutant(
+        "what a learner committed while it was brought up is not in its committed log (ZOOKEEPER-4925)",
+        LEARNING,
+        "            self.mastering = Mastering(self, self._heard_at)\n        self.deliver()\n",
+        "            self.mastering = Mastering(self, self._heard_at)\n        self.deliver()\n"
+        "        state.history.window = type(state.history.window)(\n"
+        "            list(state.history.window)[:-1], state.history.window.maxlen\n        )\n",
+        100,
+    ),
+    mutant(
+        "acks of a link that is gone count on",
+        "zab/broadcast.py",
+        "        self.acknowledged.pop(server_id, None)\n",
+        "        del server_id\n",
+        300,
+    ),
+    mutant(
+        "proposals go only to those who have acknowledged NEWLEADER",
+        "zab/proposals.py",
+        "if learner.forwards and not learner.is_observer:",
+        "if learner.is_synced and not learner.is_observer:",
+    ),
+    mutant(
+        "COMMITs go only to those who are up to date",
+        "zab/proposals.py",
+        "            elif learner.forwards:\n",
+        "            elif learner.is_established:\n",
+        100,
+    ),
+    mutant(
+        "TRUNC cuts nothing",
+        "storage/history.py",
+        "def truncate_logs(",
+        "def truncate_logs(*_: object) -> None:\n    pass\n\n\ndef unused(",
+    ),
+    Mutant(
+        # Four places look for what is left behind; each of them would be enough.
+        "TRUNC leaves a newer snapshot, and nobody looks",
+        [
+            (
+                "storage/database.py",
+                "    removed = remove_above(disk, places.snapshots, zxid)\n    truncate_logs",
+                "    removed: list[str] = []\n    truncate_logs",
+            ),
+            (
+                "storage/member.py",
+                "        if last_zxid != zxid and (zxid & catchup.COUNTER",
+                "        if zxid < 0 and (zxid",
+            ),
+            (LEARNING, "            if history.last_zxid > zxid:\n", "            if zxid < 0:\n"),
+            (LEARNING, "        if history.last_zxid != zxid and not begins_epoch(zxid):\n", "        if zxid < 0:\n"),
+        ],
+        300,
+    ),
+    mutant(
+        "a tree is sent as if its tail were committed",
+        SERVING,
+        "        found.forward_after = state.history.committed_zxid\n        found.entries = master.behind_tree()\n",
+        "        found.forward_after = state.history.last_zxid\n        found.entries = []\n",
+        100,
+    ),
+    mutant(
+        "a server whose disk was lost votes",
+        "storage/member.py",
+        "        if traces:\n",
+        "        if traces and not self:\n",
+    ),
+    mutant(
+        "what a killed process left in the page cache is not made durable",
+        "storage/member.py",
+        "        self._make_durable()\n",
+        "",
+        300,
+    ),
+    mutant(
+        "a sync is answered without a quorum",
+        "zab/syncs.py",
+        "if committed_zxid < first.after_zxid or first.round > self._confirmed:",
+        "if committed_zxid < first.after_zxid:",
+        100,
+    ),
+    mutant(
+        "a sync is confirmed by answers to older pings",
+        "zab/syncs.py",
+        "        self._answered[server_id] = pings.popleft()\n",
+        "        pings.popleft()\n        self._answered[server_id] = self._round\n",
+        300,
+    ),
+    mutant(
+        "a watch fires behind the reply",
+        "service/delivery.py",
+        FIRE + REPLY,
+        REPLY + FIRE,
+    ),
+    mutant(
+        "watches that were missed while away are not told",
+        "service/watching.py",
+        "    elif INT64.unpack_from(stat, offset)[0] > relative_zxid:\n",
+        "    elif INT64.unpack_from(stat, offset)[0] > relative_zxid + (1 << 62):\n",
+    ),
+    mutant(
+        "the client's xid is forwarded as cxid",
+        "service/forwarding.py",
+        "cxid = NO_CXID if is_create_session else self._next_cxid()",
+        "cxid = NO_CXID if is_create_session else request.cxid",
+        300,
+    ),
+    mutant(
+        "a read does not wait for the writes of its session",
+        "service/intake.py",
+        "        if not state.queue:\n            return read(",
+        "        if True:\n            return read(",
+    ),
+    mutant(
+        "a server takes a client that has seen more than it has",
+        "service/handshake.py",
+        "if request.last_zxid_seen > service.tree.last_zxid:",
+        "if request.last_zxid_seen > service.tree.last_zxid + (1 << 40):",
+    ),
+    mutant(
+        "ephemerals outlive their session",
+        "tree/prepare.py",
+        "    paths = overlay.ephemerals_of(request.session_id)\n",
+        "    paths = overlay.ephemerals_of(request.session_id)[:1]\n",
+    ),
+    mutant(
+        "the leader does not hear which sessions live at its followers",
+        "service/desk.py",
+        "            self._tracker.touch(session_id, timeout_ms, now)\n\n    def learner_left",
+        "            self._tracker.touch(session_id, timeout_ms, now - 1e9)\n\n    def learner_left",
+    ),
+    mutant(
+        "a multi that fails leaves what it has prepared",
+        "tree/prepare.py",
+        "            overlay.roll_back()\n            return _failed_multi(",
+        "            return _failed_multi(",
+    ),
+]
