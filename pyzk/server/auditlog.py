@@ -7,7 +7,6 @@ section 4.
 import getpass
 import logging
 import os
-from logging.handlers import RotatingFileHandler
 
 import structlog
 
@@ -38,8 +37,10 @@ class AuditLog:
     """
 
     def __init__(self, path: str) -> None:
-        self._file: RotatingFileHandler | None = None
+        self._file: logging.Handler | None = None
         if path:
+            from logging.handlers import RotatingFileHandler  # noqa: PLC0415 - takes its time, and few ask for it
+
             self._file = RotatingFileHandler(path, maxBytes=FILE_BYTES_MAX, backupCount=FILES_KEPT, encoding="utf-8")
             self._file.setFormatter(logging.Formatter(LAYOUT))
 

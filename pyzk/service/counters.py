@@ -195,7 +195,6 @@ class Counters:
     watches_children: Distribution = field(default_factory=Distribution)
     propagation: Distribution = field(default_factory=Distribution)
     quorum_acks: Distribution = field(default_factory=Distribution)
-    close_session_prepared: Distribution = field(default_factory=Distribution)
     reply_sizes: ReplySizes = field(default_factory=ReplySizes)
     quota_errors: dict[str, int] = field(default_factory=dict)
     prepared: int = 0

@@ -66,6 +66,7 @@ NEVER_MOVES = {
     "write_commit_proc_req_queued": _NO_PROCESSORS,
     "request_throttle_queue_time_ms": "throttled requests wait in their sockets",
     "netty_queued_buffer_capacity": "there is no Netty",
+    "close_session_prep_time": "prepared with the rest of its batch: see prep_process_time",
     "connection_token_deficit": "a connect request that finds too few tokens is refused at once",
     "inflight_diff_count": "not counted",
     "inflight_snap_count": "not counted",
@@ -208,7 +209,6 @@ def distributions(server: BaseServer) -> Distributions:
         "propagation_latency": counted.propagation,
         "commit_propagation_latency": counted.propagation,
         "quorum_ack_latency": counted.quorum_acks,
-        "close_session_prep_time": counted.close_session_prepared,
     }
     return found | _elections(server)
 
