@@ -96,7 +96,7 @@ def gauges(server: Server) -> dict[str, float]:
     local = driver.service.local_sessions
     numbers["local_sessions"] = 0 if local is None else len(local.timeouts_ms())
     role = driver.member.peer.role
-    if isinstance(role, Leading):
+    if isinstance(role, Leading) and role.established:
         numbers |= _leader(driver, role)
     elif isinstance(role, Learning) and role.mastering is not None:
         numbers["synced_observers"] = sum(learner.is_synced for learner in role.mastering.learners.values())
