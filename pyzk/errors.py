@@ -209,6 +209,27 @@ class PeerError(PyzkError):
     """Another server of the ensemble said what it must not say, or nothing in time; its link is closed."""
 
 
+class AdminCommandError(PyzkError):
+    """A command of the admin server cannot be answered as it was asked."""
+
+
+class AdminRefusalError(PyzkError):
+    """A snapshot is not sent, or not taken.
+
+    Args:
+        status: of the HTTP answer.
+        message: why.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class AdminPortError(PyzkError):
+    """The admin server cannot have its port."""
+
+
 class PeerPortError(PyzkError):
     """A port on which other servers connect cannot be opened."""
 

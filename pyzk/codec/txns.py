@@ -14,6 +14,17 @@ from pyzk.codec.records import ACL, ACLS
 from pyzk.errors import DecodeError
 
 TXN_HEADER = Struct(">qiqqi")
+TIME_MS = Struct(">20xq")
+
+
+def time_ms_of(payload: bytes) -> int:
+    """When a txn was made, from its encoded form; 0 for what is too short to be one."""
+    if len(payload) < TIME_MS.size:
+        return 0
+    time_ms: int = TIME_MS.unpack_from(payload)[0]
+    return time_ms
+
+
 TXN_DIGEST = Struct(">iQ")
 CREATE_TAIL = Struct(">?i")
 DIGEST_VERSION = 2

@@ -5,20 +5,26 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
+from importlib import import_module
 from itertools import count
+from types import ModuleType
+from typing import Protocol
 
 import structlog
 
-from pyzk.errors import StorageError
+from pyzk.errors import AdminPortError, StorageError
 from pyzk.server import housekeeping
 from pyzk.server.admin.statistics import Statistics
 from pyzk.server.admin.words import FourLetterWords
+from pyzk.server.auditlog import INVOKED, SERVER_START, SERVER_STOP, AuditLog, server_user
 from pyzk.server.clients import ClientConnection, ClientLimits, listen
 from pyzk.server.config import Config
 from pyzk.server.driver import Driver
 from pyzk.server.files import FileDisk, lock_directory, require_directory
 from pyzk.server.logwriter import LogWriter, Outcomes
+from pyzk.server.metrics.probes import watch_loop
 from pyzk.server.wiring import make_log, make_roll
+from pyzk.service.audit import SUCCESS, Auditor
 from pyzk.storage.disk import Disk
 from pyzk.storage.names import Places
 
@@ -26,6 +32,17 @@ log = structlog.get_logger()
 
 DRAIN_SECONDS_MAX = 5.0
 """How long a shutdown waits for writes under way."""
+
+
+class OperationsPort(Protocol):
+    """A port for operators."""
+
+    async def stop(self) -> None:
+        """Close it."""
+
+
+async def _imported(module: str) -> ModuleType:
+    return await asyncio.to_thread(import_module, module)
 
 
 class BaseServer(ABC):
@@ -38,11 +55,15 @@ class BaseServer(ABC):
     Attributes:
         peer: drives its service.
         port: the client port that is open, 0 if there is none.
+        admin_port, metrics_port: those that are open, 0 if there is none.
+        audit: the audit log, if there is to be one.
+        snapshots: takes them.
         failure: what brought the server down, if something did.
     """
 
     peer: Driver
     statistics: Statistics
+    snapshots: housekeeping.Snapshots
 
     def __init__(self, config: Config, disk: Disk | None = None) -> None:
         self.config = config
@@ -54,6 +75,9 @@ class BaseServer(ABC):
         self._chores = housekeeping.Chores(self.fail)
         self._listener: asyncio.Server | None = None
         self._locks: list[int] = []
+        self._operations: list[OperationsPort] = []
+        self.admin_port = self.metrics_port = 0
+        self.audit = AuditLog(config.audit_file) if config.audit_enabled else None
         self._damaged: set[str] = set()
 
     @abstractmethod
@@ -78,7 +102,11 @@ class BaseServer(ABC):
         driver.on_logging = snapshots.logging
         if replayed > config.snap_count // 2:
             snapshots.want()
+        if self.audit is not None:
+            driver.service.auditor = Auditor(self.audit.write, server_user())
+        self.snapshots = snapshots
         start(snapshots.run())
+        start(watch_loop(driver, self.statistics.queued_at_learners))
         start(housekeeping.keep_sessions(driver, config.tick_time_ms))
         start(housekeeping.close_sessionless(driver, config.sessionless_timeout_ms))
         start(housekeeping.watch_disk(driver, self._disk, self.places.logs, config.tick_time_ms))
@@ -117,9 +145,41 @@ class BaseServer(ABC):
         self.port = self._listener.sockets[0].getsockname()[1]
         log.info("serving", port=self.port, address=config.client_port_address or "*")
 
+    async def _open_operations(self) -> None:
+        """Ports for operators, where they are switched on: imported by a thread, when clients are served already."""
+        config = self.config
+        if config.has_prometheus:
+            self.peer.service.count_namespaces()
+            provider = (await _imported("pyzk.server.metrics.provider")).PrometheusProvider(self)
+            self._operations.append(provider)
+            await provider.start()
+            self.metrics_port = provider.port
+        if config.admin_enabled:
+            admin = (await _imported("pyzk.server.admin.http.server")).AdminServer(self)
+            self._operations.append(admin)
+            try:
+                await admin.start()
+            except OSError as error:
+                raise AdminPortError(
+                    f"{error.strerror or error} [admin.serverAddress={config.admin_address}, "
+                    f"admin.serverPort={config.admin_port}] choose another port, or admin.enableServer=false"
+                ) from error
+            self.admin_port = admin.port
+        if self.audit is not None:
+            self.audit.server(SERVER_START, SUCCESS)
+
     def directory_sizes(self) -> tuple[int, int]:
         """Bytes of all files beside the snapshots, and beside the logs; often the same directory."""
         return self._size_of(self.places.snapshots), self._size_of(self.places.logs)
+
+    @property
+    def disk(self) -> Disk:
+        """Where the files are."""
+        return self._disk
+
+    def snapshot_names(self) -> list[str]:
+        """All that is beside the snapshots."""
+        return self._disk.names(self.places.snapshots)
 
     def _size_of(self, directory: str) -> int:
         size_bytes = 0
@@ -132,14 +192,19 @@ class BaseServer(ABC):
         """Something has happened after which going on would risk data: end the process."""
         if self.failure is None:
             self.failure = error
+            self.statistics.failures += 1
             log.critical("server_failed", error=f"{type(error).__name__}: {error}", exc_info=error)
         self.stopped.set()
 
     async def stop(self) -> None:
         """Close the port, let the writes under way end, and close the log."""
         self.stopped.set()
+        if self.audit is not None:
+            self.audit.server(SERVER_STOP, INVOKED)
         if self._listener is not None:
             self._listener.close()
+        for operations in self._operations:
+            await operations.stop()
         await self._chores.stop()
         for client in list(self.peer.clients.values()):
             client.pause()
@@ -153,6 +218,8 @@ class BaseServer(ABC):
             client.finish("the server stops", notable=False)
         while self._locks:
             os.close(self._locks.pop())
+        if self.audit is not None:
+            self.audit.close()
         log.info("stopped")
 
     @abstractmethod

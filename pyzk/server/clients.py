@@ -155,6 +155,7 @@ class ClientConnection(asyncio.Protocol):
         if answer is None and self._driver.is_serving:
             return first
         if answer is None:
+            self._limits.statistics.connections_not_served += 1
             log.debug("connection_closed", address=self._address, reason="this server is not serving")
         else:
             self._transport.write(answer)
@@ -195,6 +196,7 @@ class ClientConnection(asyncio.Protocol):
                 waiting_bytes=transport.get_write_buffer_size(),
                 setting="pyzk.clientOutBufferBytesMax",
             )
+            self._driver.service.counters.closed_by_server += 1
             transport.abort()
             return
         transport.write(encoded)

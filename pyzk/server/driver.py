@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pyzk.server.clock import monotonic_seconds
 from pyzk.server.logwriter import LogWriter
+from pyzk.server.metrics.stages import Stages
 from pyzk.service.service import Service
 
 
@@ -49,6 +50,7 @@ class Driver(ABC):
         unwritten_bytes: what a full disk could not take, at most a batch of the log; 0 once there is space again.
         on_fatal: called with what makes it impossible to go on.
         on_logging: called with (txns, bytes) for what goes to the log.
+        stages: where time goes.
     """
 
     def __init__(self, service: Service) -> None:
@@ -58,6 +60,7 @@ class Driver(ABC):
         self.unwritten_bytes = 0
         self.on_fatal: Callable[[BaseException], None] = _raise
         self.on_logging: Callable[[int, int], None] = _ignore
+        self.stages = Stages()
         self._woken = False
         self._loop = asyncio.get_running_loop()
 
@@ -98,8 +101,8 @@ class Driver(ABC):
     def reset_statistics(self) -> None:
         """Count anew."""
         self.service.counters.reset()
-        self.log.sync_ms.reset()
-        self.log.batch_txns.reset()
+        self.log.reset_statistics()
+        self.stages.reset()
 
     def flush(self) -> None:
         """Send what has gathered for each connection, in one write; then close and pause those that must be."""
@@ -127,6 +130,7 @@ class Driver(ABC):
             closing = outbox.closing.pop()
             client = clients.get(closing.connection)
             if client is not None:
+                self.service.counters.closed_by_server += closing.notable
                 client.finish(closing.reason, notable=closing.notable)
 
     def _pause_and_resume(self) -> None:

@@ -55,6 +55,7 @@ class MemberGate(Gate):
     """A member takes snapshots only of what its ensemble has agreed on."""
 
     def __init__(self, driver: MemberDriver) -> None:
+        super().__init__()
         self._driver = driver
 
     @property
@@ -116,6 +117,7 @@ class Server(BaseServer):
         await self._open_port()
         self._chores.start(self._open_peer_ports())
         driver.start()
+        await self._open_operations()
 
     async def _leave(self) -> None:
         """Others notice at once that we are gone."""

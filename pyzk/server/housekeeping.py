@@ -5,7 +5,7 @@ Each chore is small enough for one turn of the event loop, or hands its slow par
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 
 import structlog
 
@@ -129,6 +129,9 @@ async def watch_disk(driver: Driver, disk: Disk, directory: str, tick_ms: int) -
 class Gate:
     """Whether files may be changed beside the log, and snapshots be taken; on a standalone server they always may."""
 
+    def __init__(self) -> None:
+        self._files = asyncio.Lock()
+
     @property
     def is_open(self) -> bool:
         """Whether the tree is one of which a snapshot may be taken."""
@@ -139,7 +142,7 @@ class Gate:
 
     def beside(self) -> AbstractAsyncContextManager[None]:
         """For the length of an `async with`, the files are not put in another order."""
-        return nullcontext()
+        return self._files
 
     async def logged(self, zxid: int) -> bool:  # noqa: ARG002
         """Wait until the log has everything up to there; False when that will not be."""
@@ -216,14 +219,21 @@ class Snapshots:
                 self._statistics.snapshot_errors += 1
                 log.warning("snapshot_failed", error=str(error))
 
-    async def take(self) -> None:
+    async def take_now(self) -> str | None:
+        """Take one for an operator: its name; None if the server has lost its role meanwhile. Raises DiskFullError."""
+        if not self._gate.is_open:
+            return None
+        async with self._gate.beside():
+            return await self.take()
+
+    async def take(self) -> str | None:
         """Write one: the tree is read in slices between requests, the file is written by a thread."""
         tree = self._driver.service.tree
         zxid = tree.last_zxid
         compression = self._config.snapshot_compression
         name = snapshot_name(zxid, compression)
         if name in self._disk.names(self._places.snapshots):
-            return
+            return name
         directory = self._places.snapshots
         # A snapshot that fills the disk would take the log's last space with it.
         wanted_bytes = tree.data_bytes + SNAPSHOT_NODE_BYTES * tree.node_count + FREE_BYTES_MIN
@@ -242,7 +252,7 @@ class Snapshots:
                 file.discard()
                 log.info("snapshot_abandoned", name=name)
                 self.want()
-                return
+                return None
             await asyncio.to_thread(file.finish)
         except (PyzkError, asyncio.CancelledError):
             file.discard()
@@ -252,3 +262,4 @@ class Snapshots:
         took_seconds = monotonic_seconds() - begun_at
         self._statistics.snapshot_ms.add(int(took_seconds * 1000))
         log.info("snapshot_taken", name=name, bytes=file.position, seconds=round(took_seconds, 3))
+        return name

@@ -3,46 +3,106 @@
 Events are snake_case phrases with fields: `log.info("session_created", session=..., timeout_ms=...)`. What libraries
 say through `logging` (asyncio's complaints) comes out in the same form. Our own events never go through `logging`: one
 below the level costs a method call.
+
+Each module's logger has the level of the part it belongs to: `server.clients`, `server`, or one that it names itself
+(`zab` for what the agreement says, `audit`). A longer name that fits wins.
 """
 
 import logging
 import sys
 from collections.abc import MutableMapping
+from functools import cache
 from typing import Any, TextIO
 
 import structlog
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+SECRET_WORDS = ("password", "passwd", "secret", "credential", "auth_data", "super_digest")
+"""Fields with one of these in their names are never shown."""
+HIDDEN = "(not shown)"
+PACKAGE = "pyzk."
+_bound_class = cache(structlog.make_filtering_bound_logger)
 
 
-def configure(level: str = "info", stream: TextIO | None = None) -> None:
-    """Sets the log up for this process; once, before the first event.
+class PartLogger(structlog.WriteLogger):
+    """Writes lines, and knows for which part."""
+
+    def __init__(self, file: TextIO, part: str) -> None:
+        super().__init__(file)
+        self.part = part
+
+
+def configure(level: str = "info", stream: TextIO | None = None, *, levels: str = "", shape: str = "") -> None:
+    """Sets the log up for this process, before the first event; again when the configuration is read.
 
     Args:
         level: a key of LEVELS.
         stream: standard error unless given.
+        levels: of parts, as `zab=debug,server.clients=error` (pyzk.logLevels).
+        shape: json or console; empty: by what `stream` is (pyzk.logFormat).
     """
     target = sys.stderr if stream is None else stream
+    by_part = parse_levels(levels)
+
+    def bound(logger: PartLogger, processors: object, context: object) -> object:
+        name = level_of(logger.part, by_part, level)
+        make: Any = _bound_class(LEVELS[name])
+        return make(logger, processors, context)
+
     structlog.configure(
-        processors=_processors(target),
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(target),
+        processors=_processors(target, shape or ("console" if target.isatty() else "json")),
+        wrapper_class=bound,  # type: ignore[arg-type]
+        logger_factory=lambda *names: PartLogger(target, names[0] if names else _calling_module()),
+        # Loggers are kept by the modules that use them; those of before the configuration was read must not be.
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=LEVELS[level], handlers=[_ToStructlog()], force=True)
 
 
-def _processors(stream: TextIO) -> list[structlog.typing.Processor]:
-    if stream.isatty():
+def parse_levels(text: str) -> dict[str, str]:
+    """Part to level; the text has been checked."""
+    pairs = (part.strip().partition("=") for part in text.split(",") if part.strip())
+    return {name: level for name, _, level in pairs}
+
+
+def level_of(part: str, by_part: dict[str, str], default: str) -> str:
+    """Of the longest name that is the part, or holds it."""
+    fitting = [name for name in by_part if part == name or part.startswith(f"{name}.")]
+    return by_part[max(fitting, key=len)] if fitting else default
+
+
+def _calling_module() -> str:
+    """The module whose logger says its first word: the first frame that is not structlog's."""
+    frame = sys._getframe(1)  # noqa: SLF001 - as structlog and logging themselves do
+    while frame.f_back is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if not name.startswith("structlog") and name != __name__:
+            return name.removeprefix(PACKAGE)
+        frame = frame.f_back
+    return ""
+
+
+def _processors(stream: TextIO, shape: str) -> list[structlog.typing.Processor]:
+    if shape == "console":
         timestamp = structlog.processors.TimeStamper("%H:%M:%S.%f", utc=False)
-        return [structlog.processors.add_log_level, timestamp, structlog.dev.ConsoleRenderer()]
+        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        return [structlog.processors.add_log_level, timestamp, _hide_secrets, renderer]
     return [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper("iso"),
         structlog.processors.format_exc_info,
+        _hide_secrets,
         _show_bytes,
         structlog.processors.JSONRenderer(),
     ]
+
+
+def _hide_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The last fence: nobody should hand a secret to the log in the first place."""
+    for key in event:
+        if any(word in key.lower() for word in SECRET_WORDS):
+            event[key] = HIDDEN
+    return event
 
 
 def _show_bytes(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

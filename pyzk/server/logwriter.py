@@ -16,7 +16,7 @@ import structlog
 
 from pyzk.errors import StorageError
 from pyzk.server.clock import monotonic_seconds
-from pyzk.service.counters import Summary
+from pyzk.service.counters import Distribution
 from pyzk.storage.txnlog import Batch, TxnLog
 
 log = structlog.get_logger()
@@ -41,6 +41,7 @@ class Submission:
     size_bytes: int
     roll: bool
     """Whether a new log file begins with these txns."""
+    submitted_at: float
 
 
 @dataclass(slots=True)
@@ -68,6 +69,11 @@ class LogWriter:
     Attributes:
         sync_ms: how long batches took to become durable.
         batch_txns: how many txns they had.
+        queue_ms: how long txns waited for their batch to begin.
+        queue_and_sync_ms: from there to the disk.
+        queue_sizes: how many submissions waited when a batch began.
+        submitted_txns: all there ever were.
+        slow_syncs: batches that took longer than slow_sync_ms.
         slow_sync_ms: a batch that takes longer is worth a warning (fsync.warningthresholdms).
     """
 
@@ -78,8 +84,13 @@ class LogWriter:
         self.quick_ms_max = quick_ms_max
         self.queue: deque[Submission] = deque()
         self.in_flight: list[int] = []
-        self.sync_ms = Summary()
-        self.batch_txns = Summary()
+        self.sync_ms = Distribution()
+        self.batch_txns = Distribution()
+        self.queue_ms = Distribution()
+        self.queue_and_sync_ms = Distribution()
+        self.queue_sizes = Distribution()
+        self.submitted_txns = self.slow_syncs = 0
+        self._waited: list[tuple[float, int]] = []
         self.slow_sync_ms = SLOW_SYNC_MS
         self._began_at = 0.0
         self._average_ms = 0.0
@@ -94,13 +105,20 @@ class LogWriter:
     def submit(self, batch: Batch, token: int) -> None:
         """Log some txns; what is submitted in the same turn of the loop goes together."""
         size_bytes = sum([len(payload) for _, payload in batch]) + RECORD_OVERHEAD_BYTES * len(batch)
-        self.queue.append(Submission(batch, token, size_bytes, self._roll))
+        self.queue.append(Submission(batch, token, size_bytes, self._roll, monotonic_seconds()))
+        self.submitted_txns += len(batch)
         self._roll = False
         self._schedule()
 
     def roll(self) -> None:
         """Let the next submission begin a new log file."""
         self._roll = True
+
+    def reset_statistics(self) -> None:
+        """Count anew (word `srst`)."""
+        for numbers in (self.sync_ms, self.batch_txns, self.queue_ms, self.queue_and_sync_ms, self.queue_sizes):
+            numbers.reset()
+        self.slow_syncs = 0
 
     async def close(self) -> None:
         """Wait until everything submitted is durable, then let go of the log."""
@@ -156,14 +174,19 @@ class LogWriter:
             return
         first = self.queue.popleft()
         batch, size_bytes = list(first.batch), first.size_bytes
+        self.queue_sizes.add(len(self.queue))
+        waited = self._waited = [(first.submitted_at, len(batch))]
         self.in_flight.append(first.token)
         while self.queue and not self.queue[0].roll and size_bytes + self.queue[0].size_bytes <= self.batch_bytes_max:
             following = self.queue.popleft()
             batch += following.batch
+            waited.append((following.submitted_at, len(following.batch)))
             size_bytes += following.size_bytes
             self.in_flight.append(following.token)
         self.batch_txns.add(len(batch))
         self._began_at = monotonic_seconds()
+        for submitted_at, count in waited:
+            self.queue_ms.add(int((self._began_at - submitted_at) * 1000), count)
         self._write(batch, roll=first.roll)
 
     def _finished(self, error: StorageError | None) -> None:
@@ -182,9 +205,13 @@ class LogWriter:
             self._idle.set_result(None)
 
     def _time(self) -> None:
-        took_ms = int((monotonic_seconds() - self._began_at) * 1000)
+        now = monotonic_seconds()
+        took_ms = int((now - self._began_at) * 1000)
         self.sync_ms.add(took_ms)
+        for submitted_at, count in self._waited:
+            self.queue_and_sync_ms.add(int((now - submitted_at) * 1000), count)
         if took_ms > self.slow_sync_ms:
+            self.slow_syncs += 1
             log.warning("log_sync_was_slow", ms=took_ms, setting="fsync.warningthresholdms")
 
 

@@ -13,10 +13,12 @@ from collections.abc import Sequence
 import structlog
 
 from pyzk import VERSION_WORD
-from pyzk.errors import ConfigError, PeerPortError, PyzkError, StorageError
+from pyzk.errors import AdminPortError, ConfigError, PeerPortError, PyzkError, StorageError
 from pyzk.server import ensemble, standalone
 from pyzk.server import log as logging_setup
+from pyzk.server.auditlog import SERVER_START
 from pyzk.server.config import Config, find_config, load_config
+from pyzk.service.audit import FAILURE
 
 log = structlog.get_logger()
 
@@ -24,6 +26,7 @@ EXIT_OK = 0
 EXIT_UNEXPECTED = 1
 EXIT_CONFIG = 2
 EXIT_DATA_DIRECTORY = 3
+EXIT_ADMIN_PORT = 4
 EXIT_PEER_PORT = 14
 
 
@@ -33,11 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging_setup.configure(options.log_level)
     try:
         config = _configuration(options)
+        logging_setup.configure(options.log_level, levels=config.log_levels, shape=config.log_format)
         return _run(config)
     except ConfigError as error:
         return _refuse(f"{error}\nInvalid config, exiting abnormally", EXIT_CONFIG)
     except StorageError as error:
         return _refuse(f"{error}\nUnable to access datadir, exiting abnormally", EXIT_DATA_DIRECTORY)
+    except AdminPortError as error:
+        return _refuse(f"{error}\nUnable to start AdminServer, exiting abnormally", EXIT_ADMIN_PORT)
     except (PyzkError, OSError) as error:
         return _refuse(str(error), EXIT_UNEXPECTED)
 
@@ -78,7 +84,12 @@ async def _serve(config: Config) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stopped.set)
-    await server.start()
+    try:
+        await server.start()
+    except (PyzkError, OSError):
+        if server.audit is not None:
+            server.audit.server(SERVER_START, FAILURE)
+        raise
     await server.stopped.wait()
     await server.stop()
     if server.failure is None:

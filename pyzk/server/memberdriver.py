@@ -17,6 +17,7 @@ from pyzk.server.clock import monotonic_seconds, wall_ms
 from pyzk.server.driver import Driver
 from pyzk.server.links import Links
 from pyzk.server.memberdisk import MemberDisk
+from pyzk.server.metrics.stages import Elections
 from pyzk.service.member import Member
 from pyzk.zab.effects import (
     Append,
@@ -40,6 +41,7 @@ from pyzk.zab.effects import (
 from pyzk.zab.events import Event, Unwritten, Wake
 
 log = structlog.get_logger()
+agreement_log = structlog.get_logger("zab")
 
 
 class OnOpened(Protocol):
@@ -74,6 +76,7 @@ class MemberDriver(Driver):
         on_opened: called when the server has a role, with whether it got another tree for it.
         established: set while it leads or follows.
         proposal_sizes: of this term.
+        elections: how long they took, and what came of them.
         led_since: when the server began to lead, monotonic seconds; None while it does not.
     """
 
@@ -91,6 +94,7 @@ class MemberDriver(Driver):
         self.established = asyncio.Event()
         self.proposal_sizes = ProposalSizes()
         self.led_since: float | None = None
+        self.elections = Elections(monotonic_seconds())
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
         self._guard = _Guard(self)
@@ -144,8 +148,16 @@ class MemberDriver(Driver):
     def receive(self, event: Event) -> None:
         """Something has happened on a link."""
         with self._guard:
-            self._perform(self.member.receive(event, monotonic_seconds(), wall_ms()))
+            self._timed(self.member.receive, event)
         self.wake()
+
+    def _timed(self, receive: Callable[[Event, float, int], list[Effect]], event: Event) -> None:
+        """Hand an event on; if it has brought commits, the time belongs to them."""
+        counters, began_at = self.service.counters, monotonic_seconds()
+        before = counters.delivered
+        self._perform(receive(event, began_at, wall_ms()))
+        if counters.delivered > before:
+            self.stages.delivered(counters.delivered - before, began_at, monotonic_seconds())
 
     def receive_from_disk(self, event: Event) -> None:
         """Something is durable, or was read: others wait for that."""
@@ -153,7 +165,7 @@ class MemberDriver(Driver):
             self.service.writes_refused = True
             self.unwritten_bytes = self.log.batch_bytes_max
         with self._guard:
-            self._perform(self.member.receive(event, monotonic_seconds(), wall_ms()))
+            self._timed(self.member.receive, event)
         if self._waiters:
             self._tell_waiters()
         self._settle()
@@ -178,8 +190,12 @@ class MemberDriver(Driver):
         outbox = service.outbox
         waiting = len(outbox.submitted)
         if waiting or outbox.packets:
+            submitted = list(outbox.submitted) if self.member.desk is not None else []
+            began_at = monotonic_seconds()
             with self._guard:
-                self._perform(self.member.settle(monotonic_seconds(), wall_ms()))
+                self._perform(self.member.settle(began_at, wall_ms()))
+            self.stages.prepared(submitted, began_at, monotonic_seconds())
+        self.elections.see(self.member.peer.is_looking, monotonic_seconds())
         self.links.flush()
         self.disk.start()
         self.flush()
@@ -221,6 +237,7 @@ class MemberDriver(Driver):
         self.links.send(effect)
 
     def _send_tree(self, effect: SendTree) -> None:
+        self.elections.trees_sent += 1
         self.links.send_tree(effect)
 
     def _dial(self, effect: Dial) -> None:
@@ -240,6 +257,8 @@ class MemberDriver(Driver):
         sizes = [len(payload) for _, payload in effect.entries]
         if self.member.desk is not None:
             self.proposal_sizes.add(sizes)
+        else:
+            self.stages.heard_proposals(effect.entries, wall_ms())
         self.disk.submit(effect)
         self.on_logging(len(sizes), sum(sizes))
 
@@ -250,11 +269,13 @@ class MemberDriver(Driver):
         self.on_config(effect)
 
     def _note(self, effect: Note) -> None:
-        (log.warning if effect.is_warning else log.info)(effect.event, **effect.fields)
+        (agreement_log.warning if effect.is_warning else agreement_log.info)(effect.event, **effect.fields)
 
     def _opened(self, effect: Opened) -> None:
         self.proposal_sizes.reset()
-        self.led_since = monotonic_seconds() if effect.is_leader else None
+        now = monotonic_seconds()
+        self.led_since = now if effect.is_leader else None
+        self.elections.opened(now, self.mode)
         log.info("serves", role=self.mode, zxid=hex(effect.zxid))
         self.established.set()
         self.on_opened(has_new_tree=self._has_new_tree)
@@ -262,6 +283,7 @@ class MemberDriver(Driver):
 
     def _closed(self, effect: Closed) -> None:
         log.warning("serves_no_more", reason=effect.reason)
+        self.elections.closed(monotonic_seconds(), was_leader=self.led_since is not None, reason=effect.reason)
         self.led_since = None
         self.established.clear()
         self._tell_waiters()

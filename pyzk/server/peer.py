@@ -16,6 +16,7 @@ from pyzk.server.logwriter import split
 from pyzk.service.proposer import Proposal, Proposer
 from pyzk.service.service import Service
 from pyzk.tree.prepare import Request
+from pyzk.tree.tree import Tree
 from pyzk.zab.broadcast import Broadcast
 from pyzk.zab.quorum import Majority
 
@@ -71,9 +72,11 @@ class Peer(Driver):
             self.wake()
 
     def _propose(self, requests: list[Request]) -> None:
-        now_ms = wall_ms()
+        now_ms, began_at = wall_ms(), monotonic_seconds()
         propose = self.proposer.propose
         proposals = [propose(request, now_ms) for request in requests]
+        self.service.counters.prepared += len(requests)
+        self.stages.prepared(requests, began_at, monotonic_seconds())
         self._outstanding.extend(proposals)
         entries = [(proposal.header.zxid, proposal.payload) for proposal in proposals]
         for part in split(entries, self.log.batch_bytes_max):
@@ -86,11 +89,16 @@ class Peer(Driver):
         committed: list[Proposal] = []
         while outstanding and outstanding[0].header.zxid <= zxid:
             committed.append(outstanding.popleft())
-        self.service.deliver(committed, monotonic_seconds())
-        settle = self.proposer.overlay.settle
+        began_at = monotonic_seconds()
+        self.service.deliver(committed, began_at)
+        counters, settle = self.service.counters, self.proposer.overlay.settle
+        if committed:
+            counters.note_delivery(len(committed), committed[-1].header.time_ms, wall_ms())
         for proposal in committed:
             if proposal.written:
+                counters.changes_settled += len(proposal.written)
                 settle(proposal.written)
+        self.stages.delivered(len(committed), began_at, monotonic_seconds())
 
     def logged(self, tokens: list[int]) -> None:
         """The batches with these tokens, their last zxids, are durable."""
@@ -116,6 +124,22 @@ class Peer(Driver):
         self.proposer.drop_outstanding()
         self.service.drop_outstanding(dropped, monotonic_seconds())
         self.flush()
+
+    def replace_tree(self, tree: Tree) -> None:
+        """The tree is another one, and nothing is under way; zxids go on from its last one."""
+        assert self.is_idle, "what is under way would be lost"
+        service, now = self.service, monotonic_seconds()
+        service.tree = tree
+        service.digests.clear()
+        self.proposer.begin(tree, tree.last_zxid)
+        self.broadcast = Broadcast(Majority(frozenset({self.server_id})))
+        for session_id, timeout_ms in tree.sessions.items():
+            if session_id not in service.tracker:
+                service.tracker.add(session_id, timeout_ms, now)
+        for session_id in tree.ephemerals:
+            if session_id not in tree.sessions:
+                service.close_session(session_id)
+        self.wake()
 
     def flush(self) -> None:
         """Send what has gathered for each connection, and tell who waits for the end of all writes."""

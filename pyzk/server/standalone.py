@@ -1,15 +1,21 @@
 """A standalone server: wires the parts together, starts and stops them, and does nothing itself."""
 
+import gc
+
 import structlog
 
 from pyzk.server.admin.statistics import Statistics
 from pyzk.server.base import BaseServer
 from pyzk.server.clock import monotonic_seconds
+from pyzk.server.config import Config
 from pyzk.server.housekeeping import Gate
 from pyzk.server.logwriter import Outcomes
 from pyzk.server.peer import Peer
 from pyzk.server.wiring import make_service, restore_options, settle_garbage
 from pyzk.storage.database import Restored, restore
+from pyzk.storage.disk import Disk
+from pyzk.storage.switch import install_steps
+from pyzk.tree.tree import Tree
 
 log = structlog.get_logger()
 
@@ -21,6 +27,10 @@ class Server(BaseServer):
     """One running standalone server."""
 
     peer: Peer
+
+    def __init__(self, config: Config, disk: Disk | None = None) -> None:
+        super().__init__(config, disk)
+        self._gate = Gate()
 
     async def start(self) -> None:
         """Load the data and open the client port. Raises PyzkError or OSError with the reason if that cannot be."""
@@ -34,11 +44,30 @@ class Server(BaseServer):
         now = monotonic_seconds()
         load_ms = int((now - began_at) * 1000)
         self.statistics = Statistics(peer, now, load_ms, restored.replayed, restored.digest_mismatches)
-        self._start_chores(restored.replayed, Gate())
+        self._start_chores(restored.replayed, self._gate)
         service.start(monotonic_seconds())
         peer.wake()
         settle_garbage()
         await self._open_port()
+        await self._open_operations()
+
+    async def replace_tree(self, tree: Tree) -> None:
+        """Make another tree the whole database, durably; sessions and watches stay. Raises StorageError.
+
+        Nobody is served meanwhile: there must be no moment in which a client sees the one, and a restart the other.
+        """
+        peer = self.peer
+        async with self._gate.beside():
+            while not peer.is_idle:
+                await peer.drain()
+            tree.sessions.update(peer.service.tree.sessions)
+            peer.log.log.roll()
+            compression = self.config.snapshot_compression
+            for _ in install_steps(self._disk, self.places, tree, compression, with_last_zxid=True):
+                pass
+            peer.replace_tree(tree)
+        gc.freeze()
+        log.warning("data_restored", zxid=hex(tree.last_zxid), znodes=tree.node_count)
 
     async def _leave(self) -> None:
         """There are no other servers."""

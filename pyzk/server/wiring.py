@@ -2,12 +2,14 @@
 
 import gc
 import random
+from functools import partial
 
 import structlog
 
 from pyzk.server.clock import wall_ms
 from pyzk.server.config import Config
 from pyzk.server.logwriter import RECORD_OVERHEAD_BYTES
+from pyzk.service.counters import namespace_of
 from pyzk.service.outbox import Settings
 from pyzk.service.proposer import Proposer
 from pyzk.service.service import Service
@@ -54,7 +56,13 @@ def make_service(config: Config, tree: Tree, server_id: int) -> tuple[Service, P
         digest_enabled=config.digest_enabled,
         txn_bytes_max=txn_bytes_max(config),
     )
+    proposer.on_quota_exceeded = partial(_count_quota_error, service)
     return service, proposer
+
+
+def _count_quota_error(service: Service, path: bytes) -> None:
+    errors, name = service.counters.quota_errors, namespace_of(path)
+    errors[name] = errors.get(name, 0) + 1
 
 
 def txn_bytes_max(config: Config) -> int:

@@ -3,6 +3,7 @@
 Plain integers, moved once a wake-up where reads are concerned; everything else is reckoned when somebody asks.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -59,13 +60,41 @@ class Distribution(Summary):
 
     def percentile(self, share: float) -> int:
         """The least number that at least `share` (0 to 1) of all numbers do not exceed; 0 if there are none."""
-        wanted = share * self.count
-        seen = 0
-        for number in sorted(self.counts):
-            seen += self.counts[number]
-            if seen >= wanted:
-                return number
-        return self.most
+        return percentile(self.counts, self.count, share)
+
+    def join(self, other: "Distribution") -> "Distribution":
+        """A new one, of both."""
+        both = Distribution(*astuple_of(self + other), dict(self.counts))
+        for number, count in other.counts.items():
+            both.counts[number] = both.counts.get(number, 0) + count
+        return both
+
+
+def astuple_of(summary: Summary) -> tuple[int, int, int, int]:
+    """Count, total, least and most."""
+    return summary.count, summary.total, summary.least, summary.most
+
+
+def percentile(counts: Mapping[int, int], count: int, share: float) -> int:
+    """See `Distribution.percentile`, of `count` numbers."""
+    wanted, seen, number = share * count, 0, 0
+    for number in sorted(counts):
+        seen += counts[number]
+        if seen >= wanted:
+            break
+    return number
+
+
+@dataclass(slots=True)
+class Sizes(Distribution):
+    """A distribution of numbers that seldom repeat, as bytes do: percentiles know two digits of them."""
+
+    def add(self, number: int, count: int = 1) -> None:
+        """Note a number that came `count` times."""
+        step = 10 ** max(0, len(str(number)) - 2)
+        rounded = number // step * step
+        self.counts[rounded] = self.counts.get(rounded, 0) + count
+        Summary.add(self, number, count)
 
 
 @dataclass(slots=True)
@@ -82,15 +111,70 @@ class Traffic(Summary):
 
 
 @dataclass(slots=True)
+class ReplySizes:
+    """Bytes of the replies and events that clients were sent, without their frame lengths; -1 before the first."""
+
+    last: int = -1
+    least: int = -1
+    most: int = -1
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.last = self.least = self.most = -1
+
+
+@dataclass(slots=True)
+class Namespaces:
+    """Bytes read and written below each top-level znode, for metrics; kept only where metrics are asked for.
+
+    The first NAMESPACES_MAX names have a line of their own, all others share one.
+    """
+
+    read: dict[str, Sizes] = field(default_factory=dict)
+    written: dict[str, Sizes] = field(default_factory=dict)
+
+    def note_read(self, path: bytes, size_bytes: int) -> None:
+        """A reply of this size was made of a path."""
+        self._of(self.read, path).add(size_bytes)
+
+    def note_written(self, path: bytes, size_bytes: int) -> None:
+        """A txn of this size has changed a path."""
+        self._of(self.written, path).add(size_bytes)
+
+    @staticmethod
+    def _of(table: dict[str, Sizes], path: bytes) -> Sizes:
+        name = namespace_of(path)
+        found = table.get(name)
+        if found is None:
+            name = name if len(table) < NAMESPACES_MAX else OTHER_NAMESPACES
+            found = table.setdefault(name, Sizes())
+        return found
+
+
+NAMESPACES_MAX = 200
+"""How many top-level znodes have metrics of their own: each is a series of its own wherever they are kept."""
+OTHER_NAMESPACES = "_other"
+
+
+def namespace_of(path: bytes) -> str:
+    """The first name of a path; empty for the root."""
+    end = path.find(b"/", 1)
+    return (path[1:] if end < 0 else path[1:end]).decode("utf-8", "backslashreplace")
+
+
+@dataclass(slots=True)
 class Counters:
     """Totals of one server.
 
     Attributes:
-        writes: latencies in ms, from the arrival of a request to its reply.
+        operations: latencies in ms, from the arrival of a write to its reply, by opcode.
         waiting_reads: the same of reads that stood behind a write.
         prompt_reads: reads that were answered in the wake-up in which they came: after 0 ms.
         watch_bytes: notifications without their frame lengths.
         watches_created, watches_deleted, watches_changed, watches_children: how many were told of one event.
+        propagation: ms from the making of a txn to its delivery here.
+        prepared, proposed, delivered, committed: requests, proposals of ours, txns, and txns we led.
+        quota_errors: by top-level znode.
     """
 
     received: int = 0
@@ -104,11 +188,56 @@ class Counters:
     sessionless_expired: int = 0
     prompt_reads: int = 0
     waiting_reads: Distribution = field(default_factory=Distribution)
-    writes: Distribution = field(default_factory=Distribution)
-    watches_created: Summary = field(default_factory=Summary)
-    watches_deleted: Summary = field(default_factory=Summary)
-    watches_changed: Summary = field(default_factory=Summary)
-    watches_children: Summary = field(default_factory=Summary)
+    operations: dict[int, Distribution] = field(default_factory=dict)
+    watches_created: Distribution = field(default_factory=Distribution)
+    watches_deleted: Distribution = field(default_factory=Distribution)
+    watches_changed: Distribution = field(default_factory=Distribution)
+    watches_children: Distribution = field(default_factory=Distribution)
+    propagation: Distribution = field(default_factory=Distribution)
+    quorum_acks: Distribution = field(default_factory=Distribution)
+    reply_sizes: ReplySizes = field(default_factory=ReplySizes)
+    quota_errors: dict[str, int] = field(default_factory=dict)
+    prepared: int = 0
+    proposed: int = 0
+    delivered: int = 0
+    committed: int = 0
+    commits_heard: int = 0
+    changes_settled: int = 0
+    revalidations: int = 0
+    revalidations_asked: int = 0
+    large_rejected: int = 0
+    throttle_waits: int = 0
+    throttled: int = 0
+    stale: int = 0
+    stale_dropped: int = 0
+    stale_replies: int = 0
+    closed_by_server: int = 0
+
+    def write(self, opcode: int, latency_ms: int) -> None:
+        """A write is answered."""
+        known = self.operations.get(opcode)
+        if known is None:
+            known = self.operations[opcode] = Distribution()
+        known.add(latency_ms)
+
+    @property
+    def writes(self) -> Distribution:
+        """Latencies of all writes, ms."""
+        writes = Distribution()
+        for latencies in self.operations.values():
+            writes = writes.join(latencies)
+        return writes
+
+    def note_delivery(self, count: int, made_ms: int, wall_ms: int) -> None:
+        """Txns are committed, the last of which was made at `made_ms`; clocks of two servers may differ a little."""
+        self.delivered += count
+        self.propagation.add(max(0, wall_ms - made_ms), count)
+
+    def note_commit(self, count: int, made_ms: int, wall_ms: int) -> None:
+        """The same of txns that this server has proposed."""
+        self.note_delivery(count, made_ms, wall_ms)
+        self.committed += count
+        self.quorum_acks.add(max(0, wall_ms - made_ms), count)
 
     @property
     def reads(self) -> Distribution:
@@ -127,8 +256,11 @@ class Counters:
     def reset(self) -> None:
         """Start again from nothing (word `srst`)."""
         for name in COUNTER_NAMES:
-            if isinstance(getattr(self, name), Summary):
-                getattr(self, name).reset()
+            value = getattr(self, name)
+            if isinstance(value, Summary | ReplySizes):
+                value.reset()
+            elif isinstance(value, dict):
+                value.clear()
             else:
                 setattr(self, name, 0)
 

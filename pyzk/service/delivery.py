@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from pyzk.codec.jute import Record
     from pyzk.codec.records import ACL
+    from pyzk.service.audit import Auditor
     from pyzk.service.connection import Connection
-    from pyzk.service.counters import Counters, Summary
+    from pyzk.service.counters import Counters, Namespaces, Summary
     from pyzk.service.proposer import Proposal
     from pyzk.service.service import Service
     from pyzk.service.watches import Event
@@ -44,7 +45,11 @@ def deliver(service: Service, proposal: Proposal, now: float) -> None:
     header = proposal.header
     if service.syncs and proposal.origin:
         _let_syncs_pass(service, proposal.origin, now)
+    if service.auditor is not None and header.type == OpCode.CLOSE_SESSION:
+        _audit_end(service, service.auditor, proposal)
     applied = apply_record(service.tree, header, proposal.record, proposal.written)
+    if service.namespaces is not None:
+        _note_written(service.namespaces, proposal.record)
     if service.watches.any:
         for change in applied.changes:
             _fire(service, change, header.zxid)
@@ -53,6 +58,27 @@ def deliver(service: Service, proposal: Proposal, now: float) -> None:
         after(service, proposal, now)
     elif proposal.origin:
         _answer(service, proposal, applied, now)
+
+
+def _audit_end(service: Service, auditor: Auditor, proposal: Proposal) -> None:
+    """Told by the server that has the client, or by the one that says that the session is over."""
+    session_id = proposal.header.client_id
+    # What a client asks for has a cxid, here or forwarded; what a tracker decides has none.
+    is_ours = not proposal.header.cxid and service.role.decides
+    if session_id in service.owners or is_ours:
+        auditor.session_ends(session_id, list(service.tree.ephemerals.get(session_id, ())))
+
+
+def _note_written(namespaces: Namespaces, record: Record) -> None:
+    """Bytes of path and data, as Apache counts them; of a multi, those of each part."""
+    if isinstance(record, MultiTxn):
+        for part in [] if record.has_failed else record.records():
+            _note_written(namespaces, part)
+        return
+    path = getattr(record, "path", None)
+    if isinstance(path, bytes):
+        data = getattr(record, "data", None)
+        namespaces.note_written(path, len(path) + (len(data) if isinstance(data, bytes) else 0))
 
 
 def _fire(service: Service, change: Change, zxid: int) -> None:
@@ -92,6 +118,7 @@ def _answer(service: Service, proposal: Proposal, applied: Applied, now: float) 
     """The reply of the request at the head of its connection's queue, and the reads that waited behind it."""
     state = service.connections.get(proposal.origin)
     if state is None or state.closing:
+        service.counters.stale_replies += 1
         return
     if applied.err == SessionMovedError.code:
         service.close(state, "its session has moved to another server")
@@ -100,11 +127,13 @@ def _answer(service: Service, proposal: Proposal, applied: Applied, now: float) 
     entry = queue.popleft()
     assert isinstance(entry, Request), "only writes are matched with txns"
     service.forget(entry)
+    if service.auditor is not None:
+        service.auditor.answered(entry, state.address, applied)
     body = b"" if applied.err else REPLY_BODIES[entry.opcode](applied, proposal.record)
     zxid = proposal.header.zxid
     service.send(state, REPLY.pack(REPLY_HEADER_SIZE + len(body), entry.cxid, zxid, applied.err) + body)
     latency_ms = int((now - entry.received_at) * 1000)
-    service.counters.writes.add(latency_ms)
+    service.counters.write(entry.opcode, latency_ms)
     state.answered(zxid, now, latency_ms)
     if queue and (type(queue[0]) is not Request or queue[0].err):
         answer_waiting(service, state, now)
@@ -187,12 +216,16 @@ def let_pass(service: Service, request: Request, now: float) -> bool:
         return True
     limits, waited_ms = service.settings.requests, (now - request.received_at) * 1000
     state = service.connections.get(request.origin)
+    if _is_stale(service, state, waited_ms):
+        service.counters.stale += 1
     if limits.drop_stale and _is_stale(service, state, waited_ms):
+        service.counters.stale_dropped += 1
         if state is not None:
             service.close(state, f"a request waited {waited_ms:.0f} ms and went stale (request_throttle_drop_stale)")
         return False
     if limits.wait_ms_max and waited_ms > limits.wait_ms_max:
         request.err = ThrottledOpError.code
+        service.counters.throttled += 1
         if state is not None:
             answer_waiting(service, state, now)
         return False
@@ -213,7 +246,7 @@ def _session_created(service: Service, proposal: Proposal, now: float) -> None:
     if state is not None and not state.closing:
         handshake.establish(service, state)
         latency_ms = int((now - state.last_heard_at) * 1000)
-        service.counters.writes.add(latency_ms)
+        service.counters.write(OpCode.CREATE_SESSION, latency_ms)
         state.last_xid, state.last_opcode = 0, OpCode.CREATE_SESSION
         state.answered(proposal.header.zxid, now, latency_ms)
         intake.resume(service, state, now)

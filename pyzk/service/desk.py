@@ -134,6 +134,7 @@ class Desk(Role):
     def _in_order(self, taken: Iterable[Request | Refusal | Sync], link: int, now: float, wall_ms: int) -> list[Order]:
         """Proposals, as many together as come without a sync between them."""
         orders: list[Order] = []
+        before = len(self.outstanding)
         entries: list[Entry] = []
         for item in taken:
             if isinstance(item, Sync):
@@ -148,6 +149,9 @@ class Desk(Role):
             if not entries:
                 orders.append(Propose(entries))
             entries.append((proposal.header.zxid, proposal.payload))
+        counters, count = self.service.counters, len(self.outstanding) - before
+        counters.prepared += count
+        counters.proposed += count
         return orders
 
     def _proposal(self, request: Request | Refusal, link: int, now: float, wall_ms: int) -> Proposal:
@@ -208,8 +212,10 @@ class Desk(Role):
             committed.append(outstanding.popleft())
         self.service.deliver(committed, now)
         settle = self.proposer.overlay.settle
+        counters = self.service.counters
         for proposal in committed:
             if proposal.written:
+                counters.changes_settled += len(proposal.written)
                 settle(proposal.written)
             if proposal.header.type == OpCode.CLOSE_SESSION:
                 self._forget(proposal.header)
@@ -237,6 +243,7 @@ class Desk(Role):
 
     def revalidate(self, link: int, session_id: int, timeout_ms: int, now: float) -> bytes:
         """The answer to a learner whose client has come with this session: if it lives, it is that learner's."""
+        self.service.counters.revalidations += 1
         is_valid = self._tracker.touch(session_id, timeout_ms, now)
         if is_valid:
             self.owners[session_id] = link

@@ -16,6 +16,7 @@ from pyzk.tree.node import ACL_OFFSET, LEAF_TAIL_SIZE, PRIVATE_SIZE
 
 if TYPE_CHECKING:
     from pyzk.service.connection import Connection
+    from pyzk.service.counters import Namespaces
     from pyzk.service.service import Service
 
 Fast = Callable[["Service", "Connection", int, bytes, int, int], bytes | None]
@@ -61,6 +62,24 @@ def exists(service: Service, state: Connection, xid: int, data: bytes, start: in
 def ping(service: Service, state: Connection, xid: int, data: bytes, start: int, stop: int) -> bytes | None:  # noqa: ARG001
     """ping: the reply carries xid -2, whatever came."""
     return REPLY.pack(REPLY_HEADER_SIZE, XID_PING, service.tree.last_zxid, 0)
+
+
+def _counting(handler: Fast, namespaces: Namespaces) -> Fast:
+    def count(service: Service, state: Connection, xid: int, data: bytes, start: int, stop: int) -> bytes | None:
+        encoded = handler(service, state, xid, data, start, stop)
+        if encoded is not None:
+            path = data[start + 4 : stop - 1]
+            namespaces.note_read(path, len(path) + len(encoded) - REPLY_HEADER_SIZE)
+        return encoded
+
+    return count
+
+
+def counting_fast(namespaces: Namespaces) -> dict[int, Fast]:
+    """The same handlers, with what they read counted."""
+    return {
+        opcode: handler if opcode == OpCode.PING else _counting(handler, namespaces) for opcode, handler in FAST.items()
+    }
 
 
 FAST: dict[int, Fast] = {OpCode.GET_DATA: get_data, OpCode.EXISTS: exists, OpCode.PING: ping}

@@ -58,6 +58,7 @@ class Forwarding(Role):
     """
 
     writes: ClassVar[Writes] = LEARNER_WRITES
+    decides: ClassVar[bool] = False
 
     def __init__(self, service: Service, link: int, first_cxid: int) -> None:
         self._touches = TouchTable(service.tree)
@@ -169,6 +170,7 @@ class Forwarding(Role):
 
     def revalidate(self, session_id: int, timeout_ms: int, connection: int) -> bytes:
         """The REVALIDATE packet for a session; `connection` waits for the answer."""
+        self.service.counters.revalidations_asked += 1
         self._revalidating.setdefault(session_id, deque()).append(connection)
         return pack_revalidate(session_id, timeout_ms)
 

@@ -15,7 +15,6 @@ from pyzk.errors import DecodeError, MarshallingError, RequestError, Unimplement
 from pyzk.service import handshake
 from pyzk.service.authentication import IMMEDIATE
 from pyzk.service.connection import Behind
-from pyzk.service.fast import FAST
 from pyzk.service.reads import READS
 from pyzk.service.wire import reply
 from pyzk.service.writes import HEADER_SIZE, TOO_MUCH, body_of, is_too_much
@@ -32,6 +31,10 @@ TLS_HANDSHAKE = b"\x16\x03"
 HTTP_METHODS = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"CONN", b"PRI ")
 TURN_REPLY_BYTES_MAX = 1 << 20
 """With more than this to send, a connection's other requests wait until the client has taken it."""
+READ_PATH_OPCODES = frozenset(
+    {OpCode.GET_DATA, OpCode.EXISTS, OpCode.GET_CHILDREN, OpCode.GET_CHILDREN2, OpCode.GET_ACL}
+)
+"""Reads whose bytes are counted by top-level znode."""
 ONE_A_TURN = frozenset({OpCode.GET_ALL_CHILDREN_NUMBER})
 """Reads that take long for a short reply: it walks through everything below."""
 
@@ -91,7 +94,7 @@ def serve(service: Service, state: Connection, data: bytes, now: float) -> None:
         return  # closing or unknown: requests are dropped silently, as in Apache
     position, end, count = 0, len(data), 0
     longest = service.settings.frame_bytes_max
-    out, queue = state.out, state.queue
+    out, queue, fast = state.out, state.queue, service.fast
     answered = len(out)
     room = TURN_REPLY_BYTES_MAX
     xid, opcode = state.last_xid, state.last_opcode
@@ -101,7 +104,7 @@ def serve(service: Service, state: Connection, data: bytes, now: float) -> None:
         if stop > end or not HEADER_SIZE <= length <= longest or state.deaf or state.full:
             break
         xid, opcode = next_xid, next_opcode
-        handler = None if queue else FAST.get(opcode)
+        handler = None if queue else fast.get(opcode)
         encoded = handler(service, state, xid, data, position + 12, stop) if handler else None
         if encoded is None:
             encoded = _dispatch(service, state, xid, opcode, data[position + 4 : stop], now)
@@ -124,6 +127,7 @@ def serve(service: Service, state: Connection, data: bytes, now: float) -> None:
 def _go_on_later(service: Service, state: Connection) -> None:
     """Whole frames are left: serve them in another turn, or when there is room in the queue."""
     if state.full:
+        service.counters.throttle_waits += 1
         service.paused[state.id] = None
         service.outbox.reading[state.id] = False
     else:
@@ -139,6 +143,7 @@ def _keep_partial(service: Service, state: Connection, rest: bytes, shortest: in
     if not shortest <= length <= service.settings.frame_bytes_max:
         service.close(state, _bad_length(service, rest), notable=True)
     elif is_too_much(service, length):
+        service.counters.large_rejected += 1
         service.close(state, TOO_MUCH, notable=True)
     else:
         keep(state, rest, 4 + length)
@@ -167,6 +172,7 @@ def _account(service: Service, state: Connection, count: int, answered: int, now
         stats.least = 0
         state.last_zxid, state.last_response_at, state.last_latency_ms = service.tree.last_zxid, now, 0
     if state.queue and service.outstanding > service.settings.outstanding_max and state.id not in service.paused:
+        counters.throttle_waits += 1
         service.paused[state.id] = None
         service.outbox.reading[state.id] = False
 
@@ -197,6 +203,9 @@ def read(service: Service, state: Connection, frame: bytes, identities: tuple[Id
     err, body = 0, b""
     try:
         body = READS[opcode](service, state, body_of(service, frame), identities)
+        if service.namespaces is not None and opcode in READ_PATH_OPCODES:
+            path = body_of(service, frame).buffer() or b""
+            service.namespaces.note_read(path, len(path) + len(body))
     except UnfinishedMultiError as error:
         err, body = error.code, error.body
     except RequestError as error:

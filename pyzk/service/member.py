@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
+from pyzk.codec.txns import time_ms_of
 from pyzk.service.desk import Desk
 from pyzk.service.forwarding import Forwarding
 from pyzk.service.roles import ReadOnly
@@ -20,7 +21,7 @@ from pyzk.zab.events import Answer, Event, StepDown
 from pyzk.zab.leading import Leading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from random import Random
 
     from pyzk.codec.requests import ReconfigRequest
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pyzk.service.service import Service
     from pyzk.tree.tree import Tree
     from pyzk.zab.effects import Effect
+    from pyzk.zab.events import Entry
     from pyzk.zab.peer import Peer
 
     Handler = Callable[["Member", Any, float, int], None]
@@ -152,8 +154,18 @@ class Member:
 
     # Effects for service.
 
-    def _deliver(self, effect: effects.Deliver, now: float, wall_ms: int) -> None:  # noqa: ARG002
+    def _count_delivery(self, entries: Sequence[Entry], wall_ms: int) -> None:
+        counters, made_ms = self.service.counters, time_ms_of(entries[-1][1])
+        if self.desk is not None:
+            counters.note_commit(len(entries), made_ms, wall_ms)
+        else:
+            counters.note_delivery(len(entries), made_ms, wall_ms)
+            counters.commits_heard += len(entries)
+
+    def _deliver(self, effect: effects.Deliver, now: float, wall_ms: int) -> None:
         role = self.desk or self.forwarding
+        if effect.entries:
+            self._count_delivery(effect.entries, wall_ms)
         if role is not None:
             role.deliver(effect.zxid, effect.entries, now)
         else:

@@ -4,12 +4,13 @@ Every zxid that is taken ends in exactly one txn: the request's, or an error txn
 and not yet applied. Source: docs/protocol/data-model.md section 4, docs/protocol/client-protocol.md section 3.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.txns import DIGEST_VERSION, TXN_DIGEST, TXN_HEADER, CloseSessionTxn, ErrorTxn, Txn, TxnHeader
-from pyzk.errors import BadArgumentsError, RequestError
+from pyzk.errors import BadArgumentsError, QuotaExceededError, RequestError
 from pyzk.tree.node import Written
 from pyzk.tree.overlay import Overlay
 from pyzk.tree.prepare import PREPARE, Request, Rules
@@ -17,6 +18,10 @@ from pyzk.tree.tree import Tree
 
 TXN_BYTES_MAX = 2 * 0xFFFFF
 """What a peer accepts in one packet: jute.maxbuffer plus extrasize."""
+
+
+def _ignore(path: bytes) -> None:
+    """Nobody counts."""
 
 
 @dataclass(slots=True)
@@ -46,7 +51,7 @@ class Proposer:
         txn_bytes_max: longest payload that peers accept.
     """
 
-    __slots__ = ("digest_enabled", "overlay", "rules", "txn_bytes_max", "zxid")
+    __slots__ = ("digest_enabled", "on_quota_exceeded", "overlay", "rules", "txn_bytes_max", "zxid")
 
     def __init__(
         self, tree: Tree, rules: Rules, *, digest_enabled: bool = True, txn_bytes_max: int = TXN_BYTES_MAX
@@ -56,6 +61,7 @@ class Proposer:
         self.digest_enabled = digest_enabled
         self.txn_bytes_max = txn_bytes_max
         self.zxid = tree.last_zxid
+        self.on_quota_exceeded: Callable[[bytes], None] = _ignore
 
     def propose(self, request: Request, wall_ms: int) -> Proposal:
         """The proposal for a request; a request that fails becomes an error txn."""
@@ -84,6 +90,8 @@ class Proposer:
         return b"".join((head, body, TXN_DIGEST.pack(DIGEST_VERSION, self.overlay.digest)))
 
     def _failed(self, request: Request, wall_ms: int, code: int) -> Proposal:
+        if code == QuotaExceededError.code:
+            self.on_quota_exceeded(getattr(request.record, "path", None) or b"/")
         self.overlay.roll_back()
         return self._error(request.session_id, request.cxid, wall_ms, code, request.origin)
 

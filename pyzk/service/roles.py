@@ -26,10 +26,12 @@ class Role:
     Attributes:
         sessions: who may act here.
         writes: handlers of writes and syncs by opcode.
+        decides: whether it says which sessions are over.
         is_read_only: whether connect responses say so, and clients that do not want that are sent away.
     """
 
     writes: ClassVar[Writes] = STANDALONE_WRITES
+    decides: ClassVar[bool] = True
     is_read_only: ClassVar[bool] = False
 
     def __init__(self, service: Service, sessions: Sessions | None = None) -> None:

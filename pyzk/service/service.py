@@ -9,14 +9,16 @@ business of the role (`roles`, `desk`, `forwarding`). Source: docs/protocol/clie
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.requests import CreateSessionRequest, EmptyRequest, PathRequest
 from pyzk.codec.txns import DIGEST_VERSION, TxnHeader, decode_txn
 from pyzk.service import delivery, intake
+from pyzk.service.audit import Auditor
 from pyzk.service.connection import Connection, Parting, Syncing
-from pyzk.service.counters import Counters
+from pyzk.service.counters import Counters, Namespaces
+from pyzk.service.fast import FAST, Fast, counting_fast
 from pyzk.service.local_sessions import LocalSessions
 from pyzk.service.outbox import Closing, Outbox, Settings
 from pyzk.service.proposer import Proposal
@@ -24,7 +26,7 @@ from pyzk.service.roles import Role, Standalone
 from pyzk.service.sessions import Sessions
 from pyzk.service.throttle import ConnectionThrottle
 from pyzk.service.watches import Watches
-from pyzk.service.wire import reply
+from pyzk.service.wire import REPLY_HEADER_SIZE, reply
 from pyzk.tree.acl import AccessControl
 from pyzk.tree.prepare import Request
 from pyzk.tree.tree import Tree
@@ -32,6 +34,7 @@ from pyzk.zab.events import Entry
 
 DIGEST_INTERVAL = 128
 DIGESTS_MAX = 1024
+FRAME_LENGTH_SIZE = 4
 
 
 def nobody(header: TxnHeader) -> int:  # noqa: ARG001
@@ -52,6 +55,9 @@ class Service:
         owners: the connection of each session that has one here.
         outstanding: writes submitted and not answered yet.
         large_bytes: bytes of the large requests among them.
+        auditor: is told of what changes, where that is wanted.
+        namespaces: bytes by top-level znode, where they are counted.
+        fast: handlers of the plain reads, by opcode.
         writes_refused: true while the disk is full: writes are answered at the door.
         digests: (zxid, digest of the tree) at each DIGEST_INTERVAL-th txn, the last DIGESTS_MAX of them.
     """
@@ -87,6 +93,14 @@ class Service:
         self.digests: deque[tuple[int, int]] = deque(maxlen=DIGESTS_MAX)
         self.digest_mismatches = 0
         self.first_mismatch_zxid = 0
+        self.namespaces: Namespaces | None = None
+        self.auditor: Auditor | None = None
+        self.fast: Mapping[int, Fast] = FAST
+
+    def count_namespaces(self) -> None:
+        """Count bytes by top-level znode from now on: reads cost a little more for it."""
+        self.namespaces = Namespaces()
+        self.fast = counting_fast(self.namespaces)
 
     # Roles.
 
@@ -198,6 +212,13 @@ class Service:
         counters = self.counters
         counters.sent += count
         counters.sent_bytes += len(encoded)
+        sizes = counters.reply_sizes
+        sizes.last = len(out[-1]) - FRAME_LENGTH_SIZE
+        # Most wake-ups have one reply; of many, only the longest is looked for, and the shortest until it cannot be.
+        sizes.most = max(sizes.most, (sizes.last if count == 1 else max(map(len, out)) - FRAME_LENGTH_SIZE))
+        if not 0 <= sizes.least <= REPLY_HEADER_SIZE:
+            least = sizes.last if count == 1 else min(map(len, out)) - FRAME_LENGTH_SIZE
+            sizes.least = least if sizes.least < 0 else min(sizes.least, least)
         state.stats.sent += count
         return encoded
 

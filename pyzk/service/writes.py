@@ -98,6 +98,7 @@ def _enqueue(service: Service, state: Connection, request: Request) -> None:
     large = service.settings.requests.large(request.frame_bytes)
     if large:
         if is_too_much(service, large):
+            service.counters.large_rejected += 1
             service.close(state, TOO_MUCH, notable=True)
             return
         service.large_bytes += large

@@ -200,6 +200,7 @@ class Master(ABC):
             packet(PacketType.PROPOSAL, zxid, payload) + packet(PacketType.COMMIT, zxid)
             for zxid, payload in found.entries
         ]
+        self.state.diffs_sent += found.kind != PacketType.SNAP
         after = found.entries[-1][0] if found.entries else found.forward_after
         outstanding = [entry for entry in self.outstanding(learner) if entry[0] > after]
         out += [packet(PacketType.PROPOSAL, zxid, payload) for zxid, payload in outstanding]

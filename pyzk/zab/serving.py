@@ -31,7 +31,7 @@ class Learner:
     Attributes:
         server_id: as it says; below 0 for those that say nothing.
         counts: whether it has its data: one that has lost it does not count for an epoch.
-        heard_at: when it was last heard, monotonic seconds.
+        heard_at, connected_at: when it was last heard, and first, monotonic seconds.
         deadline_tick: the tick up to which it counts as following.
         forwards: whether proposals (or INFORMs) are sent to it.
         is_synced: whether it has acknowledged NEWLEADER.
@@ -45,7 +45,7 @@ class Learner:
         self.server_id = master.invent_id()
         self.is_observer = False
         self.counts = False
-        self.heard_at = now
+        self.heard_at = self.connected_at = now
         self.deadline_tick = master.tick + master.settings.init_ticks + master.settings.sync_ticks
         self.forwards = self.is_synced = self.is_established = False
         self.overdue: tuple[int, float] | None = None

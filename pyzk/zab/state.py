@@ -32,6 +32,7 @@ class State:
         effects: what is to be done, in order.
         done_token: the newest disk effect that is durable.
         seen_epoch: the newest epoch that a voter which we could not lead has promised.
+        diffs_sent: learners that were brought up without the whole tree.
     """
 
     server_id: int
@@ -48,6 +49,7 @@ class State:
     done_token: int = 0
     oracle: Oracle = field(default_factory=Oracle)
     seen_epoch: int = 0
+    diffs_sent: int = 0
     _last_token: int = 0
     _last_link: int = 0
     _pending: deque[int] = field(default_factory=deque)

@@ -20,6 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "four_letter_whitelist": frozenset({"*"}),
     "purge_interval_hours": 0,
     "pre_alloc_size_kib": 64,
+    "admin_enabled": False,
     "tick_time_ms": 200,
     "init_limit_ticks": 50,
     "sync_limit_ticks": 50,

@@ -30,6 +30,7 @@ async def running(data_dir: Path | None = None, disk: Disk | None = None, **sett
         "four_letter_whitelist": frozenset({"*"}),
         "purge_interval_hours": 0,
         "pre_alloc_size_kib": 64,
+        "admin_enabled": False,
     }
     server = Server(Config(data_dir=str(data_dir or MEMORY_DIRECTORY), **{**defaults, **settings}), disk)
     await server.start()

@@ -285,6 +285,7 @@ class ClosedGate(housekeeping.Gate):
     """Closed until `event` is set; `asked` tells that somebody waits."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.asked, self.event = asyncio.Event(), asyncio.Event()
 
     async def opened(self) -> None:

@@ -82,3 +82,44 @@ def test_a_terminal_gets_lines_for_people() -> None:
     assert "serving" in line
     assert "2181" in line
     assert not line.startswith("{")
+
+
+def test_parts_have_levels_of_their_own() -> None:
+    stream = io.StringIO()
+    log.configure("info", stream, levels="zab=debug,server=error,server.clients=warning")
+    structlog.get_logger("zab").debug("told")
+    structlog.get_logger("server.files").warning("quiet")
+    structlog.get_logger("server.clients").warning("told too")
+    structlog.get_logger("storage").debug("quiet as well")
+    assert [event["event"] for event in events(stream)] == ["told", "told too"]
+
+
+def test_the_longest_name_that_fits_wins() -> None:
+    levels = log.parse_levels("server=error, server.clients=debug")
+    assert log.level_of("server.clients", levels, "info") == "debug"
+    assert log.level_of("server.clients.more", levels, "info") == "debug"
+    assert log.level_of("server.clientsx", levels, "info") == "error"
+    assert log.level_of("zab", levels, "info") == "info"
+
+
+def test_a_module_is_a_part_by_its_name() -> None:
+    stream = io.StringIO()
+    log.configure("info", stream, levels=f"{__name__}=error")
+    structlog.get_logger().warning("quiet")
+    assert events(stream) == []
+
+
+def test_secrets_are_not_shown() -> None:
+    stream = io.StringIO()
+    log.configure(stream=stream)
+    structlog.get_logger().info("event", password="a", trustStorePassword="b", client_secret="c", plain="d")
+    (event,) = events(stream)
+    assert (event["password"], event["trustStorePassword"], event["client_secret"]) == (log.HIDDEN,) * 3
+    assert event["plain"] == "d"
+
+
+def test_the_form_can_be_chosen() -> None:
+    stream = io.StringIO()
+    log.configure(stream=stream, shape="console")
+    structlog.get_logger().info("event", number=1)
+    assert stream.getvalue().rstrip().endswith("number=1")

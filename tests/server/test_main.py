@@ -17,7 +17,8 @@ PATIENCE_S = 60
 
 
 def write_config(folder: Path, **settings: object) -> Path:
-    lines = {"dataDir": folder / "data", "clientPort": 0, "clientPortAddress": "127.0.0.1", **settings}
+    lines = {"dataDir": folder / "data", "clientPort": 0, "clientPortAddress": "127.0.0.1"}
+    lines |= {"admin.enableServer": "false", **settings}
     path = folder / "zoo.cfg"
     path.write_text("".join(f"{key}={value}\n" for key, value in lines.items() if value is not None))
     return path
@@ -202,3 +203,19 @@ def test_warnings_of_the_configuration_are_logged_and_the_server_runs(tmp_path: 
         assert any("config_warning" in line and "tickTime" in line for line in server.lines)
         assert server.ask(b"ruok") == b"imok"
         assert server.end(signal.SIGTERM) == 0
+
+
+def test_a_busy_admin_port_ends_the_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = {"admin.enableServer": "true", "admin.serverPort": port}
+        code, message = refusal("--config", str(write_config(tmp_path, **settings)))
+    assert code == 4
+    assert "Unable to start AdminServer, exiting abnormally" in message
+    assert f"admin.serverPort={port}" in message
+
+
+def test_an_unknown_metrics_provider_is_an_invalid_configuration(tmp_path: Path) -> None:
+    code, message = refusal("--config", str(write_config(tmp_path, **{"metricsProvider.className": "org.example.No"})))
+    assert code == 2
+    assert "metrics provider class was not found" in message

@@ -47,7 +47,9 @@ async def test_the_sessions_of_before_have_their_whole_timeout_after_a_restart(t
 
 async def test_a_directory_has_one_server(tmp_path: Path) -> None:
     async with running(tmp_path):
-        other = Server(Config(data_dir=str(tmp_path), client_port=0, client_port_address="127.0.0.1"))
+        other = Server(
+            Config(data_dir=str(tmp_path), client_port=0, client_port_address="127.0.0.1", admin_enabled=False)
+        )
         with pytest.raises(StorageError, match="in use by another server"):
             await other.start()
     async with running(tmp_path) as server:
@@ -104,7 +106,9 @@ async def test_the_first_failure_is_the_one_that_counts() -> None:
 
 async def test_a_taken_port_is_told_by_the_system(tmp_path: Path) -> None:
     async with running() as server:
-        config = Config(data_dir=str(tmp_path), client_port=server.port, client_port_address="127.0.0.1")
+        config = Config(
+            data_dir=str(tmp_path), client_port=server.port, client_port_address="127.0.0.1", admin_enabled=False
+        )
         other = Server(config)
         with pytest.raises(OSError, match="in use"):
             await other.start()

@@ -87,23 +87,23 @@ def state(server: Server) -> dict[str, object]:
     return numbers
 
 
-def gauges(server: Server) -> dict[str, object]:
-    """Further lines of mntr."""
+def gauges(server: Server) -> dict[str, float]:
+    """What only a member of an ensemble has, and what only a leader has."""
     driver = server.peer
     if not isinstance(driver, MemberDriver) or driver.service.read_only:
         return {}
-    numbers: dict[str, object] = {"quorum_size": len(driver.member.state.membership.voters)}
+    numbers: dict[str, float] = {"quorum_size": len(driver.member.state.membership.voters)}
     local = driver.service.local_sessions
     numbers["local_sessions"] = 0 if local is None else len(local.timeouts_ms())
     role = driver.member.peer.role
-    if isinstance(role, Leading):
+    if isinstance(role, Leading) and role.established:
         numbers |= _leader(driver, role)
     elif isinstance(role, Learning) and role.mastering is not None:
         numbers["synced_observers"] = sum(learner.is_synced for learner in role.mastering.learners.values())
     return numbers
 
 
-def _leader(driver: MemberDriver, role: Leading) -> dict[str, object]:
+def _leader(driver: MemberDriver, role: Leading) -> dict[str, float]:
     learners = list(role.learners.values())
     voters = driver.member.state.membership.voter_ids
     synced = [learner for learner in learners if learner.is_synced]

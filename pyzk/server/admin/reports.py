@@ -93,8 +93,13 @@ def digests(server: Server) -> str:
 
 
 def environment(server: Server) -> str:  # noqa: ARG001
-    """Word envi: what Java would say where it applies, then what is ours."""
-    pairs = {
+    """Word envi."""
+    return "Environment:\n" + _lines(environment_pairs())
+
+
+def environment_pairs() -> dict[str, str]:
+    """What Java would say where it applies, then what is ours."""
+    return {
         "zookeeper.version": VERSION_WORD,
         "host.name": socket.getfqdn(),
         **{f"java.{key}": NOT_AVAILABLE for key in JAVA_KEYS},
@@ -109,7 +114,6 @@ def environment(server: Server) -> str:  # noqa: ARG001
         "python.implementation": platform.python_implementation(),
         "python.executable": sys.executable,
     }
-    return "Environment:\n" + _lines(pairs)
 
 
 def _user_name() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pyzk.service.counters import Summary
+from pyzk.service.counters import Distribution
 
 if TYPE_CHECKING:
     from pyzk.server.driver import Driver
@@ -21,6 +21,9 @@ class Statistics:
         started_at: when it began to serve, monotonic seconds.
         load_ms, replayed, digest_mismatches: of the start; they stay.
         snapshot_ms: how long snapshots took.
+        restore_ms: how long it took to take another tree in.
+        queued_at_learners: txns that a learner has not acknowledged, sampled, by its id.
+        failures: what brought the server down.
         trace_mask: the number that gtmk and stmk tell and set; nothing depends on it.
     """
 
@@ -31,7 +34,14 @@ class Statistics:
     digest_mismatches: int = 0
     connections_rejected: int = 0
     snapshot_errors: int = 0
-    snapshot_ms: Summary = field(default_factory=Summary)
+    connections_not_served: int = 0
+    snapshots_rate_limited: int = 0
+    restores_rate_limited: int = 0
+    restore_errors: int = 0
+    failures: int = 0
+    snapshot_ms: Distribution = field(default_factory=Distribution)
+    restore_ms: Distribution = field(default_factory=Distribution)
+    queued_at_learners: dict[int, Distribution] = field(default_factory=dict)
     trace_mask: int = TRACE_MASK_DEFAULT
 
     def reset(self) -> None:
@@ -39,3 +49,5 @@ class Statistics:
         self.peer.reset_statistics()
         self.connections_rejected = self.snapshot_errors = 0
         self.snapshot_ms.reset()
+        self.restore_ms.reset()
+        self.queued_at_learners.clear()

@@ -1,14 +1,16 @@
-"""Settings of what operators look at: four-letter words and the admin server."""
+"""Settings of what operators look at: four-letter words, the admin server, metrics, the audit log, the log."""
 
 import attrs
 
 from pyzk.server.config.kinds import (
     BOOLEAN,
+    LEVELS_BY_PART,
     MILLISECONDS,
     PORT,
     TEXT,
     WORDS,
-    Status,
+    Kind,
+    choice,
     integer,
     setting,
 )
@@ -51,36 +53,95 @@ class AdminSettings:
         "Four-letter words that are answered, * for all; srvr always is.",
         apache_default="srvr",
     )
-    admin_enabled: bool = setting(
-        "admin.enableServer", BOOLEAN, True, "The admin server runs.", fallback=True, status=Status.PLANNED
-    )
+    admin_enabled: bool = setting("admin.enableServer", BOOLEAN, True, "The admin server runs.", fallback=True)
     admin_address: str = setting(
         "admin.serverAddress",
         TEXT,
         "127.0.0.1",
         "Address the admin server listens on.",
         apache_default="0.0.0.0",
-        status=Status.PLANNED,
     )
-    admin_port: int = setting(
-        "admin.serverPort", PORT, 8080, "Port the admin server listens on.", status=Status.PLANNED
-    )
-    admin_command_url: str = setting(
-        "admin.commandURL", TEXT, "/commands", "Path below which the commands are.", status=Status.PLANNED
-    )
+    admin_port: int = setting("admin.serverPort", PORT, 8080, "Port the admin server listens on.")
+    admin_command_url: str = setting("admin.commandURL", TEXT, "/commands", "Path below which the commands are.")
     admin_idle_timeout_ms: int = setting(
-        "admin.idleTimeout", MILLISECONDS, 30_000, "An idle connection is closed after this.", status=Status.PLANNED
+        "admin.idleTimeout", MILLISECONDS, 30_000, "An idle connection is closed after this."
     )
     admin_rate_limit_interval_ms: int = setting(
         "admin.rateLimiterIntervalInMS",
         integer(0),
         300_000,
-        "Time between two snapshot or restore commands.",
-        status=Status.PLANNED,
+        "Time between two snapshot commands, and between two restore commands, in ms; 0: no limit.",
     )
-    admin_snapshot_enabled: bool = setting(
-        "admin.snapshot.enabled", BOOLEAN, True, "The command snapshot is there.", status=Status.PLANNED
+    admin_snapshot_enabled: bool = setting("admin.snapshot.enabled", BOOLEAN, True, "The command snapshot is there.")
+    admin_restore_enabled: bool = setting("admin.restore.enabled", BOOLEAN, True, "The command restore is there.")
+    admin_connections_max: int = setting(
+        "pyzk.adminConnectionsMax",
+        integer(1, 10_000),
+        50,
+        "Connections to the admin port at a time; more are closed at once. The same limit holds for the metrics port.",
     )
-    admin_restore_enabled: bool = setting(
-        "admin.restore.enabled", BOOLEAN, True, "The command restore is there.", status=Status.PLANNED
+    admin_restore_bytes_max: int = setting(
+        "pyzk.adminRestoreBytesMax",
+        integer(1, 2**63 - 1),
+        4 << 30,
+        "The longest snapshot that the command restore takes, in bytes.",
+    )
+
+
+PROVIDERS = {
+    "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider": "",
+    "org.apache.zookeeper.metrics.impl.NullMetricsProvider": "",
+    "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider": "prometheus",
+}
+
+
+def _parse_provider(text: str) -> str:
+    if text not in PROVIDERS:
+        raise ValueError(text)
+    return text
+
+
+PROVIDER = Kind(
+    " or ".join(PROVIDERS), _parse_provider, complaint="metrics provider class was not found [{name}={text}]"
+)
+
+
+@attrs.frozen(kw_only=True, slots=False)
+class MetricsSettings:
+    """Numbers for monitoring systems."""
+
+    metrics_provider: str = setting(
+        "metricsProvider.className",
+        PROVIDER,
+        "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider",
+        "Who tells the metrics: `...prometheus.PrometheusMetricsProvider` opens a port for Prometheus.",
+    )
+    metrics_address: str = setting("metricsProvider.httpHost", TEXT, "0.0.0.0", "Address the metrics port listens on.")
+    metrics_port: int = setting("metricsProvider.httpPort", PORT, 7000, "Port of /metrics.")
+    metrics_process: bool = setting(
+        "metricsProvider.exportJvmInfo", BOOLEAN, True, "Names that dashboards of Java servers read are told too."
+    )
+
+
+@attrs.frozen(kw_only=True, slots=False)
+class ReportSettings:
+    """What is written down: the server's log and the audit log."""
+
+    audit_enabled: bool = setting(
+        "audit.enable", BOOLEAN, False, "Who changed what, from where, with what result, is logged."
+    )
+    audit_file: str = setting(
+        "pyzk.auditFile", TEXT, "", "File of the audit log, rotated at 10 MB, ten kept; the server's log when absent."
+    )
+    log_levels: str = setting(
+        "pyzk.logLevels",
+        LEVELS_BY_PART,
+        "",
+        "Levels of parts of the server, as `zab=debug,server.clients=error`; others have that of --log-level.",
+    )
+    log_format: str = setting(
+        "pyzk.logFormat",
+        choice("", "json", "console", complaint="{name}={text} is no format of the log"),
+        "",
+        "json, or console; absent: console in a terminal, json elsewhere.",
     )

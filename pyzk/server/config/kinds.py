@@ -202,6 +202,19 @@ def _parse_words(text: str) -> frozenset[str]:
     return frozenset(word.strip() for word in text.split(",") if word.strip())
 
 
+LEVELS = ("debug", "info", "warning", "error")
+_PART_LEVEL = re.compile(rf"[a-z_.]+=({'|'.join(LEVELS)})")
+
+
+def _parse_levels(text: str) -> str:
+    if not all(_PART_LEVEL.fullmatch(part.strip()) for part in text.split(",")):
+        raise ValueError(text)
+    return text
+
+
+LEVELS_BY_PART = Kind(
+    f"parts and levels, as zab=debug,server.clients=error; levels are {', '.join(LEVELS)}", _parse_levels
+)
 # "bool!" of docs/protocol/configuration.md: anything else is fatal.
 STRICT_BOOLEAN = Kind(
     "true or false", _parse_boolean, complaint="Invalid option {text} for {name}. Choose 'true' or 'false.'"

@@ -35,7 +35,7 @@ _LATER_SCHEMES = {
 }
 _UNSET_BY_MINUS_ONE = {"minSessionTimeout", "maxSessionTimeout"}
 # Without any file: a server to try things with, which nobody else can reach.
-_WITHOUT_FILE = {"client_port": 2181, "client_port_address": "127.0.0.1"}
+_WITHOUT_FILE = {"client_port": 2181, "client_port_address": "127.0.0.1", "admin_enabled": False}
 
 
 def find_config(environ: Mapping[str, str]) -> str | None:

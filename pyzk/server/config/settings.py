@@ -12,7 +12,7 @@ from pyzk.server.config.fields_clients import (
     SessionSettings,
 )
 from pyzk.server.config.fields_ensemble import AgreementSettings, LinkSettings, MembershipSettings
-from pyzk.server.config.fields_operations import AdminSettings
+from pyzk.server.config.fields_operations import PROVIDERS, AdminSettings, MetricsSettings, ReportSettings
 from pyzk.server.config.fields_storage import ContainerSettings, DirectorySettings, LogSettings, SnapshotSettings
 from pyzk.server.config.kinds import Setting, settings_of
 from pyzk.server.config.without_effect import WITHOUT_EFFECT
@@ -33,6 +33,8 @@ GROUPS: dict[str, type[attrs.AttrsInstance]] = {
     "Links between servers": LinkSettings,
     "Agreement": AgreementSettings,
     "Operations": AdminSettings,
+    "Metrics": MetricsSettings,
+    "Server log and audit log": ReportSettings,
 }
 
 
@@ -51,6 +53,8 @@ class Config(
     LinkSettings,
     AgreementSettings,
     AdminSettings,
+    MetricsSettings,
+    ReportSettings,
 ):
     """The configuration of one server. Never changes after start; a reconfiguration makes a new one.
 
@@ -72,6 +76,11 @@ class Config(
     def servers(self) -> tuple[ServerSpec, ...]:
         """All members, in the order of their ids."""
         return self.membership.servers
+
+    @property
+    def has_prometheus(self) -> bool:
+        """Whether there is a port for Prometheus."""
+        return PROVIDERS[self.metrics_provider] == "prometheus"
 
     @property
     def is_distributed(self) -> bool:

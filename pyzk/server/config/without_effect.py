@@ -66,8 +66,6 @@ WITHOUT_EFFECT: tuple[Setting, ...] = (
     *_switches(Status.PLANNED, "SASL.", "allowSaslFailedClients letAnySaslUserDoX"),
     *_switches(Status.PLANNED, "Admin server.", "IPAuthenticationProvider.usexforwardedfor"),
     *_switches(Status.PLANNED, "Admin server.", "admin.portUnification admin.forceHttps admin.needClientAuth"),
-    *_switches(Status.PLANNED, "Audit log.", "audit.enable"),
-    *_rows(Status.PLANNED, "Metrics over HTTP.", "metricsProvider.", is_prefix=True),
     *_switches(Status.PLANNED, "Pause detector.", "jvm.pause.monitor"),
     *_rows(
         Status.PLANNED,
@@ -88,6 +86,7 @@ WITHOUT_EFFECT: tuple[Setting, ...] = (
     *_rows(Status.IGNORED, "Switches of Apache's own tests.", "test. testingonly.", is_prefix=True),
     *_rows(Status.IGNORED, "Switches of the Netty server.", "netty.", is_prefix=True),
     *_rows(Status.IGNORED, "Statistics of paths and messages.", "pathStats. messageTracker.", is_prefix=True),
+    *_rows(Status.JVM, "Threads of the Java metrics provider.", "metricsProvider.", is_prefix=True),
     *_rows(Status.JVM, "Class that serves client connections.", "serverCnxnFactory"),
     *_rows(Status.JVM, _JAVA_ONLY, "quorum.cnxn.threads.size maxWriteQueuePollTime intBufferStartingSizeBytes"),
     *_rows(Status.JVM, _JAVA_ONLY, "nio. commitProcessor. watcherClean", is_prefix=True),

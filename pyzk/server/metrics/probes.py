@@ -1,0 +1,48 @@
+"""Looks that are taken by the clock: how late the loop is, what waits for learners and in sessions."""
+
+import asyncio
+
+from pyzk.server.clock import monotonic_seconds
+from pyzk.server.driver import Driver
+from pyzk.server.memberdriver import MemberDriver
+from pyzk.server.metrics.stages import milliseconds
+from pyzk.service.counters import Distribution
+from pyzk.zab.leading import Leading
+
+PROBE_SECONDS = 0.5
+"""As often as Apache's pause monitor looks (jvm.pause.sleep.time.ms)."""
+
+
+async def watch_loop(driver: Driver, queued_at_learners: dict[int, Distribution]) -> None:
+    """Twice a second: by how much this comes late is by how much everything else does."""
+    while True:
+        due = monotonic_seconds() + PROBE_SECONDS
+        await asyncio.sleep(PROBE_SECONDS)
+        driver.stages.jvm_pause_time_ms.add(milliseconds(due, monotonic_seconds()))
+        look_at_queues(driver)
+        if isinstance(driver, MemberDriver):
+            look_at_learners(driver, queued_at_learners)
+
+
+def look_at_queues(driver: Driver) -> None:
+    """How many sessions wait for writes, and how much waits in each."""
+    service = driver.service
+    if not service.outstanding:
+        return
+    lengths = [len(state.queue) for state in service.connections.values() if state.queue]
+    driver.stages.pending_session_queue_size.add(len(lengths))
+    for length in lengths:
+        driver.stages.requests_in_session_queue.add(length)
+
+
+def look_at_learners(driver: MemberDriver, queued: dict[int, Distribution]) -> None:
+    """How many txns each follower has been sent and has not acknowledged."""
+    role = driver.member.peer.role
+    if not isinstance(role, Leading):
+        return
+    broadcast = role.proposals.broadcast
+    outstanding = [zxid for zxid, _ in broadcast.outstanding]
+    for learner in role.learners.values():
+        acknowledged = broadcast.acknowledged.get(learner.server_id, 0)
+        count = 0 if learner.is_observer else sum(zxid > acknowledged for zxid in outstanding)
+        queued.setdefault(learner.server_id, Distribution()).add(count)
