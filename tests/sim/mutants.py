@@ -254,6 +254,7 @@ MUTANTS = [
         "service/handshake.py",
         "if request.last_zxid_seen > service.tree.last_zxid:",
         "if request.last_zxid_seen > service.tree.last_zxid + (1 << 40):",
+        200,
     ),
     mutant(
         "ephemerals outlive their session",
