@@ -19,18 +19,20 @@ from pyzk.tree.apply import apply
 from pyzk.tree.node import data_of
 from pyzk.tree.tree import Tree
 from pyzk.zab import effects as do
+from pyzk.zab.configuring import is_reconfig, membership_of
 from pyzk.zab.history import begins_epoch, epoch_of
 from pyzk.zab.leading import Leading
 from pyzk.zab.learning import Learning
 from pyzk.zab.state import ACCEPTED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pyzk.sim.host import Host
     from pyzk.sim.world import World
     from pyzk.storage.member import Stored
     from pyzk.zab.events import Entry
+    from pyzk.zab.membership import Membership
 
 
 SLOW_SECONDS = 2.5
@@ -100,6 +102,7 @@ class Checker:
         committed: zxids of all committed txns, in order.
         leaders: who was established in which epoch.
         model: what the committed txns make of the tree.
+        configuration: the last one that is committed.
         ending: sessions whose end was asked for or proposed.
         alive: when each session was last heard by a server, seconds.
         abandoned: sessions whose clients went away without a word, and when.
@@ -116,6 +119,8 @@ class Checker:
         self._signatures: dict[int, tuple[int, ...]] = {}
         self._payloads: dict[int, bytes] = {}
         self.model = Model(world.tally, self.require)
+        self.configuration = world.membership
+        self._proposed: list[Membership] = []
         self.ending: dict[int, None] = {}
         self.alive: dict[int, float] = {}
         self.abandoned: dict[int, float] = {}
@@ -151,6 +156,8 @@ class Checker:
             self._previous[zxid] = self.real(last)
             self._payloads[zxid] = payload
             self._watch_ends(payload)
+            if is_reconfig(payload):
+                self._proposed.append(membership_of(payload))
             last = zxid
         self.world.tally["proposals"] += len(entries)
 
@@ -201,7 +208,7 @@ class Checker:
                 for server_id, other in self.logs.items()
                 if other.accepted >= effect.epoch and other.promises.get(effect.epoch) == host.server_id
             ]
-            is_quorum = self.world.membership.quorum().contains_quorum(having)
+            is_quorum = self._can_decide(having)
             what = f"epoch {effect.epoch} of server {host.server_id}: {having}"
             self.require(is_quorum, "an epoch is promised to one leader, by a quorum", what)
 
@@ -332,15 +339,27 @@ class Checker:
         having = [
             server_id for server_id, log in self.logs.items() if log.has(zxid) or self._had(host, server_id, zxid)
         ]
+        needed = [self.configuration, *self._brought_by(zxid)]
         self.require(
-            self.world.membership.quorum().contains_quorum(having),
+            all(membership.quorum().contains_quorum(having) for membership in needed),
             "what is committed is durable on a quorum",
             f"{what}, and only {having} have it",
         )
         self.committed.append(zxid)
         self._places[zxid] = len(self.committed)
         self.model.apply(self._payloads[zxid])
+        self.world.tally["reconfigurations"] += needed[-1] is not self.configuration
+        self.configuration = needed[-1]
         self.world.tally["commits"] += 1
+
+    def _brought_by(self, zxid: int) -> list[Membership]:
+        """The configuration that a txn brings, if it does."""
+        return [membership for membership in self._proposed if membership.version == zxid]
+
+    def _can_decide(self, servers: Collection[int]) -> bool:
+        """Whether these are a quorum, in the configuration that is committed or in one that may be."""
+        newer = [membership for membership in self._proposed if membership.version > self.configuration.version]
+        return any(membership.quorum().contains_quorum(servers) for membership in [self.configuration, *newer])
 
     def _had(self, host: Host, server_id: int, zxid: int) -> bool:
         """Whether a server had acknowledged a txn and has lost it since, and its leader cannot know: its link is there.
@@ -366,7 +385,7 @@ class Checker:
             self.require(log.end == log.applied, "a new leader has applied all that it has", what)
             self.leaders[epoch] = host.server_id
             having = [server_id for server_id, log in self.logs.items() if log.current >= epoch]
-            is_quorum = self.world.membership.quorum().contains_quorum(having)
+            is_quorum = self._can_decide(having)
             self.require(is_quorum, "the epoch of a leader is durable on a quorum", f"{what}: {having}")
             self._bases[epoch] = log.end
         self._commit_tree(host, log)
@@ -386,6 +405,16 @@ class Checker:
             return -1
         zxid = self.real(zxid)
         return self._places.get(zxid, -1)
+
+    def refused(self, host: Host, session_id: int) -> None:
+        """A server calls a session expired: it has ended, or began behind what that server has.
+
+        A leader that was deposed and does not know it yet knows no sessions of its successor, as in Apache.
+        """
+        place = self._places[self.logs[host.server_id].applied]
+        is_right = session_id in self.ending or self.model.begun.get(session_id, 0) > place
+        what = f"server {host.server_id} refuses 0x{session_id:x}"
+        self.require(is_right, "only a session that was ended has expired", what)
 
     def mark(self) -> int:
         """How much is committed by now: what a sync that comes now must show."""

@@ -152,6 +152,10 @@ class Client:
             self.promises.disconnected()
             self._perform(self.session.lost(self.world.now))
 
+    def session_on(self, connection: int) -> int:
+        """The session that has this connection now; 0 if that is none."""
+        return self.session.session_id if connection == self._connection else 0
+
     # What is heard.
 
     def _answered(self, effect: do.Answered) -> None:
@@ -194,7 +198,6 @@ class Client:
             self._session_id = session.session_id
         elif effect.state is State.EXPIRED:
             world.tally["sessions lost"] += 1
-            self.promises.ended(self._session_id)
         if effect.state.final:
             world.at(self._arrival(), lambda: self._renew(session))
 
@@ -223,6 +226,14 @@ class Client:
         world = self.world
         asked = Asked(opcode, record, world.checker.mark(), self.session.session_id, world.now, watch)
         self._perform(self.session.submit(asked, opcode, record, world.now, watcher=watch))
+
+    def go_to(self, server_id: int) -> None:
+        """Lose the connection, and try this server next."""
+        if self._connection:
+            connection, host = self._connection, self._host
+            self.session._rotation.prefer((f"10.0.0.{server_id}", 2181))  # noqa: SLF001 - chance would rarely do it
+            self.world.at(self._arrival(), lambda: host.lose_client(connection))
+            self._lose(connection)
 
     def close(self) -> None:
         """End the session, as a client should."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+from pyzk.codec.opcodes import OpCode
+from pyzk.codec.requests import ReconfigRequest
 from pyzk.sim.machine import PLACES
 from pyzk.sim.member_host import MemberHost
 from pyzk.sim.schemes import SCHEMES
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pyzk.sim.plan import Fault, Plan
     from pyzk.sim.world import World
 
+VOTERS_MIN = 3
 LOG_END_BYTES = 2048
 """More than the last record of a log and a sector."""
 
@@ -103,7 +106,7 @@ class Faults:
     def may_lose_data(self, host: Host) -> bool:
         """Whether an ensemble survives it if this server loses what it has: all the others must have theirs."""
         others = [other for other in self.world.hosts.values() if other is not host]
-        can_decide = self.world.membership.quorum().contains_quorum([other.server_id for other in others])
+        can_decide = self.world.checker.configuration.quorum().contains_quorum([other.server_id for other in others])
         return can_decide and not any(other.may_doubt for other in others)
 
     def lose_data(self, host: Host) -> None:
@@ -150,6 +153,22 @@ def _set_clock(faults: Faults) -> None:
     host = faults.some_host()
     if isinstance(host, MemberHost):
         host.wall_step_ms = int(faults.rng.choice((-1, 1)) * faults.rng.expovariate(1 / 60_000))
+
+
+def _reconfigure(faults: Faults) -> None:
+    """A voter becomes an observer, or the other way round, while everything goes on; three voters are left."""
+    world = faults.world
+    clients = [client for client in world.clients if client.is_connected]
+    if not clients or not world.settings.reconfig_enabled:
+        return
+    configuration = world.checker.configuration
+    may_leave = len(configuration.voter_ids) > VOTERS_MIN
+    names = [number for number in world.hosts if may_leave or number not in configuration.voter_ids]
+    if names:
+        number = faults.rng.choice(names)
+        role = "observer" if number in configuration.voter_ids else "participant"
+        line = f"server.{number}=10.0.0.{number}:2888:3888:{role};2181"
+        faults.rng.choice(clients).ask(OpCode.RECONFIG, ReconfigRequest(line.encode(), None, None, -1))
 
 
 # Network.
@@ -273,6 +292,7 @@ KINDS: dict[str, Callable[[Faults], None]] = {
     "crash of all": _crash_all,
     "freeze": _freeze,
     "clock set": _set_clock,
+    "reconfig": _reconfigure,
     "cut off": _cut_off,
     "split": _split,
     "block one way": _block_one_way,
@@ -288,5 +308,5 @@ KINDS: dict[str, Callable[[Faults], None]] = {
     "lost disk": _lose_disk,
     **SCHEMES,
 }
-HARMLESS = frozenset({"snapshot"})
+HARMLESS = frozenset({"snapshot", "reconfig"})
 """Kinds that do not count as something that goes wrong."""

@@ -24,6 +24,7 @@ from pyzk.zab.connections import ConnectionSettings
 from pyzk.zab.election import ElectionSettings
 from pyzk.zab.history import History
 from pyzk.zab.leading import Leading
+from pyzk.zab.membership import parse_text
 from pyzk.zab.peer import Peer
 from pyzk.zab.state import State
 
@@ -52,6 +53,7 @@ class Host:
         is_frozen: whether it is stopped and everything waits for it.
         has_no_power: whether the machine is off, and not only the process.
         may_doubt: whether its disk has been damaged.
+        membership, last_seen: the configurations in its files, the committed one and the newest.
         dies_after: effects after which the process ends.
         dies_at: name of an effect (or of the epoch that one writes), and whether the process ends when that is done,
             or before it is begun; None if it does not.
@@ -70,6 +72,7 @@ class Host:
         self.dies_after: int | None = None
         self.dies_at: tuple[str, bool] | None = None
         self.may_doubt = False
+        self.membership = self.last_seen = world.membership
         self.clock_rate = world.rng.uniform(1 - world.clock_drift, 1 + world.clock_drift)
         self.clock_offset = world.rng.uniform(0, 1e6)
         self.syncs: deque[int] = deque()
@@ -117,7 +120,7 @@ class Host:
         stored = self.machine.load()
         self.tree = stored.tree
         history = History(max(0, stored.last_zxid), stored.recent, world.settings.window_txns)
-        state = State(self.server_id, world.settings, world.membership, world.membership, history)
+        state = State(self.server_id, world.settings, self.membership, self.last_seen, history)
         state.accepted_epoch, state.current_epoch = stored.accepted_epoch, stored.current_epoch
         state.doubt = stored.doubt
         self.peer = self._make_process(state, stored.tree)
@@ -155,8 +158,13 @@ class Host:
 
     # The process.
 
+    @property
+    def election_settings(self) -> ElectionSettings:
+        """As those of agreement."""
+        return ElectionSettings(reconfig_enabled=self.world.settings.reconfig_enabled)
+
     def _make_process(self, state: State, tree: Tree) -> Peer:  # noqa: ARG002
-        return Peer(state, ConnectionSettings(), ElectionSettings(), Random(self.world.rng.getrandbits(32)))
+        return Peer(state, ConnectionSettings(), self.election_settings, Random(self.world.rng.getrandbits(32)))
 
     def _begin(self) -> Sequence[do.Effect]:
         assert self.peer is not None
@@ -292,6 +300,11 @@ class Host:
         assert effect.tag in {0, mark}
         self.world.checker.synced(self, mark)
 
+    def _save_config(self, effect: do.SaveConfig) -> None:
+        self.last_seen = parse_text(effect.text)
+        if not effect.is_next:
+            self.membership = self.last_seen
+
     def _nothing(self, effect: do.Effect) -> None:
         """For service, or the operator."""
 
@@ -353,7 +366,7 @@ class Host:
         do.Touched: _nothing,
         do.LearnerLeft: _nothing,
         do.Revalidated: _nothing,
-        do.SaveConfig: _nothing,
+        do.SaveConfig: _save_config,
         do.ConfigChanged: _nothing,
         do.Note: _nothing,
     }

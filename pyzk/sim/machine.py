@@ -88,7 +88,7 @@ class Machine:
         self.world.after(seconds, lambda: self._finish(boot))
 
     def _lose_power(self, boot: int) -> None:
-        if boot == self.host.boot:
+        if boot == self.host.boot and self.is_doomed:
             self.host.crash(has_no_power=True)
 
     def _finish(self, boot: int) -> None:

@@ -17,7 +17,6 @@ from pyzk.tree.prepare import Rules
 from pyzk.zab import effects as do
 from pyzk.zab import events
 from pyzk.zab.connections import ConnectionSettings
-from pyzk.zab.election import ElectionSettings
 from pyzk.zab.leading import Leading
 from pyzk.zab.peer import Peer
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from pyzk.tree.tree import Tree
     from pyzk.zab.state import State
 
+REFUSAL = "the session is unknown"
 WALL_MS = 1_700_000_000_000
 
 
@@ -79,12 +79,14 @@ class MemberHost(Host):
     def _make_process(self, state: State, tree: Tree) -> Peer:
         world = self.world
         self.clients: dict[int, Client] = {}
-        access = AccessControl()
+        access = AccessControl(skip=world.settings.reconfig_enabled)
         rng = Random(world.rng.getrandbits(32))
-        peer = WatchedPeer(state, ConnectionSettings(), ElectionSettings(), rng)
+        peer = WatchedPeer(state, ConnectionSettings(), self.election_settings, rng)
         settings = Settings(world.settings.tick_ms, 2 * world.settings.tick_ms, 20 * world.settings.tick_ms)
         service = Service(tree, access, settings, SessionIds(self.wall_ms, self.server_id).next)
-        member = self.member = WatchedMember(service, Proposer(tree, Rules(access)), peer, rng)
+        member = self.member = WatchedMember(
+            service, Proposer(tree, Rules(access, reconfig_enabled=world.settings.reconfig_enabled)), peer, rng
+        )
         peer.host = member.host = self
         boot = self.boot
         self._tick(boot)
@@ -162,6 +164,8 @@ class MemberHost(Host):
             self.world.trace(self.server_id, "closes client", end.reason)
             service.disconnect(end.connection)
             client = self.clients.pop(end.connection, None)
+            if client is not None and end.reason.startswith(REFUSAL) and client.session_on(end.connection):
+                self.world.checker.refused(self, client.session_on(end.connection))
             if client is not None:
                 client.closed(end.connection)
 

@@ -83,12 +83,14 @@ class Model:
 
     Attributes:
         sessions: that live after the last of them, with their timeouts in ms.
+        begun: the place of the txn that began each session.
         headers: of all committed txns, by place - 1.
-        kinds: what was committed, counted by opcode.
+        records: of the same.
     """
 
     def __init__(self, tally: Counter[str], require: Callable[[bool, str, str], None]) -> None:
         self.sessions: dict[int, int] = {}
+        self.begun: dict[int, int] = {}
         self.headers: list[TxnHeader] = []
         self.records: list[Record] = []
         self._tally = tally
@@ -215,6 +217,7 @@ class Model:
 
     def _create_session(self, header: TxnHeader, record: CreateSessionTxn) -> None:
         self.sessions[header.client_id] = record.timeout_ms
+        self.begun[header.client_id] = self._place
 
     def _close_session(self, header: TxnHeader, record: CloseSessionTxn) -> None:
         self.sessions.pop(header.client_id, None)

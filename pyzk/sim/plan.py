@@ -84,10 +84,12 @@ def draw_plan(seed: int, seconds: float, kinds: list[str], clients: int, servers
         snapshot_size_factor=rng.choice((-1.0, 0.33, 100.0)),
         force_snapshot_sync=rng.random() < 0.15,
     )
+    membership = _membership(rng, voters, rng.choice((0, 0, 1)))
+    settings.reconfig_enabled = rng.random() < 0.3 and voters > 3 and clients > 0 and "group" not in membership
     return Plan(
         seed,
         seconds,
-        _membership(rng, voters, rng.choice((0, 0, 1))),
+        membership,
         settings,
         clients,
         client_pause_seconds=rng.choice((0.05, 0.1, 0.2)),

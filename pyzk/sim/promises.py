@@ -203,10 +203,3 @@ class Promises:
         """The connection is lost: of a znode that comes and goes meanwhile nothing is heard."""
         for watch in self.watches:
             watch.is_loose = watch.is_loose or watch.kind is WatchKind.EXIST
-
-    # Its end.
-
-    def ended(self, session_id: int) -> None:
-        """The client was told that its session has expired."""
-        what = f"0x{session_id:x}"
-        self._require(session_id in self.checker.ending, "only a session that was ended has expired", what)

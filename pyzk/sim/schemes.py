@@ -97,6 +97,22 @@ def _sleeping_leader(faults: Faults) -> None:
     faults.soon(limit + 1.0, lambda: faults.thaw(leader))
 
 
+def _deposed_leader(faults: Faults) -> None:
+    """A leader sleeps while another one is elected, and serves for a while when it wakes: clients of the other come."""
+    leader, world = faults.world.leader, faults.world
+    if leader is None or leader.is_frozen:
+        return
+    world.cut_off(leader.server_id)
+    leader.freeze()
+    limit_seconds = (world.settings.sync_ticks + 2) * world.settings.tick_ms / 1000
+    faults.soon(limit_seconds, lambda: _write(faults))
+    faults.soon(limit_seconds + 0.4, lambda: faults.thaw(leader))
+    for client in world.clients:
+        go = faults.rng.uniform(0.4, 0.6)
+        faults.soon(limit_seconds + go, lambda client=client: client.go_to(leader.server_id))  # type: ignore[misc]
+    faults.soon(limit_seconds + 1.2, faults.heal_network)
+
+
 def _late_acks(faults: Faults) -> None:
     """Most disks are slow; the quick follower loses its own while what it has acknowledged waits for the others."""
     leader, rng = faults.world.leader, faults.rng
@@ -220,6 +236,7 @@ SCHEMES: dict[str, Callable[[Faults], None]] = {
     "rolling restart": _roll,
     "relay of absences": _relay,
     "sleeping leader": _sleeping_leader,
+    "deposed leader": _deposed_leader,
     "late acks": _late_acks,
     "tail": _tail,
     "two promises": _two_promises,

@@ -40,6 +40,11 @@ REPLY = """\
         _answer(service, proposal, applied, now)
 """
 LEARNING, LEADING, SERVING = "zab/learning.py", "zab/leading.py", "zab/serving.py"
+NOBODY_LOOKS = [
+    ("storage/member.py", "        if last_zxid != zxid and (zxid & catchup.COUNTER", "        if zxid < 0 and (zxid"),
+    (LEARNING, "            if history.last_zxid > zxid:\n", "            if zxid < 0:\n"),
+    (LEARNING, "        if history.last_zxid != zxid and not begins_epoch(zxid):\n", "        if zxid < 0:\n"),
+]
 MUTANTS = [
     Mutant(
         "a follower acknowledges before the fsync",
@@ -160,14 +165,20 @@ MUTANTS = [
         "            elif learner.is_established:\n",
         100,
     ),
-    mutant(
-        "TRUNC cuts nothing",
-        "storage/history.py",
-        "def truncate_logs(",
-        "def truncate_logs(*_: object) -> None:\n    pass\n\n\ndef unused(",
-    ),
     Mutant(
         # Four places look for what is left behind; each of them would be enough.
+        "TRUNC cuts nothing, and nobody looks",
+        [
+            (
+                "storage/history.py",
+                "def truncate_logs(",
+                "def truncate_logs(*_: object) -> None:\n    pass\n\n\ndef unused(",
+            ),
+            *NOBODY_LOOKS,
+        ],
+        200,
+    ),
+    Mutant(
         "TRUNC leaves a newer snapshot, and nobody looks",
         [
             (
@@ -175,13 +186,7 @@ MUTANTS = [
                 "    removed = remove_above(disk, places.snapshots, zxid)\n    truncate_logs",
                 "    removed: list[str] = []\n    truncate_logs",
             ),
-            (
-                "storage/member.py",
-                "        if last_zxid != zxid and (zxid & catchup.COUNTER",
-                "        if zxid < 0 and (zxid",
-            ),
-            (LEARNING, "            if history.last_zxid > zxid:\n", "            if zxid < 0:\n"),
-            (LEARNING, "        if history.last_zxid != zxid and not begins_epoch(zxid):\n", "        if zxid < 0:\n"),
+            *NOBODY_LOOKS,
         ],
         300,
     ),
@@ -249,6 +254,7 @@ MUTANTS = [
         "service/handshake.py",
         "if request.last_zxid_seen > service.tree.last_zxid:",
         "if request.last_zxid_seen > service.tree.last_zxid + (1 << 40):",
+        200,
     ),
     mutant(
         "ephemerals outlive their session",
