@@ -362,15 +362,17 @@ class Checker:
         return any(membership.quorum().contains_quorum(servers) for membership in [self.configuration, *newer])
 
     def _had(self, host: Host, server_id: int, zxid: int) -> bool:
-        """Whether a server had acknowledged a txn and has lost it since, and its leader cannot know: its link is there.
+        """Whether a server had acknowledged a txn and has lost it since, and its leader has not heard that it ended.
 
         Who commits without leading passes on what a leader has said.
         """
         if zxid not in self.logs[server_id].lost:
             return False
-        if not isinstance(host.peer and host.peer.role, Leading):
+        role = host.peer.role if host.peer is not None else None
+        if not isinstance(role, Leading):
             return True
-        return self.world.network.has_link_to_the_past(host.server_id, server_id)
+        links = [learner.link for learner in role.learners.values() if learner.server_id == server_id]
+        return any(self.world.network.is_from_the_past((host.server_id, host.boot, link)) for link in links)
 
     # Roles.
 

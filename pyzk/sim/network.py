@@ -55,6 +55,7 @@ class Network:
         self.blocked: dict[tuple[int, int], None] = {}
         self.slow: dict[tuple[int, ...], float] = {}
         self._directions: dict[End, Direction] = {}
+        self._remotes: dict[End, End] = {}
         self._waiting: list[Direction] = []
         self._last_accepted = 0
 
@@ -89,6 +90,7 @@ class Network:
     def _open(self, caller: End, target: int, dial: Dial) -> None:
         self._last_accepted -= 1
         taker = target, self.world.hosts[target].boot, self._last_accepted
+        self._remotes[caller], self._remotes[taker] = taker, caller
         self._directions[caller] = Direction(caller, taker)
         self._directions[taker] = Direction(taker, caller)
         self.world.tell_now(target, Accepted(self._last_accepted, dial.port, f"server-{caller[0]}"))
@@ -124,11 +126,10 @@ class Network:
         """What is sent from an end of an open link."""
         return self._directions.get(end)
 
-    def has_link_to_the_past(self, server_id: int, other_id: int) -> bool:
-        """Whether a server has a link to a process of another one that has ended, and has not been told."""
-        boot, past = self.world.hosts[server_id].boot, self.world.hosts[other_id].boot
-        ends = ((end, direction.receiver) for end, direction in self._directions.items())
-        return any(end[:2] == (server_id, boot) and to[0] == other_id and to[1] < past for end, to in ends)
+    def is_from_the_past(self, end: End) -> bool:
+        """Whether the process at the other end of a link, open or not, has ended."""
+        server_id, boot, _ = self._remotes[end]
+        return boot < self.world.hosts[server_id].boot
 
     # What arrives.
 

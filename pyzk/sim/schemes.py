@@ -187,7 +187,7 @@ def _dusk(faults: Faults, down: list[Host], up: list[Host]) -> None:
 
 
 def _two_promises(faults: Faults) -> None:
-    """A follower has promised an epoch to one leader, and another one of the same epoch is short of promises.
+    """A follower has promised an epoch to one leader, and another one of that or an older epoch is short of promises.
 
     The first one has two followers: one ends when it has promised, one before. The second one is elected without those
     who have promised, and its followers have slow disks: so it would gladly count who comes from the first.
@@ -202,13 +202,21 @@ def _two_promises(faults: Faults) -> None:
     faults.heal_network()
     logs = world.checker.logs
     order = sorted(faults.rng.sample(voters, 3), key=lambda host: (logs[host.server_id].end, host.server_id))
-    order[0].dies_at, order[1].dies_at = faults.rng.sample([("acceptedEpoch", True), ("acceptedEpoch", False)], 2)
-    promised = next(host for host in order if host.dies_at == ("acceptedEpoch", True))
+    promised = faults.rng.choice(order[:2])
+    later = [host for host in voters if host not in (promised, order[2])]
+    _first_promise(faults, order, promised, later, faults.rng.choice((1, 2)))
+
+
+def _first_promise(faults: Faults, order: list[Host], promised: Host, later: list[Host], rounds: int) -> None:
+    """The last of three leads; one of the others ends when it has promised, one before. A second round is newer."""
     for host in order:
+        host.crash(has_no_power=False)
         faults.restart(host)
         host.dies_at = None if host is order[2] else ("acceptedEpoch", host is promised)
-    later = [host for host in voters if host not in (promised, order[2])]
-    faults.soon(0.8, lambda: _second_promise(faults, order[2], promised, later))
+    if rounds > 1:
+        faults.soon(0.8, lambda: _first_promise(faults, order, promised, later, rounds - 1))
+    else:
+        faults.soon(0.8, lambda: _second_promise(faults, order[2], promised, later))
 
 
 def _second_promise(faults: Faults, first: Host, promised: Host, later: list[Host]) -> None:
