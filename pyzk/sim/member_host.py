@@ -75,6 +75,7 @@ class MemberHost(Host):
 
     member: WatchedMember | None = None
     wall_step_ms = 0
+    _ticked_at = 0.0
 
     def _make_process(self, state: State, tree: Tree) -> Peer:
         world = self.world
@@ -89,6 +90,7 @@ class MemberHost(Host):
         )
         peer.host = member.host = self
         boot = self.boot
+        self._ticked_at = self.now
         self._tick(boot)
         return peer
 
@@ -137,7 +139,13 @@ class MemberHost(Host):
         self.world.after(self.world.settings.tick_ms / 1000, tick)
 
     def _pass_tick(self) -> None:
+        """As `server/housekeeping.py`: time in which this server stood still is given back to all sessions."""
         if self.member is not None:
+            tick_seconds = self.world.settings.tick_ms / 1000
+            stall_seconds = self.now - self._ticked_at - tick_seconds
+            self._ticked_at = self.now
+            if stall_seconds > tick_seconds:
+                self.member.service.tracker.shift(stall_seconds)
             self._perform_all(self.member.tick(self.now, self.wall_ms))
 
     def _perform_all(self, effects: Sequence[do.Effect]) -> None:
