@@ -252,7 +252,6 @@ def agreement_settings(config: Config) -> AgreementSettings:
         diff_syncs_max=config.max_concurrent_diff_syncs,
         packet_bytes_max=txn_bytes_max(config),
         observer_master_port=config.observer_master_port,
-        observer_logs=config.observer_sync_enabled,
         oracle_enabled=config.oracle_path is not None,
         reconfig_enabled=config.reconfig_enabled,
         standalone_enabled=config.standalone_enabled,

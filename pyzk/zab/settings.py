@@ -19,7 +19,6 @@ class AgreementSettings:
         snap_syncs_max, diff_syncs_max: observers that may be brought up at a time.
         packet_bytes_max: longest buffer in a packet (jute.maxbuffer plus extrasize).
         observer_master_port: where followers serve observers (observerMasterPort); 0: only the leader does.
-        observer_logs: whether an observer writes a log (syncEnabled).
     """
 
     tick_ms: int = 2000
@@ -35,7 +34,6 @@ class AgreementSettings:
     snap_syncs_max: int = 10
     diff_syncs_max: int = 100
     packet_bytes_max: int = 2 * 0xFFFFF
-    observer_logs: bool = True
     observer_master_port: int = 0
     oracle_enabled: bool = False
     reconfig_enabled: bool = False

@@ -220,6 +220,7 @@ class AgreementSettings:
         True,
         "An observer writes log and snapshots.",
         also=("observer.syncEnabled",),
+        status=Status.PLANNED,
     )
     observer_reconnect_delay_ms: int = setting(
         "observer.reconnectDelayMs",
