@@ -150,10 +150,16 @@ class Connections:
             self._drop(link, reason)
             return []
 
-    def disconnected(self, link: int) -> None:
-        """A dial has failed, or the other side has closed a link. It is dialed when there is something to send."""
-        if self._guests.pop(link, None) is None:
-            self._forget(link)
+    def disconnected(self, link: int) -> bool:
+        """A dial has failed, or the other side has closed a link. It is dialed when there is something to send.
+
+        Whether the link was in use: what was sent on it last may not have been heard.
+        """
+        if self._guests.pop(link, None) is not None:
+            return False
+        was_used = self._channels[self._links[link].server_id].link == link
+        self._forget(link)
+        return was_used
 
     # What the election asks for.
 

@@ -160,6 +160,13 @@ class Election:
         else:
             self._ask_again(now)
 
+    def unheard(self, now: float) -> None:
+        """A link has ended, and with it perhaps what we have asked last: ask again soon."""
+        # Differs from Apache: there the question is lost, and asked again when the interval is over, at last a minute.
+        self._interval_ms = self._settings.interval_ms_min
+        if self._deadline is not None and not self._is_finalizing:
+            self._wait(now)
+
     def notified(self, sender: int, body: bytes, now: float) -> None:
         """A notification of another server: answer it, in any state, or count it (section 4)."""
         notification = parse_notification(body)

@@ -301,7 +301,8 @@ class Peer:
     def _disconnected(self, event: events.Disconnected, now: float) -> None:
         self._early.pop(event.link, None)
         if self.connections.owns(event.link):
-            self.connections.disconnected(event.link)
+            if self.connections.disconnected(event.link):
+                self.election.unheard(now)
         elif isinstance(self.role, Leading):
             self.role.left(event.link, event.reason)
         elif isinstance(self.role, Learning) and event.link == self.role.link:

@@ -46,6 +46,18 @@ def test_a_follower_with_a_slow_disk_loses_its_link_and_nobody_else_does():
     assert story.leader.opened.zxid == epoch
 
 
+def test_a_question_that_was_lost_with_dead_links_is_asked_again_soon():
+    story = Story(3, observers=1, seed=1)
+    story.start()
+    story.commit(5)
+    voters = story.others(4)
+    story.crash(*voters)
+    story.run(52)  # by now the observer asks once a minute, on links of machines that have no power
+    story.start(*voters)
+    story.settle(20)
+    end_well(story)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_leader_that_was_frozen_longer_than_sync_limit_finds_itself_deposed(seed):
     story = Story(3, seed=seed)

@@ -185,7 +185,8 @@ class Network:
             machine = self.machines[end.server_id]
             self.ends.pop((end.server_id, end.link), None)
             if machine.is_up and machine.connections.owns(end.link):
-                machine.connections.disconnected(end.link)
+                if machine.connections.disconnected(end.link):
+                    machine.election.unheard(self.now)
                 self.perform(machine)
 
         if end is not None:

@@ -229,6 +229,16 @@ def test_a_failed_dial_is_repeated_only_when_something_is_to_be_sent() -> None:
     assert server.done() == [Dial(2, Port.ELECTION, [("h1", 3888)], 5000)]
 
 
+def test_what_was_said_may_be_lost_with_a_link_in_use_not_with_a_failed_dial() -> None:
+    server = Server()
+    link = server.dialed(1)
+    assert server.connections.disconnected(link)
+    server.connections.send(1, NOTIFICATION)
+    assert not server.connections.disconnected(link + 1)
+    server.connections.accepted(-1, "somebody", 0.0)
+    assert not server.connections.disconnected(-1)
+
+
 def test_a_queue_is_empty_when_the_message_was_handed_to_a_link() -> None:
     server = Server()
     server.connections.send(3, NOTIFICATION)

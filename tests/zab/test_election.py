@@ -105,6 +105,22 @@ def test_waits_double_up_to_the_longest_and_are_not_reset_by_what_is_heard() -> 
     assert server.wait() == 200
 
 
+def test_it_asks_again_soon_when_a_link_has_ended_on_which_it_may_not_have_been_heard() -> None:
+    server = Server()
+    assert [server.wait() for _ in range(5)] == [200, 400, 800, 1600, 3200]
+    server.election.unheard(server.now)
+    server.hear(1, LOOKING, vote_of(1))
+    assert [server.wait() for _ in range(2)] == [200, 400]
+
+
+def test_a_link_that_ends_does_not_prolong_the_silence() -> None:
+    server = Server()
+    server.hear(3, LOOKING, vote_of(3))
+    deadline = server.election.deadline()
+    server.election.unheard(server.now + 0.1)
+    assert server.election.deadline() == deadline
+
+
 def test_it_asks_again_if_any_message_left_and_dials_if_none_did() -> None:
     server = Server()
     server.said()
