@@ -244,6 +244,8 @@ def agreement_settings(config: Config) -> AgreementSettings:
         connect_ticks=config.connect_to_learner_master_limit_ticks,
         redial_delay_ms=config.leader_connect_delay_ms,
         observer_election_delay_ms=config.observer_election_delay_ms,
+        observer_reconnect_delay_ms=config.observer_reconnect_delay_ms,
+        observer_sync_enabled=config.observer_sync_enabled,
         epoch_wait_ms_max=config.max_time_to_wait_for_epoch_ms,
         window_txns=config.commit_log_count,
         force_snapshot_sync=config.force_snapshot_sync,

@@ -86,7 +86,7 @@ def draw_plan(seed: int, seconds: float, kinds: list[str], clients: int, servers
     )
     membership = _membership(rng, voters, rng.choice((0, 0, 1)))
     settings.reconfig_enabled = rng.random() < 0.3 and voters > 3 and clients > 0 and "group" not in membership
-    return Plan(
+    plan = Plan(
         seed,
         seconds,
         membership,
@@ -98,6 +98,8 @@ def draw_plan(seed: int, seconds: float, kinds: list[str], clients: int, servers
         has_blackout=rng.random() < 0.5,
         faults=_faults(rng, seconds, kinds),
     )
+    settings.observer_sync_enabled = rng.random() < 0.7
+    return plan
 
 
 def membership_lines(voters: int, observers: int) -> list[str]:

@@ -49,7 +49,7 @@ class History:
 
     Attributes:
         tail: what is logged and not known to be committed, in order.
-        durable_zxid: the last txn known to be durable.
+        durable_zxid: the last txn known to be durable in the log; an observer that keeps no log leaves it behind.
     """
 
     __slots__ = ("_appending", "committed_zxid", "durable_zxid", "tail", "window")
@@ -70,9 +70,18 @@ class History:
         """Whether nothing is on its way to the log."""
         return not self._appending
 
+    @property
+    def is_durable(self) -> bool:
+        """Whether the log holds everything."""
+        return self.durable_zxid >= self.last_zxid
+
+    def hold(self, entries: Sequence[Entry]) -> None:
+        """These txns are kept in memory alone."""
+        self.tail.extend(entries)
+
     def append(self, entries: Sequence[Entry], token: int) -> None:
         """These txns go to the log with the effect that has this token."""
-        self.tail.extend(entries)
+        self.hold(entries)
         self._appending.append((token, entries[-1][0]))
 
     def durable(self, token: int) -> None:
@@ -81,7 +90,7 @@ class History:
             self.durable_zxid = self._appending.popleft()[1]
 
     def unwritten(self) -> None:
-        """What is on its way to the log did not get there."""
+        """What is not in the log will not get there."""
         self._appending.clear()
         while self.tail and self.tail[-1][0] > self.durable_zxid:
             self.tail.pop()

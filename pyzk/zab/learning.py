@@ -48,6 +48,7 @@ class Call:
         leader_id: as elected.
         epoch: the leader's epoch as those who follow it already have told it.
         addresses: (host, port), of the leader or of those who serve observers in its place.
+        pause_seconds: how long to wait before the first dial.
     """
 
     leader_id: int
@@ -55,6 +56,7 @@ class Call:
     port: Port
     addresses: Sequence[tuple[str, int]]
     is_observer: bool
+    pause_seconds: float = 0.0
 
 
 class Learning:
@@ -84,10 +86,13 @@ class Learning:
         self._stream: TreeStream | None = None
         self._unacknowledged: deque[tuple[int, Sequence[Entry]]] = deque()
         self._heard_at = now
-        self._give_up_at = now + state.settings.connect_seconds
+        self._give_up_at = now + call.pause_seconds + state.settings.connect_seconds
         self._redial_at: float | None = None
         self._dials = 0
-        self._dial()
+        if call.pause_seconds:
+            self._redial_at = now + call.pause_seconds
+        else:
+            self._dial()
         self._conversation = Conversation(self._follow(), INBOX_MAX)
 
     # The link.
@@ -214,7 +219,7 @@ class Learning:
         """Cut what the leader does not have: the tail alone, or, if the tree has it, all of it is loaded anew."""
         state, history = self.state, self.state.history
         token = state.next_token()
-        state.effects.append(Truncate(zxid, token))
+        state.effects.append(Truncate(min(zxid, history.durable_zxid), token))
         if zxid >= history.committed_zxid:
             history.cut(zxid)
             yield lambda: state.done_token >= token
@@ -264,8 +269,10 @@ class Learning:
         """The log is durable, then the epoch, then the leader is told (ZOOKEEPER-3911, 4643, 4646, 4785)."""
         state = self.state
         yield lambda: state.is_settled
-        token = state.save_epoch(CURRENT, self.epoch)
-        yield lambda: state.done_token >= token
+        if state.history.is_durable:
+            # A log without what this epoch began with must not be taken for one of this epoch.
+            token = state.save_epoch(CURRENT, self.epoch)
+            yield lambda: state.done_token >= token
         state.send(self.link, packet(PacketType.ACK, self.epoch << 32))
         self.is_synced = True
         self.acknowledge()
@@ -298,6 +305,9 @@ class Learning:
 
     def log(self, entries: Sequence[Entry]) -> None:
         """Log txns; their acks follow when they are durable."""
+        if self.is_observer and not self.state.settings.observer_sync_enabled:
+            self.state.history.hold(entries)
+            return
         token = self.state.append(entries)
         if not self.is_observer:
             self._unacknowledged.append((token, entries))

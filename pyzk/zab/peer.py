@@ -74,6 +74,11 @@ class Peer:
         return self.state.server_id in self.state.membership.observer_ids
 
     @property
+    def keeps_log(self) -> bool:
+        """Whether txns are logged here; an observer may do without."""
+        return not self.is_observer or self.state.settings.observer_sync_enabled
+
+    @property
     def is_looking(self) -> bool:
         """Whether we take part in an election."""
         return self._is_looking
@@ -163,7 +168,11 @@ class Peer:
 
     def _look(self, now: float) -> None:
         """Begin an election, once the log is still."""
-        if self._looks_at is None or now < self._looks_at or not self.state.is_settled:
+        if self._looks_at is None or now < self._looks_at:
+            return
+        if self.state.is_settled and not self.state.history.is_durable:
+            self._forget_unlogged()
+        if not self.state.is_settled:
             return
         self._looks_at, self._is_looking = None, True
         if self.state.designated is not None:
@@ -171,6 +180,12 @@ class Peer:
             return
         self.election.set_state(ServerState.LOOKING)
         self.election.start(self._vote(), now)
+
+    def _forget_unlogged(self) -> None:
+        """We were an observer that keeps no log: what is not committed goes, and all of it if we are to vote now."""
+        self.state.history.unwritten()
+        if not self.is_observer:
+            self._go_back_to_log()
 
     def _follow_designation(self, leader: int, now: float) -> None:
         """A new configuration names its leader: no election is needed."""
@@ -227,7 +242,14 @@ class Peer:
             voters = [server.quorum_addresses for server in membership.voters]
             port, addresses = Port.OBSERVER_MASTER, [(host, master_port) for voter in voters for host, _ in voter]
             self._rng.shuffle(addresses)
-        return Call(winner.leader, winner.peer_epoch, port, addresses, self.is_observer)
+        return Call(winner.leader, winner.peer_epoch, port, addresses, self.is_observer, self._dial_pause_seconds())
+
+    def _dial_pause_seconds(self) -> float:
+        """Many observers do not dial at once; those who serve them in the leader's place share the first calls."""
+        settings = self.state.settings
+        if not self.is_observer or (settings.observer_master_port and not self._failures):
+            return 0.0
+        return self._rng.random() * settings.observer_reconnect_delay_ms / 1000
 
     def _keep_early(self, link: int, data: bytes) -> None:
         """A learner speaks before we know that we lead: it has no more to say than who it is."""
@@ -325,13 +347,16 @@ class Peer:
 
     def _unwritten(self, event: events.Unwritten, now: float) -> None:  # noqa: ARG002
         """The disk is full: what was on its way is gone, and with it the role that counted on it."""
+        self._go_back_to_log()
+        if self.role is not None:
+            self.role.end(f"the log could not be written: {event.error}")
+
+    def _go_back_to_log(self) -> None:
+        """A quorum of others has what we could not log: our tree must not be ahead of our log."""
         state = self.state
         state.unwritten()
         if state.history.committed_zxid > state.history.durable_zxid:
-            # A quorum of others has what we could not log: our tree must not be ahead of our log.
             state.effects.append(Truncate(state.history.durable_zxid, state.next_token()))
-        if self.role is not None:
-            self.role.end(f"the log could not be written: {event.error}")
 
     def _reloaded(self, event: events.Reloaded, now: float) -> None:
         state = self.state

@@ -12,6 +12,9 @@ class AgreementSettings:
         connect_ticks: connectToLearnerMasterLimit, in ticks; 0 is init_ticks.
         redial_delay_ms: pause between two tries to reach the leader.
         observer_election_delay_ms: an observer that lost its leader waits at most so long before it looks again.
+        observer_reconnect_delay_ms: an observer waits at most so long before it dials the leader, or once more all who
+            serve observers in its place.
+        observer_sync_enabled: whether an observer logs what it is told.
         epoch_wait_ms_max: a leader whose followers do not come gives up after that when one of them looks for a leader
             again (leader.maxTimeToWaitForEpoch); -1: never.
         window_txns: committed txns kept in memory for learners that are a little behind.
@@ -27,6 +30,8 @@ class AgreementSettings:
     connect_ticks: int = 0
     redial_delay_ms: int = 100
     observer_election_delay_ms: int = 200
+    observer_reconnect_delay_ms: int = 0
+    observer_sync_enabled: bool = True
     epoch_wait_ms_max: int = -1
     window_txns: int = 500
     force_snapshot_sync: bool = False

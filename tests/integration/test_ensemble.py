@@ -199,6 +199,32 @@ def test_a_server_joins_and_the_leader_leaves_while_clients_are_served(dynamic: 
         assert "Traceback" not in dynamic[sid].logged(), dynamic[sid].log_tail()
 
 
+def test_an_observer_without_log_serves_comes_back_and_logs_once_it_is_to_vote(tmp_path: Path) -> None:
+    with Ensemble(tmp_path, ["pyzk"] * 3, {"syncEnabled": "false"}, observers=[3], dynamic=True) as ensemble:
+        ensemble.start()
+        observer = ensemble[3]
+        with ensemble.talking(1) as client:
+            client.create("/before", b"1")
+        ensemble.wait_until_level()
+        ensemble.kill(3)
+        assert _files(observer, "log.") == []
+        ensemble.start(3)
+        with ensemble.talking(3) as client:
+            assert client.get("/before")[0] == b"1"
+        with ensemble.talking(1) as client:
+            observer.role = "participant"
+            client.reconfig(joining=f"server.3={ensemble.server_line(3)}", leaving=None, new_members=None)
+            eventually(lambda: observer.mode == "follower", "it follows")
+            client.create("/after", b"2")
+        ensemble.wait_until_level()
+        assert _files(observer, "log.") != []
+        require_well(ensemble)
+
+
+def _files(member: Member, prefix: str) -> list[str]:
+    return [path.name for path in (member.data_dir / "version-2").iterdir() if path.name.startswith(prefix)]
+
+
 def test_a_server_whose_ports_are_others_listens_there_and_keeps_its_clients(dynamic: Ensemble) -> None:
     moved = dynamic[next(sid for sid in dynamic.members if sid != dynamic.leader())]
     old_ports = (moved.port, moved.quorum_port, moved.election_port)

@@ -63,7 +63,6 @@ ENSEMBLE_VALUES = {
     "electionPortBindRetry": ("0", "election_port_bind_retries", 0),
     "tcpKeepAlive": ("true", "quorum_tcp_keep_alive", True),
     "observerMasterPort": ("2191", "observer_master_port", 2191),
-    "observerMaster.sizeLimit": ("1024", "observer_master_size_limit_bytes", 1024),
     "oraclePath": ("/run/oracle", "oracle_path", "/run/oracle"),
     "localSessionsEnabled": ("true", "local_sessions_enabled", True),
     "localSessionsUpgradingEnabled": ("true", "local_sessions_upgrading_enabled", True),

@@ -14,9 +14,9 @@ DISK = (Append, SaveEpoch, Truncate, Install)
 TEXT = "\n".join(f"server.{number}=10.0.0.{number}:2888:3888:participant" for number in (1, 2, 3))
 
 
-def new_state(server_id, *, logged=(), accepted=1, current=1):
+def new_state(server_id, *, logged=(), accepted=1, current=1, **settings):
     membership = parse_text(TEXT)
-    settings = AgreementSettings(tick_ms=1000, init_ticks=10, sync_ticks=5)
+    settings = AgreementSettings(tick_ms=1000, init_ticks=10, sync_ticks=5, **settings)
     history = History(logged[-1][0] if logged else 0, logged, 500)
     return State(server_id, settings, membership, membership, history, accepted, current)
 
@@ -82,8 +82,8 @@ class Bench:
 class LearnerBench(Bench):
     """A learner; the test plays its leader, server 3, in epoch 2."""
 
-    def __init__(self, *, logged=(), is_observer=False, **epochs):
-        super().__init__(new_state(1, logged=logged, **epochs))
+    def __init__(self, *, logged=(), is_observer=False, **state):
+        super().__init__(new_state(1, logged=logged, **state))
         self.role = Learning(self.state, Call(3, 1, Port.QUORUM, [("10.0.0.3", 2888)], is_observer), self.now)
         self.role.connect(self.now)
         self.collect()

@@ -3,8 +3,10 @@
 import pytest
 
 from pyzk.codec.quorum import PacketType, packet
-from pyzk.zab.effects import Append, Opened, SaveEpoch, Truncate
-from tests.zab.bench import LearnerBench, commits, entries, proposals
+from pyzk.zab.effects import Append, Dial, Opened, SaveEpoch, Truncate
+from pyzk.zab.events import Port
+from pyzk.zab.learning import Call, Learning
+from tests.zab.bench import LearnerBench, commits, entries, new_state, proposals
 
 NEWLEADER = packet(PacketType.NEWLEADER, 2 << 32, b"")
 UPTODATE = packet(PacketType.UPTODATE, -1)
@@ -177,3 +179,50 @@ def test_while_a_tree_becomes_durable_any_number_of_txns_may_come():
     learner.hear(UPTODATE)
     learner.all_done()
     assert len(learner.delivered) == len(txns)
+
+
+# An observer that keeps no log (syncEnabled=false).
+
+
+def observed_without_log():
+    observer = LearnerBench(logged=LOGGED, is_observer=True, observer_sync_enabled=False)
+    observer.discover()
+    observer.hear(diff(EPOCH | 1) + proposals([(EPOCH | 1, b"txn")]) + commits([(EPOCH | 1, b"txn")]) + NEWLEADER)
+    observer.all_done()
+    observer.hear(UPTODATE)
+    assert observer.role.established
+    return observer
+
+
+def test_an_observer_without_log_serves_what_it_is_told_and_logs_nothing():
+    observer = observed_without_log()
+    observer.hear(packet(PacketType.INFORM, EPOCH | 2, b"next"))
+    assert observer.delivered == [EPOCH | 1, EPOCH | 2]
+    assert observer.kinds(Append) == []
+
+
+def test_a_log_without_the_beginning_of_an_epoch_is_not_called_one_of_that_epoch():
+    observer = observed_without_log()
+    assert [(effect.name, effect.epoch) for effect in observer.kinds(SaveEpoch)] == [("acceptedEpoch", 2)]
+    assert observer.state.history.last_zxid == EPOCH | 1
+    assert observer.state.history.durable_zxid == LOGGED[-1][0]
+
+
+def test_an_observer_without_log_that_has_all_on_disk_takes_the_epoch():
+    observer = LearnerBench(logged=LOGGED, is_observer=True, observer_sync_enabled=False)
+    observer.discover()
+    observer.hear(diff(LOGGED[-1][0]) + NEWLEADER)
+    observer.all_done()
+    assert [effect.name for effect in observer.kinds(SaveEpoch)] == ["acceptedEpoch", "currentEpoch"]
+
+
+# When it dials.
+
+
+def test_a_learner_that_is_to_wait_dials_afterwards_and_has_its_full_time_then():
+    state = new_state(1)
+    role = Learning(state, Call(3, 1, Port.QUORUM, [("10.0.0.3", 2888)], True, 0.5), 100.0)
+    assert state.effects == []
+    role.wake(role.deadline())
+    assert [type(effect) for effect in state.effects] == [Dial]
+    assert role.deadline() == 100.5 + state.settings.connect_seconds

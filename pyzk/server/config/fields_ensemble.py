@@ -10,7 +10,6 @@ from pyzk.server.config.kinds import (
     STRICT_BOOLEAN,
     TEXT,
     YES_NO,
-    Status,
     choice,
     decimal,
     integer,
@@ -94,13 +93,6 @@ class LinkSettings:
         PORT,
         0,
         "Port on which followers accept observers; 0: none.",
-    )
-    observer_master_size_limit_bytes: int = setting(
-        "observerMaster.sizeLimit",
-        COUNT,
-        33_554_432,
-        "Committed txns that a follower keeps in memory for its observers.",
-        status=Status.PLANNED,
     )
     connect_to_learner_master_limit_ticks: int = setting(
         "connectToLearnerMasterLimit",
@@ -220,18 +212,16 @@ class AgreementSettings:
         True,
         "An observer writes log and snapshots.",
         also=("observer.syncEnabled",),
-        status=Status.PLANNED,
     )
     observer_reconnect_delay_ms: int = setting(
         "observer.reconnectDelayMs",
         MILLISECONDS,
         0,
-        "Pause before an observer connects again.",
-        status=Status.PLANNED,
+        "Longest pause before an observer dials its leader, or those who serve observers once more.",
     )
     observer_election_delay_ms: int = setting(
         "observer.election.DelayMs",
         MILLISECONDS,
         200,
-        "Pause before an observer looks for a leader again.",
+        "Longest pause before an observer looks for a leader again.",
     )

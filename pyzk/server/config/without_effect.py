@@ -83,6 +83,11 @@ WITHOUT_EFFECT: tuple[Setting, ...] = (
         "follower.skipLearnerRequestToNextProcessor forward_learner_requests_to_commit_processor_disabled "
         "leader.ackLoggingFrequency",
     ),
+    *_rows(
+        Status.IGNORED,
+        "Txns that a follower keeps for observers: here they are brought up from its window, its log or its tree.",
+        "observerMaster.sizeLimit",
+    ),
     *_rows(Status.IGNORED, "Switches of Apache's own tests.", "test. testingonly.", is_prefix=True),
     *_rows(Status.IGNORED, "Switches of the Netty server.", "netty.", is_prefix=True),
     *_rows(Status.IGNORED, "Statistics of paths and messages.", "pathStats. messageTracker.", is_prefix=True),
