@@ -68,12 +68,12 @@ MUTANTS = [
         [
             (
                 LEARNING,
-                "        yield lambda: state.is_settled\n        token = state.save",
-                "        yield lambda: True\n        token = state.save",
+                "        yield lambda: state.is_settled\n        if state.history.is_durable",
+                "        yield lambda: True\n        if True",
             ),
             (
                 LEARNING,
-                "        yield lambda: state.done_token >= token\n        state.send(self.link, packet(PacketType.ACK",
+                "            yield lambda: state.done_token >= token\n        state.send(self.link, packet(PacketType.ACK",
                 "        state.send(self.link, packet(PacketType.ACK",
             ),
         ],
@@ -87,7 +87,7 @@ MUTANTS = [
     mutant(
         "currentEpoch is written behind the ACK of NEWLEADER",
         LEARNING,
-        "        yield lambda: state.done_token >= token\n        state.send(self.link, packet(PacketType.ACK,",
+        "            yield lambda: state.done_token >= token\n        state.send(self.link, packet(PacketType.ACK,",
         "        state.send(self.link, packet(PacketType.ACK,",
     ),
     mutant(
