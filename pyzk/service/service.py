@@ -8,8 +8,10 @@ in `fast`, `reads`, `writes`, `watching` and `authentication`. Where writes go, 
 business of the role (`roles`, `desk`, `forwarding`). Source: docs/protocol/client-protocol.md, data-model.md 7 and 8.
 """
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.requests import CreateSessionRequest, EmptyRequest, PathRequest
@@ -32,6 +34,10 @@ from pyzk.tree.prepare import Request
 from pyzk.tree.tree import Tree
 from pyzk.zab.events import Entry
 
+TURN_BYTES_MAX = 1 << 19
+"""Frames of writes prepared in one turn of the loop: some 2,000 of usual ones, but a few hundred multis of ten."""
+EPHEMERAL_BYTES = 256
+"""What an ephemeral that ends with its session counts for among them."""
 DIGEST_INTERVAL = 128
 DIGESTS_MAX = 1024
 FRAME_LENGTH_SIZE = 4
@@ -267,7 +273,7 @@ class Service:
             self.forget(sync)
 
     def next_requests(self, count_max: int, in_process: int, now: float) -> list[Request]:
-        """The next writes for the proposer, at most `count_max`; the rest goes on waiting.
+        """The next writes for the proposer, at most `count_max`, and no more than one turn should take; the rest waits.
 
         `in_process` are proposed and not delivered. Writes that waited too long are answered or dropped here.
         """
@@ -275,6 +281,7 @@ class Service:
         waiting = self.outbox.submitted
         if limits.requests_max:
             count_max = min(count_max, max(0, limits.requests_max - in_process))
+        count_max = self._count_of_turn(waiting[:count_max])
         taken, self.outbox.submitted = waiting[:count_max], waiting[count_max:]
         if not limits.requests_max and not limits.wait_ms_max:
             return taken
@@ -282,6 +289,15 @@ class Service:
         if len(passed) < len(taken):
             self._resume_paused()
         return passed
+
+    def _count_of_turn(self, requests: Sequence[Request]) -> int:
+        """How many of these fit into a turn, at least one. A multi takes as long as its ops, which its bytes tell."""
+        sizes = [request.frame_bytes or self._closing_bytes(request) for request in requests]
+        return bisect_right(list(accumulate(sizes)), TURN_BYTES_MAX) or len(requests[:1])
+
+    def _closing_bytes(self, request: Request) -> int:
+        """The end of a session, which has no frame, takes as long as it has ephemerals."""
+        return EPHEMERAL_BYTES * (1 + len(self.tree.ephemerals.get(request.session_id, ())))
 
     def deliver(self, proposals: Iterable[Proposal], now: float) -> None:
         """Committed txns, in order: apply each, fire watches, answer."""

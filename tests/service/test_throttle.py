@@ -4,9 +4,13 @@ from random import Random
 
 import pytest
 
+from pyzk.codec.opcodes import OpCode
+from pyzk.codec.requests import EmptyRequest
 from pyzk.errors import ThrottledOpError
 from pyzk.service.outbox import Settings
+from pyzk.service.service import TURN_BYTES_MAX
 from pyzk.service.throttle import ConnectionThrottle, RequestLimits, SessionWeights, TokenRates
+from pyzk.tree.prepare import Request
 from tests.service.harness import World
 
 
@@ -26,6 +30,42 @@ def test_no_more_writes_are_under_way_than_allowed_and_the_others_follow_in_orde
         assert len(world.outstanding) <= 2
     assert [reply.err for reply in world.first.replies] == [0] * 5
     assert [reply.xid for reply in world.first.replies] == [1, 2, 3, 4, 5]
+
+
+def requests_of(*sizes, session_id=0):
+    opcode, record = OpCode.CLOSE_SESSION, EmptyRequest()
+    return [Request(session_id, xid, opcode, record, frame_bytes=size) for xid, size in enumerate(sizes)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "turns"),
+    [
+        ([100] * 3000, [2000, 1000]),
+        ([TURN_BYTES_MAX // 2] * 5, [2, 2, 1]),
+        ([TURN_BYTES_MAX * 2, 100, 100], [1, 2]),
+        ([0] * 5000, [2000, 2000, 1000]),
+    ],
+    ids=["small ones", "large ones", "one that is too large for a turn", "sessions that expire"],
+)
+def test_a_turn_takes_as_many_writes_as_do_not_keep_others_waiting(sizes, turns):
+    service = World().service
+    service.outbox.submitted = requests_of(*sizes)
+    taken = [[request.cxid for request in service.next_requests(2000, 0, 1000.0)] for _ in turns]
+    assert [len(turn) for turn in taken] == turns
+    assert [xid for turn in taken for xid in turn] == list(range(len(sizes)))
+    assert service.next_requests(2000, 0, 1000.0) == []
+
+
+def test_the_ends_of_sessions_with_many_ephemerals_are_spread_over_turns():
+    world = World()
+    clients = [world.client() for _ in range(3)]
+    for number, client in enumerate(clients):
+        client.send(*[client.create(b"/%d-%d" % (number, child), flags=1) for child in range(1500)])
+    service = world.service
+    service.outbox.submitted = [
+        request for client in clients for request in requests_of(0, session_id=client.session_id)
+    ]
+    assert [len(service.next_requests(2000, 0, 1000.0)) for _ in range(3)] == [1, 1, 1]
 
 
 def test_write_that_waited_too_long_is_answered_in_its_turn_and_never_executed():

@@ -73,8 +73,8 @@ MUTANTS = [
             ),
             (
                 LEARNING,
-                "            yield lambda: state.done_token >= token\n        state.send(self.link, packet(PacketType.ACK",
-                "        state.send(self.link, packet(PacketType.ACK",
+                "            yield lambda: state.done_token >= token\n        state.send(self.link, packet(",
+                "        state.send(self.link, packet(",
             ),
         ],
     ),
