@@ -19,17 +19,17 @@ collection of garbage (mntr, reset before each row).
 
 import argparse
 import asyncio
-import json
 import os
 import shutil
 import struct
-import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from loads import zkload
 
 from pyzk.client import operations
 from pyzk.client.aio import Client
@@ -39,7 +39,6 @@ from pyzk.codec.requests import CreateRequest
 from tests.integration.ensemble import Ensemble
 from tests.integration.processes import eventually
 
-ZKLOAD = Path(__file__).parent / "zkload"
 READS_PER_SECOND = 1000
 SECONDS = 10
 EXPIRING = 5000
@@ -66,37 +65,22 @@ class Bench:
         self.leader = ensemble[ensemble.leader()]
 
     def fill(self) -> None:
-        zkload("-W", "load", "-c", "16", "-d", "64", "-k", str(self.znodes), "--root", "/tree", "--keep", at=self.leader.hosts)
+        zkload(self.leader.hosts, "-W", "load", "-c", 16, "-d", 64, "-k", self.znodes, "--root", "/tree", "--keep")
         self.ensemble.wait_until_level()
 
     def measure(self, name: str, disturb: Callable[["Bench"], None], seconds: int = SECONDS) -> None:
-        """Print the row of one disturbance, which begins a second after the load."""
+        """Print the row of one disturbance, which begins two seconds after the load."""
         self.leader.word("srst")
-        with paced_reads(self, seconds) as answer:
-            threading.Event().wait(1.0)
+        options = ("-W", "get", "-c", 4, "-r", READS_PER_SECOND, "-k", 1000, "-t", seconds, "-w", 1)
+        with ThreadPoolExecutor(1) as threads:
+            reads = threads.submit(zkload, self.leader.hosts, *options)
+            threading.Event().wait(2.0)
             disturb(self)
-        latency = json.loads(answer[0])["lat_us"]
+        latency = reads.result()["lat_us"]
         figures = dict(line.split("\t") for line in self.leader.word("mntr").splitlines() if "\t" in line)
         told = [figures.get(key, "-") for key in TOLD]
         row = [f"{latency[key] / 1000:.1f}" for key in ("p50", "p99", "p999", "max")]
         print(f"| {' | '.join([name, *row, *told, f'{os.getloadavg()[0]:.1f}'])} |", flush=True)
-
-
-@contextmanager
-def paced_reads(bench: Bench, seconds: int) -> Iterator[list[str]]:
-    """Reads for so long, and at least as long as the block; the list has the answer of zkload afterwards."""
-    answer: list[str] = []
-    options = ("-W", "get", "-c", "4", "-r", str(READS_PER_SECOND), "-k", "1000", "-t", str(seconds), "-w", "1")
-    command = [ZKLOAD, *options, bench.leader.hosts]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        yield answer
-    finally:
-        answer.append(process.communicate()[0])
-
-
-def zkload(*options: str, at: str) -> str:
-    return subprocess.run([ZKLOAD, *options, at], check=True, capture_output=True, text=True).stdout
 
 
 # What goes on.
@@ -108,8 +92,7 @@ def rest(bench: Bench) -> None:
 
 def snapshots(bench: Bench) -> None:
     """Each 10,000 to 20,000 txns a snapshot begins, unless one is under way."""
-    options = ("-W", "set", "-c", "8", "-r", str(WRITES_PER_SECOND), "-k", "1000", "-t", str(2 * SECONDS - 4))
-    zkload(*options, at=bench.leader.hosts)
+    zkload(bench.leader.hosts, "-W", "set", "-c", 8, "-r", WRITES_PER_SECOND, "-k", 1000, "-t", 2 * SECONDS - 4)
 
 
 def expiry(bench: Bench) -> None:
