@@ -13,6 +13,7 @@
     │   │   └── GapError        txns are missing between two files
     │   ├── DiskFullError       no space left: writes are refused, reads go on
     │   └── FsyncError          a failed fsync; the process must end, it is never retried
+    ├── SaslError               a SASL exchange that failed, or a file for it that cannot be read
     ├── ConnectionLostError     (client) the connection ended before the reply came
     └── SessionClosedError      (client) the session was closed or has expired
 
@@ -207,6 +208,10 @@ class FrameError(DecodeError):
 
 class PeerError(PyzkError):
     """Another server of the ensemble said what it must not say, or nothing in time; its link is closed."""
+
+
+class SaslError(PyzkError):
+    """A SASL exchange has failed, or what it needs cannot be read; the other side is not told why."""
 
 
 class AdminCommandError(PyzkError):

@@ -22,11 +22,12 @@ FLOORS = (
     {"zab"},
     {"storage"},
     {"tree"},
+    {"sasl"},
     {"codec"},
     {"errors"},
 )
 ROOMS = set().union(*FLOORS)
-PURE_ROOMS = {"codec", "tree", "storage", "zab", "service", "sim"}
+PURE_ROOMS = {"codec", "sasl", "tree", "storage", "zab", "service", "sim"}
 # The client's session machine is pure too; only its asyncio shell is not.
 CLIENT_SHELL = "aio"
 # random.Random is a type there: a generator is always handed in.

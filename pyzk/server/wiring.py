@@ -8,6 +8,8 @@ import structlog
 
 from pyzk.server.clock import wall_ms
 from pyzk.server.config import Config
+from pyzk.server.config.identities import required_schemes
+from pyzk.server.identities import exchanges, make_access, make_provers, super_users
 from pyzk.server.logwriter import RECORD_OVERHEAD_BYTES
 from pyzk.service.counters import namespace_of
 from pyzk.service.outbox import Settings
@@ -19,7 +21,6 @@ from pyzk.storage.database import RestoreOptions
 from pyzk.storage.disk import Disk
 from pyzk.storage.names import Places
 from pyzk.storage.txnlog import Roll, TxnLog
-from pyzk.tree.acl import AccessControl
 from pyzk.tree.prepare import Rules
 from pyzk.tree.tree import Tree
 
@@ -39,7 +40,7 @@ def restore_options(config: Config) -> RestoreOptions:
 
 def make_service(config: Config, tree: Tree, server_id: int) -> tuple[Service, Proposer]:
     """What a server does for its sessions, and what makes txns of their requests."""
-    access = AccessControl(skip=config.skip_acl)
+    access = make_access(config)
     rules = Rules(
         access,
         extended_types_enabled=config.extended_types_enabled,
@@ -50,6 +51,7 @@ def make_service(config: Config, tree: Tree, server_id: int) -> tuple[Service, P
     session_ids = SessionIds(wall_ms(), server_id)
     throttle = ConnectionThrottle(_token_rates(config), random.Random()) if config.connection_max_tokens else None
     service = Service(tree, access, service_settings(config), session_ids.next, throttle)
+    service.provers, service.new_exchange = make_provers(config), exchanges(config)
     proposer = Proposer(
         tree,
         rules,
@@ -91,6 +93,9 @@ def service_settings(config: Config) -> Settings:
         super_digest=config.super_digest.encode() if config.super_digest else None,
         digest_algorithm=config.digest_alg,
         digest_auth_enabled=config.digest_auth_enabled,
+        required_schemes=frozenset(scheme.encode() for scheme in required_schemes(config)),
+        sasl_failures_allowed=config.sasl_failed_clients_allowed,
+        super_users=super_users(config),
         local_sessions=config.is_distributed and config.local_sessions_enabled,
         local_sessions_upgrade=config.local_sessions_upgrading_enabled,
         requests=_request_limits(config),

@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+from pyzk.sasl.mechanism import ServerExchange
 from pyzk.service.counters import Traffic
 from pyzk.tree.acl import Identity
 from pyzk.tree.prepare import Request
@@ -52,6 +53,8 @@ class Connection:
 
     Attributes:
         identities: who the client has shown itself to be; its address to begin with.
+        exchange: of SASL, once it has begun.
+        barred: the client must authenticate before anything else is served.
         out: encoded frames to send, in order.
         queue: requests of the session not answered yet, in order; reads stand here only behind writes.
         waiting: how many of them are no writes.
@@ -70,6 +73,8 @@ class Connection:
     handshaking: bool = False
     established: bool = False
     answers_read_only: bool = False
+    barred: bool = False
+    exchange: ServerExchange | None = None
     closing: bool = False
     deaf: bool = False
     connected_wall_ms: int = 0

@@ -83,3 +83,5 @@ def counting_fast(namespaces: Namespaces) -> dict[int, Fast]:
 
 
 FAST: dict[int, Fast] = {OpCode.GET_DATA: get_data, OpCode.EXISTS: exists, OpCode.PING: ping}
+NOTHING: dict[int, Fast] = {}
+"""For clients that must authenticate first: all that they ask is looked at."""

@@ -13,8 +13,9 @@ from pyzk.codec.jute import INT32
 from pyzk.codec.opcodes import XID_PING, OpCode
 from pyzk.errors import DecodeError, MarshallingError, RequestError, UnimplementedError
 from pyzk.service import handshake
-from pyzk.service.authentication import IMMEDIATE
+from pyzk.service.authentication import IMMEDIATE, bar
 from pyzk.service.connection import Behind
+from pyzk.service.fast import NOTHING
 from pyzk.service.reads import READS
 from pyzk.service.wire import reply
 from pyzk.service.writes import HEADER_SIZE, TOO_MUCH, body_of, is_too_much
@@ -94,7 +95,8 @@ def serve(service: Service, state: Connection, data: bytes, now: float) -> None:
         return  # closing or unknown: requests are dropped silently, as in Apache
     position, end, count = 0, len(data), 0
     longest = service.settings.frame_bytes_max
-    out, queue, fast = state.out, state.queue, service.fast
+    out, queue = state.out, state.queue
+    fast = NOTHING if state.barred else service.fast
     answered = len(out)
     room = TURN_REPLY_BYTES_MAX
     xid, opcode = state.last_xid, state.last_opcode
@@ -180,7 +182,9 @@ def _account(service: Service, state: Connection, count: int, answered: int, now
 def _dispatch(service: Service, state: Connection, xid: int, opcode: int, frame: bytes, now: float) -> bytes | None:
     """One request: answer it, queue it, or submit it. `frame` begins with the request header."""
     write = service.writes.get(opcode)
-    if write is not None:
+    if state.barred and opcode not in IMMEDIATE:
+        bar(service, state, xid)
+    elif write is not None:
         write(service, state, xid, opcode, frame, now)
     elif opcode in READS:
         if not state.queue:

@@ -12,6 +12,9 @@ class Settings:
     """What an operator can set about the service; `outstanding_max` is globalOutstandingLimit.
 
     Attributes:
+        required_schemes: clients must authenticate by one of these (enforce.auth.schemes); empty: they need not.
+        sasl_failures_allowed: a client that fails at SASL stays, without an identity (allowSaslFailedClients).
+        super_users: SASL names that may do anything (superUser).
         local_sessions: sessions begin as local ones (localSessionsEnabled); not on a standalone server.
         local_sessions_upgrade: they become global when they need to (localSessionsUpgradingEnabled).
     """
@@ -25,6 +28,9 @@ class Settings:
     super_digest: bytes | None = None
     digest_algorithm: str = "SHA1"
     digest_auth_enabled: bool = True
+    required_schemes: frozenset[bytes] = frozenset()
+    sasl_failures_allowed: bool = False
+    super_users: frozenset[bytes] = frozenset()
     local_sessions: bool = False
     local_sessions_upgrade: bool = False
     requests: RequestLimits = field(default_factory=RequestLimits)

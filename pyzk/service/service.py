@@ -16,8 +16,10 @@ from itertools import accumulate
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.requests import CreateSessionRequest, EmptyRequest, PathRequest
 from pyzk.codec.txns import DIGEST_VERSION, TxnHeader, decode_txn
+from pyzk.sasl.mechanism import ServerExchange
 from pyzk.service import delivery, intake
 from pyzk.service.audit import Auditor
+from pyzk.service.authentication import PROVERS, Prover, add_identities
 from pyzk.service.connection import Connection, Parting, Syncing
 from pyzk.service.counters import Counters, Namespaces
 from pyzk.service.fast import FAST, Fast, counting_fast
@@ -61,6 +63,8 @@ class Service:
         owners: the connection of each session that has one here.
         outstanding: writes submitted and not answered yet.
         large_bytes: bytes of the large requests among them.
+        provers: what makes identities of auth packets, by scheme.
+        new_exchange: begins a SASL exchange; None where SASL is not set up.
         auditor: is told of what changes, where that is wanted.
         namespaces: bytes by top-level znode, where they are counted.
         fast: handlers of the plain reads, by opcode.
@@ -101,6 +105,8 @@ class Service:
         self.first_mismatch_zxid = 0
         self.namespaces: Namespaces | None = None
         self.auditor: Auditor | None = None
+        self.provers: Mapping[bytes, Prover] = PROVERS
+        self.new_exchange: Callable[[], ServerExchange] | None = None
         self.fast: Mapping[int, Fast] = FAST
 
     def count_namespaces(self) -> None:
@@ -153,7 +159,8 @@ class Service:
 
     def connect(self, connection: int, address: str, now: float, wall_ms: int) -> None:
         """A client has connected from `address` (text, without port)."""
-        state = Connection(connection, address, ((b"ip", address.encode()),))
+        state = Connection(connection, address, ())
+        add_identities(self, state, ((b"ip", address.encode()),))
         state.connected_wall_ms, state.last_heard_at = wall_ms, now
         self.connections[connection] = state
 

@@ -7,11 +7,13 @@ warnings, because logging is set up after the configuration is known.
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import cast
 
 import attrs
 
 from pyzk.errors import ConfigError
 from pyzk.server.config.fields_operations import ALL_WORDS_MARK, FOUR_LETTER_WORDS
+from pyzk.server.config.identities import with_identities
 from pyzk.server.config.kinds import NO_FALLBACK, TEXT, Setting, Status
 from pyzk.server.config.settings import KNOWN_NAMES, Config, bare_name, find_setting
 from pyzk.server.config.syntax import parse_jvm_flags
@@ -26,13 +28,13 @@ from pyzk.zab.membership import (
 from pyzk.zab.properties import parse_properties
 from pyzk.zab.servers import ServerSpec
 
-_BUILT_IN_SCHEMES = {"DigestAuthenticationProvider", "IPAuthenticationProvider"}
-_LATER_SCHEMES = {
-    "SASLAuthenticationProvider",
-    "X509AuthenticationProvider",
-    "EnsembleAuthenticationProvider",
-    "KeyAuthenticationProvider",
+_PROVIDERS = {
+    "DigestAuthenticationProvider": "digest",
+    "IPAuthenticationProvider": "ip",
+    "SASLAuthenticationProvider": "sasl",
+    "EnsembleAuthenticationProvider": "ensemble",
 }
+_LATER_PROVIDERS = {"X509AuthenticationProvider"}
 _UNSET_BY_MINUS_ONE = {"minSessionTimeout", "maxSessionTimeout"}
 # Without any file: a server to try things with, which nobody else can reach.
 _WITHOUT_FILE = {"client_port": 2181, "client_port_address": "127.0.0.1", "admin_enabled": False}
@@ -66,6 +68,7 @@ class _Loader:
     sources: dict[str, str] = attrs.field(factory=dict)
     members: list[ConfigEntry] = attrs.field(factory=list)
     planned: list[str] = attrs.field(factory=list)
+    providers: set[str] = attrs.field(factory=set)
 
     def load(self, path: str | None, environ: Mapping[str, str]) -> tuple[Config, list[str]]:
         flags = _last_of_each(_known_flags(parse_jvm_flags(environ)))
@@ -84,8 +87,9 @@ class _Loader:
             raise refused("dataDir", "", "dataDir is not set", f"{path}: write dataDir=DIRECTORY")
         if self.planned:
             self.warnings.append(f"not supported yet and without effect: {', '.join(self.planned)}")
-        config = self.finish(Config(**self.values, path=path or "", text=text, sources=self.sources))  # type: ignore[arg-type]
-        return config, self.warnings
+        values = {**self.values, "auth_providers": frozenset(self.providers)}
+        config = Config(**values, path=path or "", text=text, sources=self.sources)  # type: ignore[arg-type]
+        return self.finish(config), self.warnings
 
     def take(self, entry: ConfigEntry) -> None:
         """One key, the last line that sets it."""
@@ -99,6 +103,8 @@ class _Loader:
             self.warnings.append(_unknown(entry))
         elif row.kind is TEXT and not entry.value:
             self.warnings.append(f"{entry.source}: {entry.key} is empty and counts as not set")
+        elif row.is_prefix and row.field:
+            self.take_one_of(row, entry)
         else:
             self.take_value(row, entry)
 
@@ -116,6 +122,13 @@ class _Loader:
         elif row.status is Status.PLANNED and value is not False:
             self.planned.append(f"{entry.key} ({entry.source})")
 
+    def take_one_of(self, row: Setting, entry: ConfigEntry) -> None:
+        """One key of a family: the field has the values by what follows the prefix."""
+        name = bare_name(entry.key).removeprefix(row.name)
+        known = cast("dict[str, object]", self.values.get(row.field, {}))
+        self.values[row.field] = {**known, name: self.parse(row, entry)}
+        self.sources[row.field] = entry.source
+
     def parse(self, row: Setting, entry: ConfigEntry) -> object:
         if row.kind is None:
             return entry.value
@@ -130,9 +143,11 @@ class _Loader:
     def take_scheme(self, entry: ConfigEntry) -> None:
         """authProvider.X=CLASS."""
         provider = entry.value.rpartition(".")[2]
-        if provider in _LATER_SCHEMES:
+        if provider in _PROVIDERS:
+            self.providers.add(_PROVIDERS[provider])
+        elif provider in _LATER_PROVIDERS:
             self.planned.append(f"{entry.key}={entry.value} ({entry.source})")
-        elif provider not in _BUILT_IN_SCHEMES:
+        else:
             self.warnings.append(f"{entry.source}: {entry.key}={entry.value} is no known scheme and is skipped")
 
     def finish(self, config: Config) -> Config:
@@ -144,6 +159,7 @@ class _Loader:
             if row.field in config.sources:
                 self.warn_if_relative(name, getattr(config, row.field))
         config = self.with_words(config)
+        config = with_identities(config, self.warnings)
         config = self.with_membership(config)
         config = attrs.evolve(config, server_id=_read_server_id(config.data_dir))
         if config.is_distributed:

@@ -41,7 +41,7 @@ def _groups() -> Iterator[str]:
 
 
 def _row(row: Setting) -> str:
-    names = f"`{row.name}`" + "".join(f", `{name}`" for name in row.also)
+    names = f"`{row.name}{'*' if row.is_prefix else ''}`" + "".join(f", `{name}`" for name in row.also)
     default = f"**{_default(row)}** ({row.apache_default})" if row.apache_default else _default(row)
     note = "" if row.status is Status.ACTIVE else f" *{row.status.value[0].upper()}{row.status.value[1:]}.*"
     return f"| {names} | {default} | {row.summary.replace('|', chr(92) + '|')}{note} |"

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
+from pyzk.sasl.jaas import LoginModule
 from pyzk.server.config.fields_clients import (
     AccessSettings,
     ConnectionThrottleSettings,
@@ -12,6 +13,7 @@ from pyzk.server.config.fields_clients import (
     SessionSettings,
 )
 from pyzk.server.config.fields_ensemble import AgreementSettings, LinkSettings, MembershipSettings
+from pyzk.server.config.fields_identity import AuthenticationSettings, SaslSettings
 from pyzk.server.config.fields_operations import PROVIDERS, AdminSettings, MetricsSettings, ReportSettings
 from pyzk.server.config.fields_storage import ContainerSettings, DirectorySettings, LogSettings, SnapshotSettings
 from pyzk.server.config.kinds import Setting, settings_of
@@ -27,6 +29,8 @@ GROUPS: dict[str, type[attrs.AttrsInstance]] = {
     "Snapshots and purge": SnapshotSettings,
     "Containers and TTL znodes": ContainerSettings,
     "Access": AccessSettings,
+    "Authentication": AuthenticationSettings,
+    "SASL": SaslSettings,
     "Limits and request throttle": LimitSettings,
     "Connection throttle": ConnectionThrottleSettings,
     "Membership": MembershipSettings,
@@ -47,6 +51,8 @@ class Config(
     SnapshotSettings,
     ContainerSettings,
     AccessSettings,
+    AuthenticationSettings,
+    SaslSettings,
     LimitSettings,
     ConnectionThrottleSettings,
     MembershipSettings,
@@ -61,6 +67,8 @@ class Config(
     Args:
         server_id: the number in dataDir/myid; None without one.
         membership: the members of the ensemble.
+        auth_providers: the schemes that authProvider.X has brought in.
+        jaas: the sections of the JAAS file.
         path: of the configuration file; empty without one.
         text: the whole configuration file, for the admin command initial_configuration; empty without a file.
         sources: field name to where it was set (`conf/zoo.cfg:3`); a field that is not there has its default.
@@ -68,6 +76,8 @@ class Config(
 
     server_id: int | None = None
     membership: Membership = attrs.field(factory=Membership)
+    auth_providers: frozenset[str] = frozenset()
+    jaas: Mapping[str, LoginModule] = attrs.field(factory=dict)
     path: str = ""
     text: str = ""
     sources: Mapping[str, str] = attrs.field(factory=dict)

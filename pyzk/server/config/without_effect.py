@@ -31,11 +31,6 @@ WITHOUT_EFFECT: tuple[Setting, ...] = (
     # Running on without what these ask for would let in whom the operator wants kept out.
     *_switches(
         Status.REFUSED,
-        "Clients must authenticate.",
-        "sessionRequireClientSASLAuth enforce.auth.enabled",
-    ),
-    *_switches(
-        Status.REFUSED,
         "Servers must authenticate, or their links must be encrypted.",
         "sslQuorum quorum.auth.learnerRequireSasl quorum.auth.serverRequireSasl",
     ),
@@ -58,12 +53,9 @@ WITHOUT_EFFECT: tuple[Setting, ...] = (
     *_switches(Status.PLANNED, "TLS.", "client.portUnification client.certReload"),
     *_rows(
         Status.PLANNED,
-        "SASL.",
-        "enforce.auth.schemes sasl.serverconfig java.security.auth.login.config superUser "
-        "SASLAuthenticationProvider.superPassword X509AuthenticationProvider.superUser ensembleAuthName",
+        "TLS.",
+        "X509AuthenticationProvider.superUser",
     ),
-    *_rows(Status.PLANNED, "A SASL name that is super.", "superUser.", is_prefix=True),
-    *_switches(Status.PLANNED, "SASL.", "allowSaslFailedClients letAnySaslUserDoX"),
     *_switches(Status.PLANNED, "Admin server.", "IPAuthenticationProvider.usexforwardedfor"),
     *_switches(Status.PLANNED, "Admin server.", "admin.portUnification admin.forceHttps admin.needClientAuth"),
     *_switches(Status.PLANNED, "Pause detector.", "jvm.pause.monitor"),
@@ -72,8 +64,13 @@ WITHOUT_EFFECT: tuple[Setting, ...] = (
         "Pause detector.",
         "jvm.pause.info-threshold.ms jvm.pause.warn-threshold.ms jvm.pause.sleep.time.ms",
     ),
-    *_rows(Status.IGNORED, _KERBEROS, "quorum.auth.kerberos.servicePrincipal security.auth_to_local"),
+    *_rows(Status.IGNORED, _KERBEROS, "quorum.auth.kerberos.servicePrincipal"),
     *_rows(Status.IGNORED, _KERBEROS, "kerberos.", is_prefix=True),
+    *_rows(
+        Status.IGNORED,
+        "Never had an effect in Apache's server either; sessionRequireClientSASLAuth has.",
+        "requireClientAuthScheme",
+    ),
     *_rows(Status.IGNORED, "TTL znodes of a test release.", "emulate353TTLNodes"),
     *_rows(Status.IGNORED, "Class that writes the audit log.", "audit.impl.class"),
     *_rows(Status.IGNORED, "HTTP version of the admin server.", "admin.httpVersion"),

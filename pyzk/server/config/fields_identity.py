@@ -1,0 +1,77 @@
+"""Settings of who is who: SASL and its JAAS files, names that are super, what clients must have proven."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import attrs
+
+from pyzk.sasl.principals import parse_rules
+from pyzk.server.config.kinds import BOOLEAN, TEXT, WORDS, Kind, setting
+
+NO_TEXTS: Mapping[str, str] = MappingProxyType({})
+
+
+def _parse_auth_to_local(text: str) -> str:
+    parse_rules(text)
+    return text
+
+
+AUTH_TO_LOCAL = Kind("DEFAULT, or RULE:[1:$1@$0](.*@REALM)s/@.*// and its like", _parse_auth_to_local)
+
+
+@attrs.frozen(kw_only=True, slots=False)
+class AuthenticationSettings:
+    """What clients must have proven."""
+
+    require_client_sasl: bool = setting(
+        "sessionRequireClientSASLAuth", BOOLEAN, False, "Clients must authenticate by SASL; others are closed."
+    )
+    enforce_auth_enabled: bool = setting(
+        "enforce.auth.enabled", BOOLEAN, False, "Clients must authenticate by one of enforce.auth.schemes."
+    )
+    enforce_auth_schemes: frozenset[str] = setting(
+        "enforce.auth.schemes", WORDS, frozenset(), "The schemes that will do: sasl, digest, x509, ip."
+    )
+    super_user: str | None = setting("superUser", TEXT, None, "SASL name that may do everything.")
+    more_super_users: Mapping[str, str] = setting(
+        "superUser.", TEXT, NO_TEXTS, "One more of them: `superUser.admin=admin@REALM`.", is_prefix=True
+    )
+    ensemble_names: frozenset[str] = setting(
+        "ensembleAuthName", WORDS, frozenset(), "Names of this ensemble that clients may give by scheme ensemble."
+    )
+
+
+@attrs.frozen(kw_only=True, slots=False)
+class SaslSettings:
+    """SASL: passwords for DIGEST-MD5, keytab for Kerberos."""
+
+    jaas_file: str | None = setting(
+        "java.security.auth.login.config", TEXT, None, "JAAS file with the sections of clients and servers."
+    )
+    sasl_section: str = setting("sasl.serverconfig", TEXT, "Server", "Its section for clients of this server.")
+    sasl_users: Mapping[str, str] = setting(
+        "pyzk.sasl.user.",
+        TEXT,
+        NO_TEXTS,
+        "Password of one user of DIGEST-MD5, `pyzk.sasl.user.bob=secret`: no JAAS file is needed.",
+        is_prefix=True,
+        is_secret=True,
+    )
+    sasl_super_password: str | None = setting(
+        "SASLAuthenticationProvider.superPassword", TEXT, None, "Password of the SASL user `super`.", is_secret=True
+    )
+    sasl_failed_clients_allowed: bool = setting(
+        "allowSaslFailedClients", BOOLEAN, False, "A client whose SASL fails stays connected, without an identity."
+    )
+    sasl_open_acl_id: str | None = setting(
+        "letAnySaslUserDoX", TEXT, None, "ACL entries of scheme sasl with this id let in every SASL user."
+    )
+    kerberos_without_host: bool = setting(
+        "kerberos.removeHostFromPrincipal", BOOLEAN, False, "`zk/host@REALM` becomes `zk@REALM`."
+    )
+    kerberos_without_realm: bool = setting(
+        "kerberos.removeRealmFromPrincipal", BOOLEAN, False, "`zk/host@REALM` becomes `zk/host`."
+    )
+    auth_to_local: str = setting(
+        "security.auth_to_local", AUTH_TO_LOCAL, "DEFAULT", "Rules that make short names of Kerberos principals."
+    )
