@@ -20,6 +20,7 @@ from typing import NamedTuple, Self, TypeVar, cast
 
 from pyzk import errors
 from pyzk.client import operations
+from pyzk.client.aio_login import Login
 from pyzk.client.aio_shell import Shell
 from pyzk.client.aio_watch import Watch, Watcher, WatchEvent
 from pyzk.client.effects import Notification, State
@@ -77,6 +78,7 @@ class Client:
         timeout_ms: session timeout to ask for; the server may grant another one.
         read_only: whether a server that has lost its ensemble will do for reads.
         ssl: for TLS.
+        login: for SASL, see `pyzk.client.aio_login`.
         connect_timeout_s: how long `start` waits for the session; None for ever.
         random: for the order of servers and the waits between attempts.
     """
@@ -88,6 +90,7 @@ class Client:
         timeout_ms: int = TIMEOUT_MS_DEFAULT,
         read_only: bool = False,
         ssl: SSLContext | None = None,
+        login: Login | None = None,
         connect_timeout_s: float | None = CONNECT_TIMEOUT_S_DEFAULT,
         random: Random | None = None,
     ) -> None:
@@ -95,7 +98,12 @@ class Client:
         self.hosts = hosts
         self.connect_timeout_s = connect_timeout_s
         self._session = Session(
-            addresses, random or Random(), timeout_ms=timeout_ms, chroot=to_bytes(chroot), read_only=read_only
+            addresses,
+            random or Random(),
+            timeout_ms=timeout_ms,
+            chroot=to_bytes(chroot),
+            read_only=read_only,
+            login=login,
         )
         self._ssl = ssl
         self._started: Shell | None = None
@@ -130,7 +138,12 @@ class Client:
         return partial(self._listeners.pop, listener, None)
 
     async def start(self) -> None:
-        """Open the session. Raises ConnectionLostError when no server gives one within `connect_timeout_s`."""
+        """Open the session.
+
+        Raises:
+            ConnectionLostError: no server gives one within `connect_timeout_s`.
+            AuthFailedError: the login was refused.
+        """
         assert self._started is None
         self._started = Shell(self._session, self._on_state, self._on_event, self._ssl)
         self._started.start()
@@ -145,8 +158,15 @@ class Client:
                 await self.close()
 
     async def wait_connected(self) -> None:
-        """Return when the session has a connection. Raises SessionClosedError when it has ended."""
+        """Return when the session has a connection.
+
+        Raises:
+            AuthFailedError: a server has refused our login or an identity.
+            SessionClosedError: it has ended.
+        """
         while not self.state.connected:
+            if self.state is State.AUTH_FAILED:
+                raise errors.AuthFailedError(self._session.last_failure)
             if self.state.final:
                 raise SessionClosedError(f"the session is {self.state.value}")
             self._state_changed.clear()

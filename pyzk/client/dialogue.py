@@ -15,9 +15,10 @@ from pyzk.client.watches import Progress, WatchKind, WatchTable, watch_left
 from pyzk.codec.jute import Reader
 from pyzk.codec.opcodes import XID_AUTH, XID_NOTIFICATION, XID_SET_WATCHES, EventType, OpCode
 from pyzk.codec.records import ReplyHeader, WatcherEvent
-from pyzk.codec.replies import REPLIES
-from pyzk.codec.requests import AuthRequest, PathTypeRequest
-from pyzk.errors import ConnectionLostError, DecodeError, NoWatcherError, PyzkError
+from pyzk.codec.replies import REPLIES, SaslReply
+from pyzk.codec.requests import AuthRequest, PathTypeRequest, SaslRequest
+from pyzk.errors import ConnectionLostError, DecodeError, NoWatcherError, PyzkError, SaslError
+from pyzk.sasl.mechanism import ClientExchange
 
 REPLY_HEADER_BYTES = 16
 WATCH_GONE = (0, NoWatcherError.code)
@@ -29,6 +30,8 @@ class Verdict(Enum):
     CLOSED = auto()
     IDENTITY_REFUSED = auto()
     IDENTITY_LOST = auto()
+    LOGGED_IN = auto()
+    LOGIN_FAILED = auto()
 
 
 class Dialogue:
@@ -39,6 +42,9 @@ class Dialogue:
         chroot: for paths on their way out and in.
         frame_bytes_max: longest string or buffer accepted in a reply.
         backlog_max: how many requests may wait for a connection.
+
+    Attributes:
+        login_failure: why the last SASL exchange has failed.
     """
 
     def __init__(self, effects: list[Effect], chroot: Chroot, frame_bytes_max: int, backlog_max: int) -> None:
@@ -51,6 +57,8 @@ class Dialogue:
         self._outstanding = Outstanding()
         self._backlog: deque[Call] = deque()
         self._identities: list[Identity] = []
+        self._exchange: ClientExchange | None = None
+        self.login_failure = ""
 
     # Outward
 
@@ -83,6 +91,19 @@ class Dialogue:
         """Authenticate on the present connection."""
         body = AuthRequest(0, identity.scheme, identity.auth).encode()
         self.send(Call(OpCode.AUTH, body, identity=identity, own=True, xid=XID_AUTH))
+
+    def log_in(self, exchange: ClientExchange) -> Verdict | None:
+        """Begin a SASL exchange on the present connection."""
+        self._exchange = exchange
+        try:
+            self._send_token(exchange.start())
+        except SaslError as error:
+            self.login_failure = str(error)
+            return Verdict.LOGIN_FAILED
+        return None
+
+    def _send_token(self, token: bytes) -> None:
+        self.send(Call(OpCode.SASL, SaslRequest(token).encode(), own=True))
 
     def restore(self) -> None:
         """Give a new connection what the last one had: identities first, because watches may need them."""
@@ -126,15 +147,31 @@ class Dialogue:
         if call.identity is not None:
             return self._authenticated(call.identity, header)
         if call.own:
-            return self._own_answered(call, header)
+            return self._own_answered(call, header, reader)
         self.progress.reply(header.zxid)
         self._answer(call, header, reader)
         return None
 
-    def _own_answered(self, call: Call, header: ReplyHeader) -> Verdict | None:
+    def _own_answered(self, call: Call, header: ReplyHeader, reader: Reader) -> Verdict | None:
+        if call.opcode == OpCode.SASL:
+            return self._token_answered(header, reader)
         if call.xid == XID_SET_WATCHES:
             self.progress.restored(header.zxid)
         return Verdict.CLOSED if call.opcode == OpCode.CLOSE_SESSION else None
+
+    def _token_answered(self, header: ReplyHeader, reader: Reader) -> Verdict | None:
+        assert self._exchange is not None
+        if header.err:
+            self.login_failure = str(request_error(header.err, "the server refused the SASL login"))
+            return Verdict.LOGIN_FAILED
+        try:
+            token = self._exchange.respond(SaslReply.decode(reader).token)
+        except SaslError as error:
+            self.login_failure = str(error)
+            return Verdict.LOGIN_FAILED
+        if token is not None:
+            self._send_token(token)
+        return Verdict.LOGGED_IN if self._exchange.is_complete and token is None else None
 
     def _authenticated(self, identity: Identity, header: ReplyHeader) -> Verdict | None:
         if header.err and identity.accepted:

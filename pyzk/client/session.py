@@ -12,7 +12,7 @@ sent. Requests made meanwhile wait. Only the server can say that a session has e
 Source: docs/protocol/client-protocol.md sections 2, 3, 7, 8; data-model.md sections 5, 7, 8.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from enum import Enum, auto
 from random import Random
 
@@ -27,6 +27,7 @@ from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.records import ConnectRequest, ConnectResponse
 from pyzk.errors import ConnectionLostError, DecodeError, PyzkError, SessionClosedError
+from pyzk.sasl.mechanism import ClientExchange
 
 TIMEOUT_MS_DEFAULT = 10_000
 FRAME_BYTES_MAX_DEFAULT = 64 * 1024 * 1024
@@ -46,12 +47,13 @@ class _Phase(Enum):
     WAITING = auto()
     OPENING = auto()
     HANDSHAKE = auto()
+    LOGIN = auto()
     ESTABLISHED = auto()
     CLOSING = auto()
     ENDED = auto()
 
 
-_WITH_CONNECTION = {_Phase.OPENING, _Phase.HANDSHAKE, _Phase.ESTABLISHED, _Phase.CLOSING}
+_WITH_CONNECTION = {_Phase.OPENING, _Phase.HANDSHAKE, _Phase.LOGIN, _Phase.ESTABLISHED, _Phase.CLOSING}
 
 
 class Session:
@@ -65,6 +67,7 @@ class Session:
         read_only: whether a server without a quorum will do.
         frame_bytes_max: longest reply accepted.
         backlog_max: how many requests may wait for a connection.
+        login: begins the SASL exchange of each connection; None for no SASL.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Session:
         read_only: bool = False,
         frame_bytes_max: int = FRAME_BYTES_MAX_DEFAULT,
         backlog_max: int = BACKLOG_MAX_DEFAULT,
+        login: Callable[[], ClientExchange] | None = None,
     ) -> None:
         self.state = State.CONNECTING
         self.session_id = 0
@@ -87,6 +91,7 @@ class Session:
         self.chroot = Chroot(chroot)
         self.read_only = read_only
         self.frame_bytes_max = frame_bytes_max
+        self._login = login
         self._requested_timeout_ms = timeout_ms
         self._rotation = Rotation(addresses, rng)
         self._phase = _Phase.IDLE
@@ -95,7 +100,7 @@ class Session:
         self._probe_at, self._probe_wait_s = 0.0, PROBE_FIRST_S
         self._frames = FrameBuffer(frame_bytes_max)
         # A session given out by a read-only server is unknown to the others: it is never shown to them.
-        self._seen_writable = False
+        self._seen_writable = self._read_only_here = False
         self._effects: list[Effect] = []
         self._dialogue = Dialogue(self._effects, self.chroot, frame_bytes_max, backlog_max)
         self.watches = self._dialogue.watches
@@ -185,7 +190,7 @@ class Session:
             for body in self._frames.feed(data):
                 if self._phase is _Phase.HANDSHAKE:
                     self._welcome(body, now)
-                elif self._phase in {_Phase.ESTABLISHED, _Phase.CLOSING}:
+                elif self._phase in {_Phase.LOGIN, _Phase.ESTABLISHED, _Phase.CLOSING}:
                     self._act(self._dialogue.receive(body), now)
         except DecodeError as error:
             self._drop(f"not understood: {error}", now)
@@ -235,16 +240,29 @@ class Session:
         self.timeout_ms = response.timeout_ms
         self._seen_writable = self._seen_writable or not response.read_only
         self._rotation.succeeded()
+        self._read_only_here = response.read_only
+        if self._login is None:
+            self._go_on(now)
+            return
+        self._phase = _Phase.LOGIN
+        self._act(self._dialogue.log_in(self._login()), now)
+
+    def _go_on(self, now: float) -> None:
+        """The session has its connection, and the server knows who we are."""
         self._phase, self._alarm_at = _Phase.ESTABLISHED, None
         self._probe_at, self._probe_wait_s = now + PROBE_FIRST_S, PROBE_FIRST_S
         self._dialogue.restore()
-        self._enter(State.CONNECTED_READ_ONLY if response.read_only else State.CONNECTED)
+        self._enter(State.CONNECTED_READ_ONLY if self._read_only_here else State.CONNECTED)
         self._dialogue.tell_reconnected()
         self._dialogue.send_backlog()
         self._last_send = now
 
     def _act(self, verdict: Verdict | None, now: float) -> None:
-        if verdict is Verdict.CLOSED:
+        if verdict is Verdict.LOGGED_IN:
+            self._go_on(now)
+        elif verdict is Verdict.LOGIN_FAILED:
+            self._end(State.AUTH_FAILED, errors.AuthFailedError(self._dialogue.login_failure))
+        elif verdict is Verdict.CLOSED:
             self._end(State.CLOSED, SessionClosedError("the session was closed"))
         elif verdict is Verdict.IDENTITY_REFUSED:
             # The server hangs up after a refusal: what is sent into that connection would be lost.
@@ -279,6 +297,8 @@ class Session:
         if self._phase in _WITH_CONNECTION:
             self._effects.append(Disconnect(str(error)))
         self._phase, self._alarm_at = _Phase.ENDED, None
+        if state is State.AUTH_FAILED:
+            self.last_failure = str(error)
         self._enter(state)
         self._dialogue.end(error)
 

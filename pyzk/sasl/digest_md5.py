@@ -118,9 +118,8 @@ class DigestServer:
         if self._is_over:
             raise SaslError("the exchange is over")
         if not self._is_asked:
-            self._is_asked, self._is_over = True, bool(token)
-            if token:
-                raise SaslError("the client must wait for the challenge")
+            # Whatever the client sends first counts for nothing, as in Apache.
+            self._is_asked = True
             return self._challenge()
         self._is_over = True
         return self._judge(parse_directives(token))
@@ -130,7 +129,7 @@ class DigestServer:
         return f"realm={realm},nonce={nonce},charset=utf-8,algorithm=md5-sess".encode()
 
     def _judge(self, said: dict[str, str]) -> bytes:
-        said = {"qop": "auth", "realm": "", "charset": "utf-8"} | said
+        said = {"qop": "auth", "nc": NONCE_COUNT, "charset": "utf-8"} | said
         for name in ("username", "cnonce", "response"):
             if not said.get(name):
                 raise SaslError(f"{name} is missing")

@@ -18,6 +18,7 @@ from pyzk.codec.replies import (
     ErrorReply,
     PathReply,
     PathStatReply,
+    SaslReply,
     StatReply,
 )
 from pyzk.codec.requests import REQUESTS
@@ -28,8 +29,10 @@ from pyzk.errors import (
     NotEmptyError,
     NoWatcherError,
     RequestError,
+    SaslError,
     UnimplementedError,
 )
+from pyzk.sasl.digest_md5 import DigestServer
 
 
 def parent_of(path: bytes) -> bytes:
@@ -52,6 +55,10 @@ class Node:
 
 
 class FakeEnsemble:
+    """`passwords` are those of its users of SASL; None: it offers none."""
+
+    passwords: dict[str, str] | None = None
+
     def __init__(self, timeout_ms=10_000, read_only=False):
         self.timeout_ms = timeout_ms
         self.read_only = read_only
@@ -137,6 +144,7 @@ class FakeConnection:
         self.requests = []
         self.identities = []
         self.mute = False
+        self.exchange = None
         self._frames = FrameBuffer(None)
         self._one_shot = {"data": {}, "child": {}}
         self._persistent = {}
@@ -209,6 +217,8 @@ class FakeConnection:
     def _finish(self, header, reply):
         if header.type == OpCode.AUTH:
             self._answer(header.xid, 0, reply)
+        elif header.type == OpCode.SASL:
+            self._answer(header.xid, 0, 0, reply)
         else:
             xid = XID_PING if header.type == OpCode.PING else header.xid
             self._answer(xid, self.ensemble.zxid, 0, reply)
@@ -276,6 +286,15 @@ class FakeConnection:
         self.identities.append((request.scheme, request.auth))
         return AuthFailedError.code if request.auth == b"bad" else 0
 
+    def _sasl(self, request):
+        if self.ensemble.passwords is None:
+            return SaslReply(None)
+        self.exchange = self.exchange or DigestServer(self.ensemble.passwords.get, "nonce")
+        try:
+            return SaslReply(self.exchange.respond(request.token))
+        except SaslError as error:
+            raise AuthFailedError from error
+
     def _close_session(self, _):
         self.ensemble.zxid += 1
         self.ensemble.sessions.pop(self.session_id, None)
@@ -336,6 +355,7 @@ HANDLERS = {
     OpCode.SYNC: FakeConnection._sync,
     OpCode.PING: FakeConnection._nothing,
     OpCode.AUTH: FakeConnection._auth,
+    OpCode.SASL: FakeConnection._sasl,
     OpCode.CLOSE_SESSION: FakeConnection._close_session,
     OpCode.ADD_WATCH: FakeConnection._add_watch,
     OpCode.REMOVE_WATCHES: FakeConnection._remove_watches,

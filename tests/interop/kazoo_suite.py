@@ -2,7 +2,7 @@
 
 The suite starts its servers as `java ... QuorumPeerMain zoo.cfg`; a `java` of ours earlier on PATH (java_shim/) starts
 pyzk on that zoo.cfg instead. What must pass is what passes against Apache 3.8.0 in the same arrangement, but for its
-TLS and SASL classes: kazoo_baseline.txt for one server, kazoo_baseline_cluster3.txt for `--cluster 3`, each written by
+TLS classes: kazoo_baseline.txt for one server, kazoo_baseline_cluster3.txt for `--cluster 3`, each written by
 `scripts/interop kazoo [--cluster 3] --apache --record`.
 """
 
@@ -27,10 +27,7 @@ PORTS_OF_A_SERVER, PORTS_APART = 5, 10
 REQUIREMENTS = ("kazoo[test,gevent,eventlet,sasl]==2.11.0", "pyopenssl==24.2.1", "pytest<9", "setuptools")
 SUITE_TIMEOUT_S = 1800
 # (Part of a test's name, why pyzk does not have to pass it yet.) Not run: kazoo retries for minutes in each of them.
-WAITING = (
-    ("SASLDigestAuthentication", "SASL waits for the security work"),
-    ("TestSSLClient", "TLS waits for the security work"),
-)
+WAITING = (("TestSSLClient", "TLS waits for the security work"),)
 # Debian's zookeeper.jar names only some of the Netty jars that its Netty server needs.
 NETTY = ("buffer", "codec", "common", "handler", "resolver", "transport")
 

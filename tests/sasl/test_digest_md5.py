@@ -123,7 +123,6 @@ def test_a_user_that_is_not_known_is_refused_like_a_wrong_password() -> None:
         {"nonce": "another"},
         {"nonce": None},
         {"nc": "00000002"},
-        {"nc": None},
         {"cnonce": None},
         {"realm": "another"},
         {"realm": None},
@@ -144,26 +143,27 @@ def test_a_proof_for_something_else_is_refused(changes: dict[str, str | None]) -
     assert server.identity is None
 
 
-@pytest.mark.parametrize("changes", [{}, {"qop": None}, {"authzid": "alice"}, {"digest_uri": "ZooKeeper/ZK-sasl-md5"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"qop": None}, {"nc": None}, {"authzid": "alice"}, {"digest_uri": "ZooKeeper/ZK-sasl-md5"}]
+)
 def test_what_a_client_may_say_differently(changes: dict[str, str | None]) -> None:
     server = DigestServer(PASSWORDS.get, "1")
     server.respond(proof_of(server, **changes))
     assert server.identity == "bob", "who the client wants to be instead does not count"
 
 
-@pytest.mark.parametrize("first", [b"", b"token"])
-def test_an_exchange_serves_once(first: bytes) -> None:
+def test_an_exchange_serves_once() -> None:
     server = DigestServer(PASSWORDS.get, "1")
-    if first:
+    proof = proof_of(server)
+    server.respond(proof)
+    for token in (proof, b""):
         with pytest.raises(SaslError):
-            server.respond(first)
-    else:
-        proof = proof_of(server)
-        server.respond(proof)
-        with pytest.raises(SaslError):
-            server.respond(proof)
-    with pytest.raises(SaslError):
-        server.respond(b"")
+            server.respond(token)
+
+
+def test_what_the_client_sends_first_counts_for_nothing() -> None:
+    server = DigestServer(PASSWORDS.get, "1")
+    assert server.respond(b"token") == DigestServer(PASSWORDS.get, "1").respond(b"")
 
 
 def test_a_client_believes_no_server_that_does_not_know_the_password() -> None:

@@ -82,7 +82,7 @@ def test_what_cannot_be_read_is_refused_with_its_line(text: str, line: int) -> N
         parse_jaas(text)
 
 
-@given(st.text(alphabet="Server{};=\" \n/*\\x"))
+@given(st.text(alphabet='Server{};=" \n/*\\x'))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         parse_jaas(text)

@@ -265,7 +265,7 @@ def test_what_is_switched_off_needs_no_support(folder: Folder) -> None:
     assert folder.warnings("audit.enable=false\nadmin.enableServer=false\nsslQuorum=false\nclientPort=1\n") == []
 
 
-@pytest.mark.parametrize("key", ["sessionRequireClientSASLAuth", "enforce.auth.enabled", "sslQuorum"])
+@pytest.mark.parametrize("key", ["quorum.auth.learnerRequireSasl", "sslQuorum"])
 def test_protection_that_is_not_there_is_refused(folder: Folder, key: str) -> None:
     error = folder.refusal(f"{key}=true\n")
     assert error.setting == key
@@ -282,7 +282,7 @@ def test_keys_of_the_java_machine_are_silent(folder: Folder) -> None:
 def test_authentication_providers_are_judged_by_class(folder: Folder) -> None:
     package = "org.apache.zookeeper.server.auth"
     assert folder.warnings(f"authProvider.1={package}.DigestAuthenticationProvider\nclientPort=1\n") == []
-    (later,) = folder.warnings(f"authProvider.1={package}.SASLAuthenticationProvider\nclientPort=1\n")
+    (later,) = folder.warnings(f"authProvider.1={package}.X509AuthenticationProvider\nclientPort=1\n")
     assert "not supported yet" in later
     (unknown,) = folder.warnings("authProvider.1=com.example.Mine\nclientPort=1\n")
     assert "is no known scheme and is skipped" in unknown
@@ -443,7 +443,7 @@ def test_every_field_of_config_has_one_row() -> None:
     fields = [row.field for row in all_settings() if row.field]
     assert len(fields) == len(set(fields))
     others = {attribute.name for attribute in attrs.fields(Config)} - set(fields)
-    assert others == {"server_id", "membership", "path", "text", "sources"}
+    assert others == {"server_id", "membership", "auth_providers", "jaas", "path", "text", "sources"}
 
 
 def test_every_group_is_part_of_config() -> None:

@@ -4,20 +4,22 @@ Rules: docs/protocol/configuration.md section 1.
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pyzk.errors import ConfigError
 from pyzk.zab.entries import ConfigEntry
 
 
-def parse_jvm_flags(environ: Mapping[str, str]) -> list[ConfigEntry]:
-    """The -Dname=value flags of SERVER_JVMFLAGS and JVMFLAGS in the shell's order: the last one counts.
+def parse_jvm_flags(
+    environ: Mapping[str, str], variables: Sequence[str] = ("SERVER_JVMFLAGS", "JVMFLAGS")
+) -> list[ConfigEntry]:
+    """The -Dname=value flags of these variables in the shell's order: the last one counts.
 
     All other flags speak to a Java machine and are ignored.
     """
     return [
         ConfigEntry(*_definition(flag), source=variable)
-        for variable in ("SERVER_JVMFLAGS", "JVMFLAGS")
+        for variable in variables
         for flag in _words(variable, environ.get(variable, ""))
         if flag.startswith("-D")
     ]

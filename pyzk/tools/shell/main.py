@@ -4,6 +4,7 @@ The options are zkCli.sh's, with one dash, and only in front of the command; eve
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pyzk import VERSION_WORD
 from pyzk.tools.output import nobody_reads
 from pyzk.tools.shell.interpreter import Interpreter, Quit
 from pyzk.tools.shell.options import CommandError
+from pyzk.tools.shell.properties import client_login, client_properties
 from pyzk.tools.shell.session import Screen, Session
 from pyzk.tools.shell.tls import client_context
 
@@ -24,11 +26,12 @@ usage: pyzk-cli [options] [command [arguments]]
   -timeout MS                                 session timeout to ask for, default 30000
   -r                                          a server without a quorum will do, for reads
   -waitforconnection                          wait for the session before the command, at most the timeout
-  -client-configuration FILE                  Java properties of a ZooKeeper client: TLS with PEM files
+  -client-configuration FILE                  Java properties of a ZooKeeper client: TLS with PEM files, SASL
   --json                                      one JSON document a command
   --version, --help
 
 Without a command: a prompt, or, when standard input is no terminal, the commands in it. `help` lists them.
+CLIENT_JVMFLAGS and JVMFLAGS may have properties too: -Djava.security.auth.login.config=JAAS_FILE logs in by SASL.
 """
 
 
@@ -97,7 +100,14 @@ async def run(options: Options) -> int:
     """One session from its beginning to its end."""
     screen = Screen(sys.stdout, sys.stderr, json=options.json)
     context = client_context(options.client_configuration) if options.client_configuration else None
-    session = Session(screen, timeout_ms=int(options.timeout), read_only=options.read_only, ssl=context)
+    login = client_login(client_properties(options.client_configuration, os.environ))
+    session = Session(
+        screen,
+        timeout_ms=int(options.timeout),
+        read_only=options.read_only,
+        ssl=context,
+        login=login,
+    )
     session.wait_for_connection = options.wait_for_connection
     interpreter = Interpreter(session)
     screen.say(f"Connecting to {options.server}")

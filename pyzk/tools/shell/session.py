@@ -9,6 +9,7 @@ from ssl import SSLContext
 from typing import ParamSpec, TextIO, TypeVar
 
 from pyzk.client.aio import Client
+from pyzk.client.aio_login import Login
 from pyzk.client.aio_watch import WatchEvent
 from pyzk.client.effects import State
 from pyzk.client.hosts import parse_hosts
@@ -121,15 +122,23 @@ class Session:
         timeout_ms: session timeout to ask for.
         read_only: a server without a quorum will do.
         ssl: for TLS.
+        login: for SASL.
     """
 
     def __init__(
-        self, screen: Screen, *, timeout_ms: int = 30_000, read_only: bool = False, ssl: SSLContext | None = None
+        self,
+        screen: Screen,
+        *,
+        timeout_ms: int = 30_000,
+        read_only: bool = False,
+        ssl: SSLContext | None = None,
+        login: Login | None = None,
     ) -> None:
         self.screen = screen
         self.timeout_ms = timeout_ms
         self.read_only = read_only
         self.ssl = ssl
+        self.login = login
         self.hosts = ""
         self.print_watches = True
         self.wait_for_connection = False
@@ -159,7 +168,12 @@ class Session:
         """Begin a session with other servers; the present one is closed. Raises CommandError."""
         try:
             client = ShellClient(
-                hosts, timeout_ms=self.timeout_ms, read_only=self.read_only, ssl=self.ssl, connect_timeout_s=None
+                hosts,
+                timeout_ms=self.timeout_ms,
+                read_only=self.read_only,
+                ssl=self.ssl,
+                login=self.login,
+                connect_timeout_s=None,
             )
         except ValueError as error:
             raise CommandError(str(error)) from error

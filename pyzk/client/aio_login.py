@@ -1,0 +1,44 @@
+"""How a client authenticates itself by SASL: a `Login` begins the exchange of each connection.
+
+Client("127.0.0.1:2181", login=digest_login("bob", "secret"))
+"""
+
+import base64
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from pyzk.errors import SaslError
+from pyzk.sasl.digest_md5 import DigestClient
+from pyzk.sasl.jaas import LoginModule, parse_jaas
+from pyzk.sasl.mechanism import ClientExchange
+
+Login = Callable[[], ClientExchange]
+
+CLIENT_SECTION = "Client"
+NONCE_BYTES = 30
+
+
+def digest_login(user: str, password: str) -> Login:
+    """Prove to know a password, by DIGEST-MD5."""
+    return lambda: DigestClient(user, password, base64.b64encode(secrets.token_bytes(NONCE_BYTES)).decode())
+
+
+def jaas_login(path: str, section: str = CLIENT_SECTION) -> Login:
+    """The login of a section of a JAAS file, the same that Java's client reads. Raises SaslError."""
+    try:
+        module = parse_jaas(Path(path).read_text(encoding="utf-8")).get(section)
+    except (OSError, ValueError) as error:
+        raise SaslError(f"the JAAS file {path} cannot be read: {error}") from error
+    except SaslError as error:
+        raise SaslError(f"the JAAS file {path} is not understood: {error}") from error
+    if module is None:
+        raise SaslError(f"the JAAS file {path} has no section {section}")
+    return _module_login(module, f"{path}, section {section}")
+
+
+def _module_login(module: LoginModule, place: str) -> Login:
+    user, password = module.options.get("username"), module.options.get("password")
+    if not module.is_digest or user is None or password is None:
+        raise SaslError(f"{place}: DigestLoginModule with username and password is what is known here")
+    return digest_login(user, password)
