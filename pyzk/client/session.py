@@ -240,7 +240,7 @@ class Session:
         self.timeout_ms = response.timeout_ms
         self._seen_writable = self._seen_writable or not response.read_only
         self._rotation.succeeded()
-        self._read_only_here = response.read_only
+        self._read_only_here = bool(response.read_only)
         if self._login is None:
             self._go_on(now)
             return

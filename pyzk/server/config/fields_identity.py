@@ -1,14 +1,11 @@
 """Settings of who is who: SASL and its JAAS files, names that are super, what clients must have proven."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import attrs
 
 from pyzk.sasl.principals import parse_rules
-from pyzk.server.config.kinds import BOOLEAN, TEXT, WORDS, Kind, setting
-
-NO_TEXTS: Mapping[str, str] = MappingProxyType({})
+from pyzk.server.config.kinds import BOOLEAN, TEXT, WORDS, Kind, family, setting
 
 
 def _parse_auth_to_local(text: str) -> str:
@@ -33,9 +30,7 @@ class AuthenticationSettings:
         "enforce.auth.schemes", WORDS, frozenset(), "The schemes that will do: sasl, digest, x509, ip."
     )
     super_user: str | None = setting("superUser", TEXT, None, "SASL name that may do everything.")
-    more_super_users: Mapping[str, str] = setting(
-        "superUser.", TEXT, NO_TEXTS, "One more of them: `superUser.admin=admin@REALM`.", is_prefix=True
-    )
+    more_super_users: Mapping[str, str] = family("superUser.", TEXT, "One more: `superUser.admin=admin@REALM`.")
     ensemble_names: frozenset[str] = setting(
         "ensembleAuthName", WORDS, frozenset(), "Names of this ensemble that clients may give by scheme ensemble."
     )
@@ -49,12 +44,10 @@ class SaslSettings:
         "java.security.auth.login.config", TEXT, None, "JAAS file with the sections of clients and servers."
     )
     sasl_section: str = setting("sasl.serverconfig", TEXT, "Server", "Its section for clients of this server.")
-    sasl_users: Mapping[str, str] = setting(
+    sasl_users: Mapping[str, str] = family(
         "pyzk.sasl.user.",
         TEXT,
-        NO_TEXTS,
         "Password of one user of DIGEST-MD5, `pyzk.sasl.user.bob=secret`: no JAAS file is needed.",
-        is_prefix=True,
         is_secret=True,
     )
     sasl_super_password: str | None = setting(

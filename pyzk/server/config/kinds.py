@@ -5,9 +5,10 @@ Each field of `Config` is declared by one call of `setting()`, the only place th
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar, cast
 
 import attrs
 
@@ -119,6 +120,13 @@ def setting(
             raise row.refusal(str(value), attribute.name) from error
 
     return attrs.field(default=default, validator=validate, metadata={METADATA_KEY: row})
+
+
+def family(prefix: str, kind: Kind[T], summary: str, *, is_secret: bool = False) -> Mapping[str, T]:
+    """Declares a field for all keys that begin with a prefix: their values by what follows it."""
+    none: Mapping[str, T] = MappingProxyType({})
+    of_each = cast("Kind[Any]", kind)
+    return setting(prefix, of_each, none, summary, is_prefix=True, is_secret=is_secret)
 
 
 def settings_of(settings_class: type[attrs.AttrsInstance]) -> list[Setting]:
