@@ -21,6 +21,7 @@ from pyzk.zab.leading import Leading
 
 if TYPE_CHECKING:
     from pyzk.server.base import BaseServer
+    from pyzk.server.driver import Driver
 
     Numbers = dict[str, float]
     Distributions = dict[str, Distribution]
@@ -119,16 +120,18 @@ def _file_descriptors() -> Numbers:
 
 def counters(server: BaseServer) -> Numbers:
     """What only goes up, until the server ends or srst is asked."""
-    driver, statistics = server.peer, server.statistics
-    service = driver.service
-    counted = service.counters
-    numbers: Numbers = {
+    return {**_service_counters(server), **_server_counters(server), **_ensemble_counters(server.peer)}
+
+
+def _service_counters(server: BaseServer) -> Numbers:
+    """Of clients, their requests, and the txns that became of them."""
+    counted = server.peer.service.counters
+    return {
         "watch_bytes": counted.watch_bytes,
         "stale_requests": counted.stale,
         "stale_requests_dropped": counted.stale_dropped,
         "stale_replies": counted.stale_replies,
         "throttled_ops": counted.throttled,
-        "connection_rejected": statistics.connections_rejected,
         "sessionless_connections_expired": counted.sessionless_expired,
         "connection_drop_count": counted.closed_by_server,
         "bytes_received_count": counted.received_bytes,
@@ -137,38 +140,46 @@ def counters(server: BaseServer) -> Numbers:
         "response_bytes": counted.sent_bytes,
         "connection_revalidate_count": counted.revalidations_asked,
         "revalidate_count": counted.revalidations,
-        "unrecoverable_error_count": statistics.failures,
         "commit_count": counted.committed,
         "proposal_count": counted.proposed,
         "request_commit_queued": counted.delivered,
         "outstanding_changes_queued": counted.changes_settled + _outstanding_changes(server),
         "outstanding_changes_removed": counted.changes_settled,
         "large_requests_rejected": counted.large_rejected,
-        "cnxn_closed_without_zk_server_running": statistics.connections_not_served,
-        "digest_mismatches_count": statistics.digest_mismatches + service.digest_mismatches,
         "connection_request_count": counted.connection_requests,
         "stale_sessions_expired": counted.sessions_expired,
+        "learner_commit_received_count": counted.commits_heard,
+    }
+
+
+def _server_counters(server: BaseServer) -> Numbers:
+    """Of sockets, files and the process."""
+    driver, statistics = server.peer, server.statistics
+    return {
+        "connection_rejected": statistics.connections_rejected,
+        "cnxn_closed_without_zk_server_running": statistics.connections_not_served,
+        "unrecoverable_error_count": statistics.failures,
+        "digest_mismatches_count": statistics.digest_mismatches + driver.service.digest_mismatches,
         "sync_processor_request_queued": driver.log.submitted_txns,
+        "fsync_slow_count": driver.log.slow_syncs,
         "snapshot_error_count": statistics.snapshot_errors,
         "snapshot_rate_limited_count": statistics.snapshots_rate_limited,
         "restore_rate_limited_count": statistics.restores_rate_limited,
         "restore_error_count": statistics.restore_errors,
-        "fsync_slow_count": driver.log.slow_syncs,
         "learner_proposal_received_count": driver.stages.learner_proposal_received_count,
-        "learner_commit_received_count": counted.commits_heard,
-        "diff_count": 0,
-        "snap_count": 0,
-        "looking_count": 0,
-        "quit_leading_due_to_disloyal_voter": 0,
     }
-    if isinstance(driver, MemberDriver):
-        numbers |= {
-            "diff_count": driver.member.state.diffs_sent,
-            "snap_count": driver.elections.trees_sent,
-            "looking_count": driver.elections.looking_count,
-            "quit_leading_due_to_disloyal_voter": driver.elections.disloyal_voters,
-        }
-    return numbers
+
+
+def _ensemble_counters(driver: Driver) -> Numbers:
+    """Of elections and learners; a standalone server has them too, and they stay 0."""
+    if not isinstance(driver, MemberDriver):
+        return dict.fromkeys(("diff_count", "snap_count", "looking_count", "quit_leading_due_to_disloyal_voter"), 0)
+    return {
+        "diff_count": driver.member.state.diffs_sent,
+        "snap_count": driver.elections.trees_sent,
+        "looking_count": driver.elections.looking_count,
+        "quit_leading_due_to_disloyal_voter": driver.elections.disloyal_voters,
+    }
 
 
 def _outstanding_changes(server: BaseServer) -> int:
