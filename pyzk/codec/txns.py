@@ -33,12 +33,15 @@ TXN_STRING_MAX = 0x7FFFFFFF
 """Strings in a txn are limited by the record that holds them, not by jute.maxbuffer."""
 
 
-def _read_path(reader: Reader) -> bytes:
+def _path(found: bytes | None) -> bytes:
     """An absolute path. Txns hold no other; that it is so is what apply relies on."""
-    path = reader.buffer()
-    if path is None or path[:1] != b"/":
-        raise DecodeError(f"a txn changes {path!r}, which is no path")
-    return path
+    if found is None or found[:1] != b"/":
+        raise DecodeError(f"a txn changes {found!r}, which is no path")
+    return found
+
+
+def _read_path(reader: Reader) -> bytes:
+    return _path(reader.buffer())
 
 
 def _read_sub_data(reader: Reader) -> bytes:
@@ -95,7 +98,8 @@ class CreateTxn(Record):
     @classmethod
     def decode(cls, reader: Reader) -> Self:
         """Take the record; the form without parentCVersion is accepted. Raises DecodeError."""
-        record = cls(*[field.read(reader) for field in cls.FIELDS[:4]])
+        path, data = reader.two_buffers()
+        record = cls(_path(path), data, ACLS.read(reader), reader.boolean())
         if reader.remaining >= 4:
             record.parent_cversion = reader.int32()
         return record
@@ -138,6 +142,11 @@ class DeleteTxn(Record):
     FIELDS = (PATH,)
     path: bytes
 
+    @classmethod
+    def decode(cls, reader: Reader) -> Self:
+        """Take the record; spelled out because of how often it is needed. Raises DecodeError."""
+        return cls(_path(reader.buffer()))
+
     def encode(self) -> bytes:
         """The record's bytes; spelled out because of how often it is needed."""
         return INT32.pack(len(self.path)) + self.path
@@ -151,6 +160,12 @@ class SetDataTxn(Record):
     path: bytes
     data: bytes | None
     version: int
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Self:
+        """Take the record; spelled out because of how often it is needed. Raises DecodeError."""
+        path, data = reader.two_buffers()
+        return cls(_path(path), data, reader.int32())
 
     def encode(self) -> bytes:
         """The record's bytes; spelled out because of how often it is needed."""
