@@ -2,13 +2,17 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = [path for path in (*(ROOT / "scripts").iterdir(), ROOT / ".ci" / "run") if path.is_file()]
+# bin/zkEnv.sh is read by the others.
+INSTALLED = [path for path in (ROOT / "bin").iterdir() if path.name != "zkEnv.sh"]
+COMMANDS = [path for path in (*(ROOT / "scripts").iterdir(), *INSTALLED, ROOT / ".ci" / "run") if path.is_file()]
+SERVICES = ROOT / "conf" / "service"
 each_command = pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.name)
 
 
@@ -51,3 +55,25 @@ def test_an_old_python_is_refused_with_a_remedy(tmp_path: Path) -> None:
     )
     assert run.returncode == 1
     assert "set PYTHON" in run.stderr
+
+
+def test_the_init_script_has_what_chkconfig_and_lsb_read() -> None:
+    script = SERVICES / "zk"
+    assert os.access(script, os.X_OK)
+    lines = script.read_text(encoding="utf-8").splitlines()
+    assert lines[:3] == ["#!/bin/bash", "# chkconfig: 2345 20 90", "# description: zookeeper"]
+    assert "# Provides:          zk" in lines
+    run = subprocess.run(["bash", script, "fly"], capture_output=True, text=True, check=True)
+    assert run.stdout == "require start|stop|status|restart\n"
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    verifier = shutil.which("systemd-analyze")
+    if verifier is None:
+        pytest.skip("systemd is not installed")
+    unit = tmp_path / "zk.service"
+    # The program need not be there, nor its user.
+    text = (SERVICES / "zk.service").read_text(encoding="utf-8")
+    unit.write_text(text.replace("/usr/local/zk/bin/zkServer.sh", "/bin/true"), encoding="utf-8")
+    run = subprocess.run([verifier, "verify", unit], capture_output=True, text=True, check=False)
+    assert str(unit) not in run.stderr, run.stderr

@@ -14,10 +14,11 @@ import structlog
 
 from pyzk import VERSION_WORD
 from pyzk.errors import AdminPortError, ConfigError, PeerPortError, PyzkError, StorageError
-from pyzk.server import ensemble, standalone
+from pyzk.server import ensemble, notify, standalone
 from pyzk.server import log as logging_setup
 from pyzk.server.auditlog import SERVER_START
 from pyzk.server.config import Config, find_config, load_config
+from pyzk.server.control import verbs as control
 from pyzk.service.audit import FAILURE
 
 log = structlog.get_logger()
@@ -32,6 +33,9 @@ EXIT_PEER_PORT = 14
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and not arguments[0].startswith("-"):
+        return control.main(arguments)
     options = _parser().parse_args(arguments)
     logging_setup.configure(options.log_level)
     try:
@@ -50,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="pyzk-server", description="A ZooKeeper server. Without any configuration: standalone, on loopback."
+        prog="pyzk-server",
+        description="A ZooKeeper server. Without any configuration: standalone, on loopback.",
+        epilog=f"In the background: pyzk-server {{{','.join(control.VERBS)}}} --config FILE, as Apache's zkServer.sh.",
     )
     parser.add_argument(
         "--config", metavar="FILE", help="zoo.cfg (default: $ZOOCFGDIR/zoo.cfg, /conf/zoo.cfg, ./conf/zoo.cfg, none)"
@@ -81,16 +87,20 @@ def _run(config: Config) -> int:
 
 async def _serve(config: Config) -> int:
     server = ensemble.Server(config) if config.is_distributed else standalone.Server(config)
+    manager = notify.Manager(os.environ)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stopped.set)
+    manager.tell("STATUS=loading data")
     try:
         await server.start()
     except (PyzkError, OSError):
         if server.audit is not None:
             server.audit.server(SERVER_START, FAILURE)
         raise
+    manager.tell(notify.READY, f"STATUS=clients on port {server.port}")
     await server.stopped.wait()
+    manager.tell(notify.STOPPING)
     await server.stop()
     if server.failure is None:
         return EXIT_OK

@@ -18,6 +18,7 @@ SUITES = {
     "zkcli": ("tests.interop.zkcli", "zkCli.sh of Debian's package, scripted"),
     "zkcli39": ("tests.interop.zkcli39", "zkCli.sh of Apache 3.9.5: options, quoting, wrong arguments"),
     "pyzk-cli": ("tests.interop.pyzk_cli", "pyzk-cli against what zkCli.sh said to the same commands"),
+    "control": ("tests.interop.control", "zkServer.sh of Debian's package, beside bin/zkServer.sh"),
     "toolkits": ("tests.interop.toolkits", "Apache's tools for files, and pyzk's, on the captured files"),
     "node": ("tests.interop.node_client", "npm's node-zookeeper-client"),
     "kill9": ("tests.interop.kill9", "kill -9 under write load, --rounds times"),
