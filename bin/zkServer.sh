@@ -9,7 +9,7 @@ file=${2:-${ZOOCFG:-zoo.cfg}}
 [[ $file == */* ]] || file=$ZOOCFGDIR/$file
 
 case ${1:-} in
-start | start-foreground | stop | restart | status | version | print-cmd)
+start | start-foreground | stop | restart | reload | status | version | print-cmd)
     exec "$python" -I -m pyzk.server.control.verbs "$1" --config "$file"
     ;;
 *)

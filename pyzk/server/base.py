@@ -23,7 +23,7 @@ from pyzk.server.driver import Driver
 from pyzk.server.files import FileDisk, lock_directory, require_directory
 from pyzk.server.logwriter import LogWriter, Outcomes
 from pyzk.server.metrics.probes import watch_loop
-from pyzk.server.wiring import make_log, make_roll
+from pyzk.server.wiring import make_log, make_roll, service_settings
 from pyzk.service.audit import SUCCESS, Auditor
 from pyzk.storage.disk import Disk
 from pyzk.storage.names import Places
@@ -74,6 +74,7 @@ class BaseServer(ABC):
         self._disk: Disk = FileDisk() if disk is None else disk
         self._chores = housekeeping.Chores(self.fail)
         self._listener: asyncio.Server | None = None
+        self._limits: ClientLimits | None = None
         self._locks: list[int] = []
         self._operations: list[OperationsPort] = []
         self.admin_port = self.metrics_port = 0
@@ -125,12 +126,9 @@ class BaseServer(ABC):
         config = self.config
         if config.client_port is None:
             return
-        limits = ClientLimits(
-            config.max_client_connections_per_address,
-            config.max_connections,
-            config.client_out_buffer_bytes_max,
-            self.statistics,
-        )
+        self._limits = self._limits or ClientLimits(0, 0, 0, self.statistics)
+        self._limits.set(config)
+        limits = self._limits
         numbers = count(1)
 
         def next_id() -> int:
@@ -167,6 +165,14 @@ class BaseServer(ABC):
             self.admin_port = admin.port
         if self.audit is not None:
             self.audit.server(SERVER_START, SUCCESS)
+
+    def take_settings(self, config: Config) -> None:
+        """Go on with a configuration that differs in what `pyzk.server.config.reloadable` names, and nothing else."""
+        self.config = config
+        self.peer.service.settings = service_settings(config)
+        self.peer.log.slow_sync_ms = config.fsync_warning_threshold_ms
+        if self._limits is not None:
+            self._limits.set(config)
 
     def directory_sizes(self) -> tuple[int, int]:
         """Bytes of all files beside the snapshots, and beside the logs; often the same directory."""

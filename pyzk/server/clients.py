@@ -14,6 +14,7 @@ import structlog
 
 from pyzk.server.admin.statistics import Statistics
 from pyzk.server.clock import monotonic_seconds, wall_ms
+from pyzk.server.config import Config
 from pyzk.server.driver import Driver
 
 log = structlog.get_logger()
@@ -53,6 +54,12 @@ class ClientLimits:
         self.by_address: Counter[str] = Counter()
         self.total = 0
         self.statistics = statistics
+
+    def set(self, config: Config) -> None:
+        """Take the limits of a configuration; who is here stays."""
+        self.per_address_max = config.max_client_connections_per_address
+        self.total_max = config.max_connections
+        self.out_buffer_bytes_max = config.client_out_buffer_bytes_max
 
     def admit(self, address: str) -> str | None:
         """Count a new connection; or why it is not let in."""

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, TextIO
 
 import structlog
+from structlog._config import BoundLoggerLazyProxy
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 SECRET_WORDS = ("password", "passwd", "secret", "credential", "auth_data", "super_digest")
@@ -56,7 +57,17 @@ def configure(level: str = "info", stream: TextIO | None = None, *, levels: str 
         # Loggers are kept by the modules that use them; those of before the configuration was read must not be.
         cache_logger_on_first_use=True,
     )
+    _forget_loggers()
     logging.basicConfig(level=LEVELS[level], handlers=[_ToStructlog()], force=True)
+
+
+def _forget_loggers() -> None:
+    """Each module's logger keeps what it was made into at its first word; make it anew at the next one."""
+    modules = [vars(module) for name, module in list(sys.modules.items()) if f"{name}.".startswith(PACKAGE)]
+    for values in modules:
+        for value in values.values():
+            if isinstance(value, BoundLoggerLazyProxy):
+                vars(value).pop("bind", None)
 
 
 def parse_levels(text: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 import structlog
 
@@ -16,7 +16,9 @@ from pyzk import VERSION_WORD
 from pyzk.errors import AdminPortError, ConfigError, PeerPortError, PyzkError, StorageError
 from pyzk.server import ensemble, notify, standalone
 from pyzk.server import log as logging_setup
+from pyzk.server import reload as reloading
 from pyzk.server.auditlog import SERVER_START
+from pyzk.server.clock import monotonic_seconds
 from pyzk.server.config import Config, find_config, load_config
 from pyzk.server.control import verbs as control
 from pyzk.service.audit import FAILURE
@@ -40,8 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging_setup.configure(options.log_level)
     try:
         config = _configuration(options)
-        logging_setup.configure(options.log_level, levels=config.log_levels, shape=config.log_format)
-        return _run(config)
+
+        def set_up_log(config: Config) -> None:
+            logging_setup.configure(options.log_level, levels=config.log_levels, shape=config.log_format)
+
+        set_up_log(config)
+        return _run(_serve(config, set_up_log))
     except ConfigError as error:
         return _refuse(f"{error}\nInvalid config, exiting abnormally", EXIT_CONFIG)
     except StorageError as error:
@@ -77,18 +83,19 @@ def _configuration(options: argparse.Namespace) -> Config:
     return config
 
 
-def _run(config: Config) -> int:
+def _run(serving: Coroutine[None, None, int]) -> int:
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:
-        return asyncio.run(_serve(config))
-    return uvloop.run(_serve(config))
+        return asyncio.run(serving)
+    return uvloop.run(serving)
 
 
-async def _serve(config: Config) -> int:
+async def _serve(config: Config, set_up_log: Callable[[Config], None]) -> int:
     server = ensemble.Server(config) if config.is_distributed else standalone.Server(config)
     manager = notify.Manager(os.environ)
     loop = asyncio.get_running_loop()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stopped.set)
     manager.tell("STATUS=loading data")
@@ -99,6 +106,13 @@ async def _serve(config: Config) -> int:
             server.audit.server(SERVER_START, FAILURE)
         raise
     manager.tell(notify.READY, f"STATUS=clients on port {server.port}")
+
+    def reload() -> None:
+        manager.tell(notify.RELOADING, f"MONOTONIC_USEC={int(monotonic_seconds() * 1_000_000)}")
+        reloading.reload(server, set_up_log)
+        manager.tell(notify.READY)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
     await server.stopped.wait()
     manager.tell(notify.STOPPING)
     await server.stop()

@@ -200,6 +200,17 @@ def test_in_the_foreground_the_script_becomes_the_server_and_tells_that_it_is_re
             assert server.wait(PATIENCE_S) == 0
 
 
+def test_a_server_reads_its_configuration_again(site: Site) -> None:
+    assert site.run("reload")[0] == 1
+    site.run("start")
+    assert "not in the whitelist" in four_letter_word(site.port, "wchc")
+    site.configure(**{"4lw.commands.whitelist": "*"})
+    assert site.run("reload") == (0, "Reloading zookeeper ... ASKED\n")
+    eventually(lambda: four_letter_word(site.port, "wchc") == "\n", "the word is allowed")
+    (output,) = (site.folder / "logs").iterdir()
+    assert '"changed": ["4lw.commands.whitelist"]' in output.read_text()
+
+
 def test_the_verbs_of_the_command(site: Site) -> None:
     program = str(Path(sys.executable).parent / "pyzk-server")
 

@@ -108,7 +108,6 @@ class FourLetterWords:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._allowed = server.config.four_letter_whitelist
 
     def wanted_bytes(self, word: bytes) -> int:
         """How many bytes of a connection that begins with `word` must be there before it can be answered."""
@@ -133,4 +132,5 @@ class FourLetterWords:
         return word.answer(Asked(self._server, connection, argument)).encode("utf-8", "surrogateescape")
 
     def _is_allowed(self, word: bytes) -> bool:
-        return ALL_WORDS_MARK in self._allowed or word.decode("latin-1") in self._allowed
+        allowed = self._server.config.four_letter_whitelist
+        return ALL_WORDS_MARK in allowed or word.decode("latin-1") in allowed

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pyzk.server.config.kinds import BOOLEAN, STRICT_BOOLEAN, YES_NO, Setting, Status, settings_of
+from pyzk.server.config.reloadable import RELOADABLE
 from pyzk.server.config.settings import GROUPS
 from pyzk.server.config.without_effect import WITHOUT_EFFECT
 
@@ -23,7 +24,8 @@ with the key that was probably meant. Syntax and messages: [protocol/configurati
 
 The server list (`server.N`, `group.G`, `weight.N`) is described there in section 3, authentication providers
 (`authProvider.X`) in section 7. Defaults that differ from Apache's on purpose are **bold**, with Apache's in brackets;
-[differences.md](differences.md) has the reasons.
+[differences.md](differences.md) has the reasons. *SIGHUP*: a change counts when the server gets this signal
+(`zkServer.sh reload`); all others count from the next start.
 """
 
 
@@ -44,6 +46,7 @@ def _row(row: Setting) -> str:
     names = f"`{row.name}{'*' if row.is_prefix else ''}`" + "".join(f", `{name}`" for name in row.also)
     default = f"**{_default(row)}** ({row.apache_default})" if row.apache_default else _default(row)
     note = "" if row.status is Status.ACTIVE else f" *{row.status.value[0].upper()}{row.status.value[1:]}.*"
+    note += " *SIGHUP.*" if row.field in RELOADABLE else ""
     return f"| {names} | {default} | {row.summary.replace('|', chr(92) + '|')}{note} |"
 
 

@@ -6,6 +6,7 @@ Apache's script says `Using config: FILE` on standard error and everything else 
 import argparse
 import os
 import pwd
+import signal
 import socket
 import ssl
 import subprocess
@@ -148,6 +149,18 @@ def restart(site: Site) -> int:
     return stop(site) or start(site)
 
 
+def reload(site: Site) -> int:
+    """Have the server read its configuration again; Apache's script has no such verb."""
+    _say("Reloading zookeeper ... ", end="")
+    pid = process.running(site.pid_file)
+    if pid is None:
+        _say(f"no zookeeper to reload (could not find its process in {site.pid_file})")
+        return EXIT_FAILED
+    os.kill(pid, signal.SIGHUP)
+    _say("ASKED")
+    return EXIT_OK
+
+
 def status(site: Site) -> int:
     """The server's mode."""
     address = find_address(site.values, _say)
@@ -202,6 +215,7 @@ VERBS: dict[str, Callable[[Site], int]] = {
     "start-foreground": start_foreground,
     "stop": stop,
     "restart": restart,
+    "reload": reload,
     "status": status,
     "print-cmd": print_command,
 }

@@ -6,6 +6,7 @@ Source: docs/protocol/operations.md section 2.1, docs/protocol/apache-defects.md
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
@@ -38,15 +39,14 @@ AUTHORIZATION_PARTS_MAX = 2
 class RateLimit:
     """One in so many ms; an attempt counts whatever becomes of it."""
 
-    def __init__(self, interval_ms: int) -> None:
-        self._interval_seconds = interval_ms / 1000
-        self._next_at = 0.0
+    def __init__(self) -> None:
+        self._last_at = -math.inf
 
-    def admits(self, now: float) -> bool:
+    def admits(self, now: float, interval_ms: int) -> bool:
         """Whether another one may begin."""
-        if now < self._next_at:
+        if now < self._last_at + interval_ms / 1000:
             return False
-        self._next_at = now + self._interval_seconds
+        self._last_at = now
         return True
 
 
@@ -106,8 +106,7 @@ class Transfers:
 
     def __init__(self, server: BaseServer) -> None:
         self._server = server
-        interval_ms = server.config.admin_rate_limit_interval_ms
-        self._snapshots, self._restores = RateLimit(interval_ms), RateLimit(interval_ms)
+        self._snapshots, self._restores = RateLimit(), RateLimit()
 
     # snapshot
 
@@ -119,7 +118,7 @@ class Transfers:
             raise AdminRefusalError(503, "admin.snapshot.enabled is false")
         if not config.serialize_last_processed_zxid:
             raise AdminRefusalError(500, "serializeLastProcessedZxid.enabled is false")
-        if not self._snapshots.admits(monotonic_seconds()):
+        if not self._snapshots.admits(monotonic_seconds(), config.admin_rate_limit_interval_ms):
             statistics.snapshots_rate_limited += 1
             raise AdminRefusalError(429, "too soon after the last one (admin.rateLimiterIntervalInMS)")
         try:
@@ -160,7 +159,7 @@ class Transfers:
             raise AdminRefusalError(
                 503, "a member of an ensemble takes no other data than its leader's: stop all, see docs"
             )
-        if not self._restores.admits(monotonic_seconds()):
+        if not self._restores.admits(monotonic_seconds(), server.config.admin_rate_limit_interval_ms):
             statistics.restores_rate_limited += 1
             raise AdminRefusalError(429, "too soon after the last one (admin.rateLimiterIntervalInMS)")
         began_at = monotonic_seconds()

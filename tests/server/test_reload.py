@@ -1,0 +1,119 @@
+"""SIGHUP: what is taken over, what waits for a restart, what is refused."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from pyzk.server import log
+from pyzk.server.config import Config, load_config
+from pyzk.server.config.kinds import Status
+from pyzk.server.config.reloadable import RELOADABLE
+from pyzk.server.config.settings import all_settings
+from pyzk.server.reload import reload
+from pyzk.server.standalone import Server
+from tests.server.shell import Wire, ask_word
+
+LINES = {
+    "clientPort": 0,
+    "clientPortAddress": "127.0.0.1",
+    "admin.enableServer": "false",
+    "autopurge.purgeInterval": 0,
+    "4lw.commands.whitelist": "*",
+}
+
+
+class Reloaded:
+    """A server, its file, and what it says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "zoo.cfg"
+        self.stream = io.StringIO()
+        self.write()
+        self.server = Server(load_config(str(self.path), {})[0])
+        self.set_up_log(self.server.config)
+
+    def write(self, **settings: object) -> None:
+        lines = {"dataDir": self.folder / "data", **LINES, **settings}
+        self.path.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+
+    def set_up_log(self, config: Config) -> None:
+        log.configure("info", self.stream, levels=config.log_levels)
+
+    def reload(self, **settings: object) -> dict[str, Any]:
+        """The last event."""
+        self.write(**settings)
+        reload(self.server, self.set_up_log)
+        return json.loads(self.stream.getvalue().splitlines()[-1])
+
+
+@pytest.fixture
+async def reloaded(tmp_path: Path) -> Any:
+    running = Reloaded(tmp_path)
+    await running.server.start()
+    yield running
+    await running.server.stop()
+
+
+def test_only_settings_that_work_are_reloadable() -> None:
+    rows = {row.field: row for row in all_settings()}
+    assert {rows[field].status for field in RELOADABLE} == {Status.ACTIVE}
+
+
+async def test_words_are_allowed_and_forbidden(reloaded: Reloaded) -> None:
+    assert b"not in the whitelist" not in await ask_word(reloaded.server, b"wchc")
+    event = reloaded.reload(**{"4lw.commands.whitelist": "ruok"})
+    assert (event["event"], event["changed"], event["restart_needed"]) == ("reloaded", ["4lw.commands.whitelist"], [])
+    assert b"not in the whitelist" in await ask_word(reloaded.server, b"wchc")
+
+
+async def test_limits_of_connections_hold_for_those_that_come(reloaded: Reloaded) -> None:
+    first = await Wire.session(reloaded.server)
+    reloaded.reload(maxClientCnxns=1)
+    second = await Wire.open(reloaded.server)
+    assert await second.rest() == b""
+    reloaded.reload(maxClientCnxns=2)
+    third = await Wire.session(reloaded.server)
+    assert (await first.ask(first.get_data(b"/"))).err == 0
+    for wire in (first, second, third):
+        await wire.close()
+
+
+async def test_session_timeouts_are_granted_anew(reloaded: Reloaded) -> None:
+    reloaded.reload(maxSessionTimeout=7000)
+    wire = await Wire.session(reloaded.server, 60_000)
+    assert wire.response is not None
+    assert wire.response.timeout_ms == 7000
+    await wire.close()
+
+
+async def test_levels_change_for_loggers_that_have_spoken(reloaded: Reloaded) -> None:
+    assert reloaded.reload(**{"pyzk.logLevels": "server=error"})["event"] != "reloaded"
+    assert reloaded.reload()["event"] == "reloaded"
+
+
+async def test_what_needs_a_restart_is_named_and_left(reloaded: Reloaded) -> None:
+    event = reloaded.reload(tickTime=4000, snapCount=5000, globalOutstandingLimit=7)
+    assert event["changed"] == ["globalOutstandingLimit", "maxSessionTimeout", "minSessionTimeout"]
+    assert event["restart_needed"] == ["snapCount", "tickTime"]
+    assert reloaded.server.config.tick_time_ms == 3000
+    assert reloaded.server.peer.service.settings.outstanding_max == 7
+
+
+async def test_a_file_that_cannot_be_used_changes_nothing(reloaded: Reloaded) -> None:
+    before = attrs.asdict(reloaded.server.config)
+    event = reloaded.reload(maxClientCnxns="many")
+    assert event["event"] == "reload_refused"
+    assert "maxClientCnxns" in event["error"]
+    assert attrs.asdict(reloaded.server.config) == before
+
+
+async def test_where_a_value_comes_from_is_known_afterwards(reloaded: Reloaded) -> None:
+    reloaded.reload(maxClientCnxns=5)
+    assert reloaded.server.config.sources["max_client_connections_per_address"] == f"{reloaded.path}:7"
+    reloaded.reload()
+    assert "max_client_connections_per_address" not in reloaded.server.config.sources
