@@ -281,10 +281,13 @@ def election_settings(config: Config) -> ElectionSettings:
 
 def link_options(config: Config) -> LinkOptions:
     """What the configuration says about sockets between servers."""
+    reach_timeout_ms = config.reachability_check_timeout_ms if config.reachability_check_enabled else None
     return LinkOptions(
         out_buffer_bytes_max=config.peer_out_buffer_bytes_max,
         keep_alive=config.quorum_tcp_keep_alive,
         accepted_no_delay=config.leader_no_delay,
         dialed_no_delay=config.follower_no_delay,
-        reach_timeout_ms=config.reachability_check_timeout_ms if config.reachability_check_enabled else None,
+        reach_timeout_ms=reach_timeout_ms,
+        # An election link whose network is gone is silent like any other; only over another network it can be replaced.
+        election_unacked_ms_max=reach_timeout_ms if config.multi_address_enabled else None,
     )

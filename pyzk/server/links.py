@@ -8,6 +8,7 @@ docs/protocol/election.md section 2.
 
 import asyncio
 import socket
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ HIGH_WATER_BYTES = 256 * 1024
 TREE_CHUNKS_PER_TURN = 2
 """Chunks of a tree written in one turn of the loop, so that clients and pings come in between."""
 OUT_BUFFER_BYTES_MAX = 256 * 2**20
+SILENT_HOSTS_MAX = 100
+"""Hosts that are known not to answer; one more, and all are forgotten."""
 
 LinkEvent = Accepted | Connected | Received | Disconnected
 LinkEffect = Dial | Send | SendTree | Close
@@ -48,6 +51,8 @@ class LinkOptions:
         accepted_no_delay, dialed_no_delay: TCP_NODELAY on quorum links (leader.nodelay, follower.nodelay).
         reach_timeout_ms: how long an address may take when there is another one to try
             (multiAddress.reachabilityCheckTimeoutMs); None: as long as any.
+        election_unacked_ms_max: how long the other machine may leave unacknowledged what was sent on an election link,
+            before the link is closed; None: as long as the kernel tries, about 15 minutes.
     """
 
     out_buffer_bytes_max: int = OUT_BUFFER_BYTES_MAX
@@ -55,6 +60,7 @@ class LinkOptions:
     accepted_no_delay: bool = True
     dialed_no_delay: bool = True
     reach_timeout_ms: int | None = 1000
+    election_unacked_ms_max: int | None = None
 
 
 class Link(asyncio.Protocol):
@@ -105,6 +111,9 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_tree()
+        if isinstance(exc, TimeoutError) and self.transport is not None:
+            peername = self.transport.get_extra_info("peername")
+            self._links.silent(peername[0] if peername else "")
         self._links.lost(self, str(exc) if exc is not None else "closed by the other side")
 
     def pause_writing(self) -> None:
@@ -219,6 +228,7 @@ class Links:
         self._links: dict[int, Link] = {}
         self._dirty: dict[int, Link] = {}
         self._accepted = Counter[Port]()
+        self._silent_hosts: set[str] = set()
         self._numbers = count(-1, -1)
         self._stopped = False
         self._loop = asyncio.get_running_loop()
@@ -267,7 +277,7 @@ class Links:
             link.close()
 
     def dial(self, effect: Dial) -> None:
-        """Connect to the first address that answers."""
+        """Connect to the first address that answers. Those that did not answer the last time are tried last."""
         if self._stopped:
             return
         link = self._links[effect.link] = Link(self, effect.link, effect.port)
@@ -297,13 +307,16 @@ class Links:
 
     async def _dial(self, link: Link, addresses: Sequence[tuple[str, int]], timeout_ms: int) -> None:
         reasons = []
+        addresses = sorted(addresses, key=lambda address: address[0] in self._silent_hosts)
         for position, (host, port) in enumerate(addresses, 1):
             is_last = position == len(addresses)
             wait_ms = timeout_ms if is_last else min(timeout_ms, self.options.reach_timeout_ms or timeout_ms)
             try:
                 async with asyncio.timeout(wait_ms / 1000):
                     await self._loop.create_connection(lambda: link, host, port)
+                self._silent_hosts.discard(host)
             except TimeoutError:
+                self.silent(host)
                 reasons.append(f"{host}:{port} does not answer within {wait_ms} ms")
             except (OSError, UnicodeError) as error:  # UnicodeError: a name that can be none
                 reasons.append(f"{host}:{port}: {error}")
@@ -346,6 +359,8 @@ class Links:
         if link.port == Port.ELECTION:
             no_delay = True
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, self.options.keep_alive)
+            if self.options.election_unacked_ms_max is not None and sys.platform == "linux":
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.options.election_unacked_ms_max)
         else:
             no_delay = self.options.dialed_no_delay if link.number else self.options.accepted_no_delay
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, no_delay)
@@ -362,6 +377,12 @@ class Links:
         if link.number in self._links:
             self._forget(link)
             self._handle(Disconnected(link.number, reason))
+
+    def silent(self, host: str) -> None:
+        """An address does not answer: its network may be down."""
+        if len(self._silent_hosts) >= SILENT_HOSTS_MAX:
+            self._silent_hosts.clear()
+        self._silent_hosts.add(host)
 
     def labels(self) -> Iterable[tuple[int, str]]:
         """Numbers and addresses of the links that are open."""

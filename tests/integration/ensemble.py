@@ -43,6 +43,8 @@ SETTINGS: Mapping[str, object] = {
 }
 # kazoo's own waits between two attempts grow to a minute, and a client that is told to stop waits to the end of one.
 KEEP_TRYING = {"max_tries": -1, "delay": 0.05, "max_delay": 0.3}
+# What Apache's servers read from a system property before they read the members.
+PROPERTIES = ("multiAddress.enabled",)
 # Lets the clients of the tests reconfigure, and makes the servers keep their members in dynamic files.
 DYNAMIC = {"reconfigEnabled": "true", "skipACL": "yes"}
 
@@ -55,8 +57,10 @@ class Member(ServerProcess):
         self.kind = kind
         self.host = host
         self.role = role
+        self.peer_hosts: Sequence[str] = (host,)
         self.quorum_port, self.election_port = free_port(), free_port()
         self.prefix: tuple[str, ...] = ()
+        self.java_flags: tuple[str, ...] = ()
         super().__init__(folder)
         (self.data_dir / "myid").write_text(f"{sid}\n")
 
@@ -67,7 +71,7 @@ class Member(ServerProcess):
         if self.kind == "pyzk":
             program = [str(Path(sys.executable).parent / "pyzk-server"), "--config"]
         else:
-            program = java_command({"java38": "3.8", "java39": "3.9"}[self.kind])
+            program = java_command({"java38": "3.8", "java39": "3.9"}[self.kind], self.java_flags)
         return [*self.prefix, *program, str(self.config_path)]
 
     @property
@@ -76,7 +80,8 @@ class Member(ServerProcess):
 
     @property
     def addresses(self) -> str:
-        return f"{self.host}:{self.quorum_port}:{self.election_port}:{self.role}"
+        places = [f"{host}:{self.quorum_port}:{self.election_port}" for host in self.peer_hosts]
+        return f"{'|'.join(places)}:{self.role}"
 
     @property
     def running(self) -> bool:
@@ -119,6 +124,7 @@ class Ensemble:
         observers: the sids that do not vote.
         dynamic: the members are a dynamic configuration, and reconfig is allowed to everybody.
         hosts: the address of each sid; loopback if left out.
+        peer_hosts: the addresses of each sid for the other servers, if they are others.
     """
 
     def __init__(
@@ -130,6 +136,7 @@ class Ensemble:
         *,
         dynamic: bool = False,
         hosts: Mapping[int, str] | None = None,
+        peer_hosts: Mapping[int, Sequence[str]] | None = None,
     ) -> None:
         self.folder = folder
         self.dynamic = dynamic
@@ -139,12 +146,16 @@ class Ensemble:
             role = "observer" if sid in observers else "participant"
             host = (hosts or {}).get(sid, "127.0.0.1")
             self.members[sid] = Member(folder / f"server-{sid}", sid, kind, host, role)
+            self.members[sid].peer_hosts = (peer_hosts or {}).get(sid, (host,))
         for sid in self.members:
             self.configure(sid)
 
     def configure(self, sid: int) -> None:
         """Write the member's zoo.cfg with the members that are known now."""
         member = self.members[sid]
+        member.java_flags = tuple(
+            f"-Dzookeeper.{key}={self.settings[key]}" for key in PROPERTIES if key in self.settings
+        )
         lines: dict[str, object] = {"clientPortAddress": member.host, **self.settings}
         if self.dynamic:
             lines |= {"clientPort": None, "clientPortAddress": None}
@@ -267,6 +278,12 @@ class Ensemble:
         finally:
             client.stop()
             client.close()
+
+    def write_through_each(self, path: str) -> None:
+        """A write through every server that runs: each of them has a leader, whatever it says of itself."""
+        for sid in self.running:
+            with self.talking(sid) as client:
+                client.retry(client.ensure_path, f"{path}/{sid}")
 
     def wait_until_level(self, *sids: int) -> None:
         """Until these servers (those that run) have applied the same last txn."""

@@ -8,6 +8,9 @@ drops what one server sends to another, so nobody is told: packets vanish, as on
         network.enter(ensemble)
         network.part({1, 2}, {3, 4, 5})
         network.heal()
+
+With `peer_networks` the servers have networks of their own besides, each of which can go down for all of them or for
+one (`Ensemble(..., hosts=network.hosts, peer_hosts=network.peer_hosts)`).
 """
 
 import itertools
@@ -22,6 +25,8 @@ from tests.interop.apache import UnavailableError
 
 # Addresses for documentation and benchmarks, which nobody else uses (RFC 2544).
 SUBNETS = [f"198.18.{number}" for number in range(256)]
+# Nothing of this machine is on these, so that every test may have the same.
+PEER_SUBNETS = [f"198.19.{number}" for number in range(256)]
 
 
 def ip(*words: str) -> None:
@@ -32,16 +37,27 @@ def ip(*words: str) -> None:
 class Network:
     """A bridge and one namespace a server, for the length of a `with`.
 
+    Args:
+        servers: how many.
+        peer_networks: further bridges, on which only the servers are.
+
+    Attributes:
+        hosts: the address of each sid that clients reach too.
+        peer_hosts: its addresses on the further bridges.
+
     Raises:
         UnavailableError: on entering, when this machine does not let us make them.
     """
 
-    def __init__(self, servers: int) -> None:
+    def __init__(self, servers: int, peer_networks: int = 0) -> None:
         self.tag = f"zk{os.getpid() % 100000:x}"
         self.bridge = f"{self.tag}br"
         subnet = SUBNETS[os.getpid() % len(SUBNETS)]
         self.gateway = f"{subnet}.254"
         self.hosts = {sid: f"{subnet}.{sid}" for sid in range(1, servers + 1)}
+        subnets = PEER_SUBNETS[1 : peer_networks + 1]
+        self.peer_hosts = {sid: [f"{subnet}.{sid}" for subnet in subnets] for sid in self.hosts}
+        self._peer_bridges = [f"{self.bridge}{number}" for number in range(1, peer_networks + 1)]
         self._dropped: set[tuple[int, int]] = set()
 
     def __enter__(self) -> Self:
@@ -79,6 +95,20 @@ class Network:
             self._inside(sender, "route", "del", "blackhole", f"{self.hosts[receiver]}/32")
         self._dropped.clear()
 
+    def silence(self, network: int) -> None:
+        """The peers' network of this number (from 1) is down, and no server is told: what they send vanishes."""
+        ip("link", "set", self._peer_bridges[network - 1], "down")
+
+    def restore(self, network: int) -> None:
+        ip("link", "set", self._peer_bridges[network - 1], "up")
+
+    def unplug(self, sid: int, network: int) -> None:
+        """The server's link to a peers' network is down, as it can see."""
+        self._inside(sid, "link", "set", f"eth{network}", "down")
+
+    def plug_in(self, sid: int, network: int) -> None:
+        self._inside(sid, "link", "set", f"eth{network}", "up")
+
     def _name(self, sid: int) -> str:
         return f"{self.tag}-{sid}"
 
@@ -86,20 +116,38 @@ class Network:
         ip("-n", self._name(sid), *words)
 
     def _build(self) -> None:
-        ip("link", "add", self.bridge, "type", "bridge")
+        self._add_bridge(self.bridge)
         ip("address", "add", f"{self.gateway}/24", "dev", self.bridge)
-        ip("link", "set", self.bridge, "up")
+        for bridge in self._peer_bridges:
+            self._add_bridge(bridge)
         for sid, host in self.hosts.items():
             ip("netns", "add", self._name(sid))
-            outside = f"{self.tag}v{sid}"
-            ip("link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", self._name(sid))
-            ip("link", "set", outside, "master", self.bridge, "up")
-            self._inside(sid, "address", "add", f"{host}/24", "dev", "eth0")
-            self._inside(sid, "link", "set", "eth0", "up")
             self._inside(sid, "link", "set", "lo", "up")
+            bridges = zip([self.bridge, *self._peer_bridges], [host, *self.peer_hosts[sid]], strict=True)
+            for number, (bridge, address) in enumerate(bridges):
+                self._connect(sid, number, bridge, address)
+
+    @staticmethod
+    def _add_bridge(name: str) -> None:
+        ip("link", "add", name, "type", "bridge")
+        ip("link", "set", name, "up")
+
+    def _connect(self, sid: int, number: int, bridge: str, address: str) -> None:
+        """Give a server the interface ethN with this address on a bridge."""
+        inside, outside = f"eth{number}", f"{self.tag}v{sid}{number or ''}"
+        ip("link", "add", outside, "type", "veth", "peer", "name", inside, "netns", self._name(sid))
+        ip("link", "set", outside, "master", bridge, "up")
+        self._inside(sid, "address", "add", f"{address}/24", "dev", inside)
+        self._inside(sid, "link", "set", inside, "up")
 
     def _remove(self) -> None:
         for sid in self.hosts:
-            subprocess.run(["ip", "link", "del", f"{self.tag}v{sid}"], check=False, capture_output=True)
-            subprocess.run(["ip", "netns", "del", self._name(sid)], check=False, capture_output=True)
-        subprocess.run(["ip", "link", "del", self.bridge], check=False, capture_output=True)
+            for number in range(len(self._peer_bridges) + 1):
+                self._delete("link", f"{self.tag}v{sid}{number or ''}")
+            self._delete("netns", self._name(sid))
+        for bridge in [self.bridge, *self._peer_bridges]:
+            self._delete("link", bridge)
+
+    @staticmethod
+    def _delete(what: str, name: str) -> None:
+        subprocess.run(["ip", what, "del", name], check=False, capture_output=True)

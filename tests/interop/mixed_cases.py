@@ -20,6 +20,7 @@ from pyzk.codec.opcodes import CreateMode
 from pyzk.errors import ConnectionLostError
 from tests.integration.ensemble import Ensemble, Member
 from tests.integration.load import Load
+from tests.integration.namespaces import Network
 from tests.integration.processes import eventually, free_port, release
 from tests.integration.trees import dump
 
@@ -113,6 +114,26 @@ def write(client: KazooClient, top: str, count: int) -> None:
     client.ensure_path(top)
     for asked in [client.create_async(f"{top}/{number}", b"x" * 50) for number in range(count)]:
         asked.get(timeout=WAIT_S)
+
+
+def two_networks(arena: Arena, leads: str, learns: str) -> list[str]:
+    """Every server has an address on two networks, of which one goes down under load, and then the other."""
+    settings: dict[str, object] = {"multiAddress.enabled": "true"}
+    with Network(3, peer_networks=2) as network:
+        places = {"hosts": network.hosts, "peer_hosts": network.peer_hosts}
+        with arena.ensemble([learns, learns, leads], settings, **places) as ensemble:
+            network.enter(ensemble)
+            ensemble.start(first=3)
+            with arena.load(ensemble) as load:
+                for lost in (1, 2):
+                    load.wait_for(WRITES)
+                    network.silence(lost)
+                    ensemble.write_through_each(f"/without-{lost}")
+                    load.wait_for(WRITES)
+                    network.restore(lost)
+                load.wait_for(WRITES)
+            print(f"    {leads} leads, {learns}: {load.summary()}", flush=True)
+            return reckoning(ensemble, load)
 
 
 # Synchronisation: servers 2 and 3 lead, server 1 of the other kind was away

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -397,6 +398,44 @@ async def test_an_address_that_is_silent_leaves_time_for_the_next(sides: Any, de
     assert client.events == [Connected(5)]
 
 
+async def test_an_address_that_was_silent_is_tried_last_until_it_answers(sides: Any, deaf_port: int) -> None:
+    options = LinkOptions(reach_timeout_ms=1)
+    server, client = sides(), sides(options)
+    listener = await asyncio.get_running_loop().create_server(server.links.acceptor(Port.QUORUM), "127.0.0.2", 0)
+    server.listeners.append(listener)
+    good = listener.sockets[0].getsockname()
+    client.perform(Dial(5, Port.QUORUM, [(HOST, deaf_port), good], 60_000))
+    await until(lambda: client.events == [Connected(5)], "the second address is taken")
+    options.reach_timeout_ms = None
+    client.perform(Dial(6, Port.QUORUM, [(HOST, deaf_port), good], 60_000))
+    await until(lambda: Connected(6) in client.events, "it is taken at once")
+    await client.dialed(7, await server.listen())
+    client.perform(Dial(8, Port.QUORUM, [(HOST, await server.listen()), good], 60_000))
+    await until(lambda: Connected(8) in client.events, "the first address has answered again")
+    assert [label.rpartition(":")[0] for number, label in client.links.labels() if number in {6, 8}] == [
+        "/127.0.0.2",
+        "/127.0.0.1",
+    ]
+
+
+async def test_hosts_that_are_silent_are_remembered_within_a_bound(sides: Any) -> None:
+    side = sides()
+    for number in range(links_module.SILENT_HOSTS_MAX * 2 + 1):
+        side.links.silent(f"host-{number}")
+    assert len(side.links._silent_hosts) <= links_module.SILENT_HOSTS_MAX
+
+
+async def test_a_link_on_which_nothing_is_acknowledged_any_more_makes_its_host_silent(sides: Any, silent: Any) -> None:
+    server = sides()
+    peer = await silent(await server.listen(Port.ELECTION))
+    await until(lambda: server.events, "it is accepted")
+    link = server.links._links[-1]
+    link.connection_lost(TimeoutError(110, "Connection timed out"))
+    assert server.events[-1] == Disconnected(-1, "[Errno 110] Connection timed out")
+    assert server.links._silent_hosts == {HOST}
+    peer.socket.close()
+
+
 async def test_a_dial_that_is_given_up_is_not_mentioned_again(sides: Any, deaf_port: int) -> None:
     server, side = sides(), sides()
     port = await server.listen()
@@ -408,15 +447,16 @@ async def test_a_dial_that_is_given_up_is_not_mentioned_again(sides: Any, deaf_p
 
 
 async def test_the_options_of_sockets_are_as_configured(sides: Any) -> None:
-    options = LinkOptions(keep_alive=True, accepted_no_delay=False, dialed_no_delay=True)
+    options = LinkOptions(keep_alive=True, accepted_no_delay=False, dialed_no_delay=True, election_unacked_ms_max=1500)
     server, client = sides(options), sides(options)
     await client.dialed(1, await server.listen(Port.ELECTION), Port.ELECTION)
     await client.dialed(2, await server.listen())
     await until(lambda: len(server.of(Accepted)) == 2, "both are accepted")
 
-    def option(side: Side, link: int, level: int, name: int) -> bool:
+    def option(side: Side, link: int, level: int, name: int) -> int:
         raw = side.links._links[link].transport.get_extra_info("socket")
-        return bool(raw.getsockopt(level, name))
+        value: int = raw.getsockopt(level, name)
+        return value
 
     keep_alive = (socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     no_delay = (socket.IPPROTO_TCP, socket.TCP_NODELAY)
@@ -424,6 +464,10 @@ async def test_the_options_of_sockets_are_as_configured(sides: Any) -> None:
     assert [option(client, 1, *keep_alive), option(client, 2, *keep_alive)] == [True, False]
     assert [option(server, -1, *no_delay), option(server, -2, *no_delay)] == [True, False]
     assert [option(client, 1, *no_delay), option(client, 2, *no_delay)] == [True, True]
+    if sys.platform == "linux":
+        unacked = (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert [option(server, -1, *unacked), option(server, -2, *unacked)] == [1500, 0]
+        assert [option(client, 1, *unacked), option(client, 2, *unacked)] == [1500, 0]
 
 
 async def test_stopping_closes_all_links_and_ends_all_dials(sides: Any, deaf_port: int) -> None:

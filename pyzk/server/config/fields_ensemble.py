@@ -68,13 +68,13 @@ class MembershipSettings:
         "multiAddress.reachabilityCheckTimeoutMs",
         MILLISECONDS,
         1000,
-        "How long an address may take to answer.",
+        "How long an address may take to answer, and what was sent on an election link to be acknowledged.",
     )
     reachability_check_enabled: bool = setting(
         "multiAddress.reachabilityCheckEnabled",
         STRICT_BOOLEAN,
         True,
-        "Addresses are tried before they are used.",
+        "A server with several addresses is reached at the next one when one does not answer in that time.",
     )
 
 
