@@ -42,7 +42,7 @@ from pyzk.zab.state import State
 
 log = structlog.get_logger()
 
-ORACLE_SECONDS = 0.5
+ORACLE_SECONDS = 0.1
 """How often the oracle's file is looked at."""
 
 DOUBT_REMEDY = (
@@ -225,14 +225,24 @@ class Server(BaseServer):
 
     async def _watch_oracle(self, path: str) -> None:
         """Ask the oracle of two voters whether one of them may lead alone. Source: docs/protocol/election.md 6.4."""
+        # Differs from Apache: there the file is read whenever votes or acknowledgements are counted.
+        last_heard: tuple[bool, str] | None = None
         while True:
-            try:
-                answer = await asyncio.to_thread(Path(path).read_bytes)
-            except OSError as error:
-                log.warning("oracle_not_read", error=str(error))
-                answer = b""
-            self.peer.receive(OracleSays(answer[:1] == b"1"))
+            heard = await asyncio.to_thread(ask_oracle, path)
+            if heard != last_heard:
+                last_heard = says, error = heard
+                (log.warning if error else log.info)("oracle_says", lead_alone=says, path=path, error=error or None)
+                self.peer.receive(OracleSays(says))
             await asyncio.sleep(ORACLE_SECONDS)
+
+
+def ask_oracle(path: str) -> tuple[bool, str]:
+    """Whether the file begins with 1, and why it could not be read; empty if it could."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(1) == b"1", ""
+    except OSError as error:
+        return False, str(error)
 
 
 def agreement_settings(config: Config) -> AgreementSettings:

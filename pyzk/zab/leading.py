@@ -163,9 +163,13 @@ class Leading(Master):
         return [] if learner.is_observer else list(self.proposals.broadcast.outstanding)
 
     def begin_forwarding(self, learner: Learner, found: Plan) -> None:
-        """From now on we are not alone."""
+        """From now on we are not alone, unless it is an observer that comes."""
         super().begin_forwarding(learner, found)
-        self.state.oracle.is_alone = False
+        self._look_for_company()
+
+    def _look_for_company(self) -> None:
+        followers = (learner for learner in self.learners.values() if not learner.is_observer)
+        self.state.oracle.is_alone = not any(follower.forwards for follower in followers)
 
     def hear(self, learner: Learner, packets: list[Packet], now: float) -> None:
         """See `listening`."""
@@ -182,7 +186,7 @@ class Leading(Master):
     def forget(self, learner: Learner, reason: str) -> None:
         """What a learner has acknowledged and answered counts no more."""
         super().forget(learner, reason)
-        self.state.oracle.is_alone = not any(other.forwards for other in self.learners.values())
+        self._look_for_company()
         self.proposals.broadcast.forget(learner.server_id)
         self.syncs.left(learner.server_id)
         self._synced.pop(learner.server_id, None)
@@ -268,7 +272,10 @@ class Leading(Master):
     def _require_quorum(self) -> None:
         if not self.established:
             return
+        # An oracle may allow what nobody has acknowledged or answered.
         self.proposals.retry()
+        self.syncs.confirm()
+        self._begin_round()
         following = [learner for learner in self.learners.values() if learner.is_synced]
         present = [learner.server_id for learner in following if self.tick <= learner.deadline_tick]
         for quorum in self.state.quorums():

@@ -77,7 +77,7 @@ class Proposals:
             self._commit(self.broadcast.acknowledge(server_id, zxid))
 
     def retry(self) -> None:
-        """An oracle may allow what no acknowledgement does."""
+        """Commit what may be committed without a further acknowledgement."""
         self._commit(self.broadcast.advance())
 
     def _commit(self, entries: list[Entry]) -> None:

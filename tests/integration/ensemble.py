@@ -62,6 +62,7 @@ class Member(ServerProcess):
         self.prefix: tuple[str, ...] = ()
         self.java_flags: tuple[str, ...] = ()
         super().__init__(folder)
+        self.oracle_path = folder / "oracle"
         (self.data_dir / "myid").write_text(f"{sid}\n")
 
     def __repr__(self) -> str:
@@ -125,6 +126,7 @@ class Ensemble:
         dynamic: the members are a dynamic configuration, and reconfig is allowed to everybody.
         hosts: the address of each sid; loopback if left out.
         peer_hosts: the addresses of each sid for the other servers, if they are others.
+        oracles: each server has an oracle, which forbids it to lead alone (Member.oracle_path).
     """
 
     def __init__(
@@ -137,9 +139,11 @@ class Ensemble:
         dynamic: bool = False,
         hosts: Mapping[int, str] | None = None,
         peer_hosts: Mapping[int, Sequence[str]] | None = None,
+        oracles: bool = False,
     ) -> None:
         self.folder = folder
         self.dynamic = dynamic
+        self.oracles = oracles
         self.settings = {**SETTINGS, **(DYNAMIC if dynamic else {}), **(settings or {})}
         self.members: dict[int, Member] = {}
         for sid, kind in enumerate(kinds, start=1):
@@ -161,6 +165,9 @@ class Ensemble:
             lines |= {"clientPort": None, "clientPortAddress": None}
         if member.role == "observer":
             lines["peerType"] = "observer"
+        if self.oracles:
+            lines["oraclePath"] = member.oracle_path
+            member.oracle_path.write_text("0")
         for other in self.members.values():
             lines[f"server.{other.sid}"] = self.server_line(other.sid)
         member.configure(lines)

@@ -47,6 +47,7 @@ TWO_SIDED: tuple[tuple[str, Callable[[Arena, str, str], list[str]]], ...] = (
     ("reconfig", cases.reconfig),
     ("observer master", cases.observer_master),
     ("two networks", cases.two_networks),
+    ("oracle", cases.oracle),
 )
 
 

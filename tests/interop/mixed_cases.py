@@ -136,6 +136,40 @@ def two_networks(arena: Arena, leads: str, learns: str) -> list[str]:
             return reckoning(ensemble, load)
 
 
+def oracle(arena: Arena, leads: str, learns: str) -> list[str]:
+    """Two voters, of which either goes on alone as long as its oracle says so, and what it has written stays."""
+    with arena.ensemble([learns, leads], oracles=True) as ensemble:
+        ensemble.start(first=2)
+        broken = expect(ensemble.leader() == 2, f"server {ensemble.leader()} leads instead of 2")
+        for away, left in ((1, 2), (2, 1)):
+            broken += goes_on_alone(ensemble, away, left)
+        return broken + ensemble.unlike()
+
+
+def goes_on_alone(ensemble: Ensemble, away: int, left: int) -> list[str]:
+    """One of two is killed; the other one serves while its oracle says 1, and no longer; then both serve again."""
+    alone = ensemble[left]
+    ensemble.kill(away)
+    eventually(lambda: not alone.mode, f"{alone} does not serve without the other", WAIT_S)
+    alone.oracle_path.write_text("1")
+    ensemble.wait_until_serving(left)
+    broken = expect(alone.mode == "leader", f"the mode of {alone} is {alone.mode}")
+    with ensemble.talking(left) as client:
+        write(client, f"/alone-{left}", 20)
+        alone.oracle_path.write_text("0")
+        eventually(lambda: not alone.mode, f"{alone} obeys its oracle", WAIT_S)
+        alone.oracle_path.write_text("1")
+        client.retry(client.create, f"/again-{left}")
+        client.sync("/")
+    ensemble.start(away)
+    alone.oracle_path.write_text("0")
+    with ensemble.talking(away) as client:
+        client.sync("/")
+        for path in (f"/alone-{left}/19", f"/again-{left}"):
+            broken += expect(client.exists(path), f"{ensemble[away]} lacks {path}")
+    return broken
+
+
 # Synchronisation: servers 2 and 3 lead, server 1 of the other kind was away
 
 

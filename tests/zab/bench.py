@@ -14,8 +14,8 @@ DISK = (Append, SaveEpoch, Truncate, Install)
 TEXT = "\n".join(f"server.{number}=10.0.0.{number}:2888:3888:participant" for number in (1, 2, 3))
 
 
-def new_state(server_id, *, logged=(), accepted=1, current=1, **settings):
-    membership = parse_text(TEXT)
+def new_state(server_id, *, logged=(), accepted=1, current=1, text=TEXT, **settings):
+    membership = parse_text(text)
     settings = AgreementSettings(tick_ms=1000, init_ticks=10, sync_ticks=5, **settings)
     history = History(logged[-1][0] if logged else 0, logged, 500)
     return State(server_id, settings, membership, membership, history, accepted, current)

@@ -1,7 +1,9 @@
 """The leader's side: docs/protocol/zab.md sections 3.2, 4, 6.1 and 9."""
 
+import pytest
+
 from pyzk.codec.quorum import LearnerInfo, PacketType, pack_epoch, packet
-from pyzk.zab.effects import Append, Opened
+from pyzk.zab.effects import Append, Opened, Synced
 from pyzk.zab.events import Sync
 from pyzk.zab.membership import parse_text
 from tests.zab.bench import LeaderBench, entries
@@ -232,3 +234,66 @@ def test_a_sync_is_answered_before_the_commit_of_what_was_proposed_behind_it():
     leader.acknowledge(-1, *[zxid for zxid, _ in [*first, *second]])
     told = [(kind, zxid) for kind, zxid in leader.heard_by(-1) if kind in {"COMMIT", "SYNC"}]
     assert told == [("COMMIT", first[0][0]), ("SYNC", 0), *[("COMMIT", zxid) for zxid, _ in second]]
+
+
+# Two voters and an oracle.
+
+TWO_VOTERS = """server.1=10.0.0.1:2888:3888:participant
+server.2=10.0.0.2:2888:3888:observer
+server.3=10.0.0.3:2888:3888:participant"""
+
+
+def left_alone_by(leader, oracle_says):
+    """The other voter goes, and a tick passes."""
+    leader.role.left(-1, "killed")
+    leader.state.oracle.lead_alone = oracle_says
+    leader.pass_time(1.0)
+
+
+@pytest.mark.parametrize("oracle_says", [True, False])
+def test_one_of_two_voters_goes_on_alone_if_its_oracle_says_so(oracle_says):
+    leader = LeaderBench(logged=LOGGED, text=TWO_VOTERS, oracle_enabled=True)
+    leader.establish()
+    (txn,) = entries(2, 1, 1)
+    leader.role.proposals.propose([txn], leader.now)
+    leader.collect()
+    leader.all_done()
+    assert leader.delivered == []
+    left_alone_by(leader, oracle_says)
+    assert leader.delivered == ([txn[0]] if oracle_says else [])
+    assert bool(leader.role.ended) is not oracle_says
+
+
+def test_the_oracle_has_no_say_while_there_are_two():
+    leader = LeaderBench(logged=LOGGED, text=TWO_VOTERS, oracle_enabled=True)
+    leader.establish()
+    leader.state.oracle.lead_alone = True
+    leader.role.proposals.propose(entries(2, 1, 1), leader.now)
+    leader.collect()
+    leader.all_done()
+    leader.pass_time(1.0)
+    assert leader.delivered == []
+
+
+def test_an_observer_is_no_company_for_one_of_two_voters():
+    leader = LeaderBench(logged=LOGGED, text=TWO_VOTERS, oracle_enabled=True)
+    leader.establish()
+    leader.role.accept(-2, "server-2", leader.now)
+    leader.hear(-2, packet(PacketType.OBSERVERINFO, 1 << 32, LearnerInfo(2).encode()))
+    leader.hear(-2, packet(PacketType.ACKEPOCH, LAST, pack_epoch(1)))
+    leader.acknowledge(-2, 2 << 32)
+    assert leader.heard_by(-2)[-1][0] == "UPTODATE"
+    left_alone_by(leader, oracle_says=True)
+    assert not leader.role.ended
+
+
+def test_a_sync_that_the_other_of_two_has_not_answered_is_answered_when_the_oracle_says_so():
+    leader = LeaderBench(logged=LOGGED, text=TWO_VOTERS, oracle_enabled=True)
+    leader.establish()
+    leader.role.sync(Sync(0, 7))
+    leader.collect()
+    assert leader.kinds(Synced) == []
+    left_alone_by(leader, oracle_says=True)
+    leader.role.sync(Sync(0, 8))
+    leader.collect()
+    assert [effect.tag for effect in leader.kinds(Synced)] == [7, 8]
