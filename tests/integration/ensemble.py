@@ -324,16 +324,7 @@ class Ensemble:
         sids = self.running
         self.stop(*sids)
         files = {sid: files_of(self.members[sid].data_dir) for sid in sids}
-        # The close of a session changes nothing, and the last one may come after the first server has stopped.
-        if len({digest for _, digest in files.values()}) != 1:
-            shown = {sid: f"zxid 0x{zxid:x} digest 0x{digest:x}" for sid, (zxid, digest) in files.items()}
-            # A follower of 3.8.0 that loses its leader drops what it has applied and not yet logged: seen with txns at
-            # the end of an epoch that its tree had and its log lacked, while all other servers had them in both.
-            if len({files[sid][1] for sid in sids if self.members[sid].kind != "java38"}) <= 1:
-                print(f"    remark: the files of a server of 3.8.0 lack txns: {shown}", flush=True)
-            else:
-                found.append(f"the files differ: {shown}")
-        return found
+        return found + unlike_files({sid: self.members[sid].kind for sid in sids}, files)
 
     @staticmethod
     def _common(digests: Mapping[int, dict[str, str]], sid: int) -> dict[str, str]:
@@ -353,3 +344,17 @@ class Ensemble:
 def digest_log(answer: str) -> dict[str, str]:
     """Digest by zxid from the answer to the word hash: a line `zxid: digest` for each 128th txn."""
     return {zxid: digest for zxid, colon, digest in (line.partition(": ") for line in answer.splitlines()) if colon}
+
+
+def unlike_files(kinds: Mapping[int, str], files: Mapping[int, tuple[int, int]]) -> list[str]:
+    """What differs between the files of stopped servers: last zxid and digest by sid (`files_of`)."""
+    # The close of a session changes nothing, and the last one may come after the first server has stopped.
+    if len({digest for _, digest in files.values()}) <= 1:
+        return []
+    shown = {sid: f"zxid 0x{zxid:x} digest 0x{digest:x}" for sid, (zxid, digest) in files.items()}
+    # A follower of 3.8.0 that loses its leader drops what it has applied and not yet logged: seen with txns at the end
+    # of an epoch that its tree had and its log lacked, while all other servers had them in both.
+    if len({digest for sid, (_, digest) in files.items() if kinds[sid] != "java38"}) <= 1:
+        print(f"    remark: the files of a server of 3.8.0 lack txns: {shown}", flush=True)
+        return []
+    return [f"the files differ: {shown}"]

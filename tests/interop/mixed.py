@@ -112,6 +112,7 @@ def one(case: Case, seed: int) -> Result:
     try:
         broken = case.run(Arena(folder, seed))
     except UnavailableError as missing:
+        shutil.rmtree(folder)
         return Result("mixed", case.name, SKIPPED, str(missing))
     except GONE_WRONG as error:
         broken = [f"{type(error).__name__}: {error}"]
