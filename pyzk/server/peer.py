@@ -15,7 +15,7 @@ from pyzk.server.driver import Driver
 from pyzk.server.logwriter import split
 from pyzk.service.proposer import Proposal, Proposer
 from pyzk.service.service import Service
-from pyzk.tree.prepare import Request
+from pyzk.tree.request import Request
 from pyzk.tree.tree import Tree
 from pyzk.zab.broadcast import Broadcast
 from pyzk.zab.quorum import Majority

@@ -21,7 +21,7 @@ from pyzk.storage.database import RestoreOptions
 from pyzk.storage.disk import Disk
 from pyzk.storage.names import Places
 from pyzk.storage.txnlog import Roll, TxnLog
-from pyzk.tree.prepare import Rules
+from pyzk.tree.request import Rules
 from pyzk.tree.tree import Tree
 
 log = structlog.get_logger()

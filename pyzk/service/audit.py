@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pyzk.codec.records import ACL
     from pyzk.tree.acl import Identity
     from pyzk.tree.apply import Applied
-    from pyzk.tree.prepare import Request
+    from pyzk.tree.request import Request
 
 SUCCESS, FAILURE = "success", "failure"
 MASK = 0xFFFFFFFFFFFFFFFF

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pyzk.sasl.mechanism import ServerExchange
 from pyzk.service.counters import Traffic
 from pyzk.tree.acl import Identity
-from pyzk.tree.prepare import Request
+from pyzk.tree.request import Request
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from pyzk.service import handshake, intake
 from pyzk.service.connection import WAITING_MAX, Behind, Parting, Syncing
 from pyzk.service.wire import REPLY, REPLY_HEADER_SIZE, event, reply
 from pyzk.tree.apply import Applied, Change, apply_record
-from pyzk.tree.prepare import Request
+from pyzk.tree.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -29,7 +29,7 @@ from pyzk.service.local_sessions import makes_ephemerals
 from pyzk.service.roles import Role
 from pyzk.service.sessions import SessionTracker
 from pyzk.service.writes import LEADER_WRITES
-from pyzk.tree.prepare import Request
+from pyzk.tree.request import Request
 from pyzk.zab.events import Entry, Propose, Sync
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pyzk.service.connection import Connection
     from pyzk.service.service import Service
     from pyzk.service.writes import Writes
-    from pyzk.tree.prepare import Request
+    from pyzk.tree.request import Request
     from pyzk.zab.events import Entry
 
 NO_CXID = 0

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from pyzk.codec.framing import JUTE_MAX_BUFFER_DEFAULT
 from pyzk.service.throttle import RequestLimits, SessionWeights
-from pyzk.tree.prepare import Request
+from pyzk.tree.request import Request
 
 
 @dataclass(slots=True)

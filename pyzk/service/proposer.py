@@ -13,7 +13,8 @@ from pyzk.codec.txns import DIGEST_VERSION, TXN_DIGEST, TXN_HEADER, CloseSession
 from pyzk.errors import BadArgumentsError, QuotaExceededError, RequestError
 from pyzk.tree.node import Written
 from pyzk.tree.overlay import Overlay
-from pyzk.tree.prepare import PREPARE, Request, Rules
+from pyzk.tree.prepare import PREPARE
+from pyzk.tree.request import Request, Rules
 from pyzk.tree.tree import Tree
 
 TXN_BYTES_MAX = 2 * 0xFFFFF

@@ -32,7 +32,7 @@ from pyzk.service.throttle import ConnectionThrottle
 from pyzk.service.watches import Watches
 from pyzk.service.wire import REPLY_HEADER_SIZE, reply
 from pyzk.tree.acl import AccessControl
-from pyzk.tree.prepare import Request
+from pyzk.tree.request import Request
 from pyzk.tree.tree import Tree
 from pyzk.zab.events import Entry
 

@@ -15,7 +15,7 @@ from pyzk.errors import NotReadOnlyError, RequestError, SystemRequestError
 from pyzk.service.connection import Refused, Syncing
 from pyzk.service.door import check_forwarded, read_request
 from pyzk.service.wire import reply
-from pyzk.tree.prepare import Request
+from pyzk.tree.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

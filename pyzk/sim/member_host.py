@@ -13,7 +13,7 @@ from pyzk.service.sessions import SessionIds
 from pyzk.sim.host import Host
 from pyzk.sim.workload import create, sync
 from pyzk.tree.acl import AccessControl
-from pyzk.tree.prepare import Rules
+from pyzk.tree.request import Rules
 from pyzk.zab import effects as do
 from pyzk.zab import events
 from pyzk.zab.connections import ConnectionSettings

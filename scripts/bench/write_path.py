@@ -28,7 +28,7 @@ from pyzk.service.service import Service
 from pyzk.service.sessions import SessionIds
 from pyzk.storage.txnlog import TxnLog
 from pyzk.tree.acl import AccessControl
-from pyzk.tree.prepare import Rules
+from pyzk.tree.request import Rules
 from pyzk.tree.tree import Tree
 
 CONNECTIONS = 16

@@ -24,7 +24,7 @@ from pyzk.service.proposer import Proposer
 from pyzk.service.service import Service
 from pyzk.service.sessions import password
 from pyzk.tree.acl import AccessControl
-from pyzk.tree.prepare import Rules
+from pyzk.tree.request import Rules
 from pyzk.tree.tree import Tree
 from pyzk.zab.events import Propose, Sync
 from tests.service.harness import WALL_MS, Client, Shell

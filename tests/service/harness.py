@@ -24,7 +24,7 @@ from pyzk.service.proposer import Proposal, Proposer
 from pyzk.service.service import Service
 from pyzk.service.throttle import ConnectionThrottle
 from pyzk.tree.acl import AccessControl
-from pyzk.tree.prepare import Rules
+from pyzk.tree.request import Rules
 from pyzk.tree.tree import Tree
 
 FIRST_SESSION = 0x100000000000000

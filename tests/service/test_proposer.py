@@ -9,7 +9,7 @@ from pyzk.codec.txns import CloseSessionTxn, ErrorTxn, decode_txn
 from pyzk.service.proposer import Proposer
 from pyzk.tree.acl import AccessControl
 from pyzk.tree.apply import apply, apply_record
-from pyzk.tree.prepare import Request, Rules
+from pyzk.tree.request import Request, Rules
 from pyzk.tree.tree import Tree
 
 WALL_MS = 1_700_000_000_000

@@ -10,7 +10,7 @@ from pyzk.errors import ThrottledOpError
 from pyzk.service.outbox import Settings
 from pyzk.service.service import TURN_BYTES_MAX
 from pyzk.service.throttle import ConnectionThrottle, RequestLimits, SessionWeights, TokenRates
-from pyzk.tree.prepare import Request
+from pyzk.tree.request import Request
 from tests.service.harness import World
 
 

@@ -22,7 +22,8 @@ from pyzk.tree.acl import AccessControl, Identity
 from pyzk.tree.apply import Applied, apply
 from pyzk.tree.node import Written, stat_of
 from pyzk.tree.overlay import Overlay
-from pyzk.tree.prepare import Request, Rules, prepare
+from pyzk.tree.prepare import prepare
+from pyzk.tree.request import Request, Rules
 from pyzk.tree.tree import Tree
 from pyzk.tree.walk import load, walk
 

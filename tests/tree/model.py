@@ -11,7 +11,7 @@ from struct import pack
 
 from pyzk.codec.records import ACL, Stat
 from pyzk.codec.requests import CreateRequest, CreateTTLRequest, MultiRequest
-from pyzk.tree.prepare import Request
+from pyzk.tree.request import Request
 
 OK, SYSTEM, INCONSISTENT, MARSHALLING, UNIMPLEMENTED, BAD_ARGUMENTS = 0, -1, -2, -5, -6, -8
 NO_NODE, NO_AUTH, BAD_VERSION, NO_CHILDREN_FOR_EPHEMERALS, NODE_EXISTS = -101, -102, -103, -108, -110

@@ -29,8 +29,8 @@ from pyzk.tree.acl import AccessControl
 from pyzk.tree.apply import Applied, apply
 from pyzk.tree.node import data_of, stat_of
 from pyzk.tree.overlay import Overlay
-from pyzk.tree.prepare import Request
 from pyzk.tree.quota import limits_path, stats_path
+from pyzk.tree.request import Request
 from pyzk.tree.tree import RESERVED_PATHS, Tree
 from pyzk.tree.walk import Walk, finish_load, load, walk
 from tests.tree.leader import ANYONE, BOB, BOBS, READ_ONLY, SUPER, Leader, image

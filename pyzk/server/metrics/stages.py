@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pyzk.codec.txns import time_ms_of
 from pyzk.service.counters import Distribution
-from pyzk.tree.prepare import Request
+from pyzk.tree.request import Request
 from pyzk.zab.events import Entry
 
 
