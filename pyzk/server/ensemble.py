@@ -15,6 +15,7 @@ import structlog
 
 from pyzk.errors import StorageError
 from pyzk.server.admin.statistics import Statistics
+from pyzk.server.admissions import SaslAdmissions
 from pyzk.server.base import BaseServer
 from pyzk.server.clock import monotonic_seconds
 from pyzk.server.config import Config
@@ -273,10 +274,13 @@ def agreement_settings(config: Config) -> AgreementSettings:
 
 def connection_settings(config: Config) -> ConnectionSettings:
     """What the configuration says about election links."""
-    hello_timeout_ms = config.quorum_connection_timeout_ms
-    if hello_timeout_ms < 0:
-        hello_timeout_ms = config.sync_limit_ticks * config.tick_time_ms
-    return ConnectionSettings(config.connection_timeout_ms, hello_timeout_ms, config.multi_address_enabled)
+    return ConnectionSettings(config.connection_timeout_ms, hello_timeout_ms(config), config.multi_address_enabled)
+
+
+def hello_timeout_ms(config: Config) -> int:
+    """How long another server may take to say, and to prove, who it is."""
+    timeout_ms = config.quorum_connection_timeout_ms
+    return config.sync_limit_ticks * config.tick_time_ms if timeout_ms < 0 else timeout_ms
 
 
 def election_settings(config: Config) -> ElectionSettings:
@@ -300,4 +304,5 @@ def link_options(config: Config) -> LinkOptions:
         reach_timeout_ms=reach_timeout_ms,
         # An election link whose network is gone is silent like any other; only over another network it can be replaced.
         election_unacked_ms_max=reach_timeout_ms if config.multi_address_enabled else None,
+        admissions=SaslAdmissions(config, hello_timeout_ms(config) / 1000) if config.quorum_sasl_enabled else None,
     )

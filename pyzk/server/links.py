@@ -13,12 +13,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import cast
+from typing import Protocol, cast
 
 import structlog
 
 from pyzk.server.clients import label_of
 from pyzk.tree.walk import Walk
+from pyzk.zab.admission import Admission
 from pyzk.zab.effects import Close, Dial, Send, SendTree
 from pyzk.zab.events import Accepted, Connected, Disconnected, Port, Received
 
@@ -40,6 +41,22 @@ LinkEvent = Accepted | Connected | Received | Disconnected
 LinkEffect = Dial | Send | SendTree | Close
 
 
+class Admissions(Protocol):
+    """How servers authenticate themselves to each other.
+
+    Attributes:
+        timeout_seconds: how long that may take.
+    """
+
+    timeout_seconds: float
+
+    def to(self, host: str) -> Admission | None:
+        """Our side of a link that we dial; None if we need not prove anything."""
+
+    def of(self, port: Port) -> Admission:
+        """Our side of a link that was accepted on a port."""
+
+
 @dataclass(slots=True)
 class LinkOptions:
     """Settings of links.
@@ -53,6 +70,7 @@ class LinkOptions:
             (multiAddress.reachabilityCheckTimeoutMs); None: as long as any.
         election_unacked_ms_max: how long the other machine may leave unacknowledged what was sent on an election link,
             before the link is closed; None: as long as the kernel tries, about 15 minutes.
+        admissions: how servers authenticate themselves to each other; None where they do not (quorum.auth.*).
     """
 
     out_buffer_bytes_max: int = OUT_BUFFER_BYTES_MAX
@@ -61,14 +79,22 @@ class LinkOptions:
     dialed_no_delay: bool = True
     reach_timeout_ms: int | None = 1000
     election_unacked_ms_max: int | None = None
+    admissions: "Admissions | None" = None
 
 
 class Link(asyncio.Protocol):
-    """One socket to another server, or one that is being dialed."""
+    """One socket to another server, or one that is being dialed.
+
+    Where servers authenticate themselves, the agreement is told of nothing that comes before that is done, and what it
+    sends meanwhile waits: but for the hello of the election port, which goes ahead of all.
+    """
 
     __slots__ = (
+        "_admission",
         "_behind",
         "_behind_bytes",
+        "_is_greeted",
+        "_is_parting",
         "_links",
         "_out",
         "_out_bytes",
@@ -82,8 +108,10 @@ class Link(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(self, links: "Links", number: int, port: Port) -> None:
+    def __init__(self, links: "Links", number: int, port: Port, admission: Admission | None = None) -> None:
         self._links = links
+        self._admission = admission
+        self._is_greeted = self._is_parting = False
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._tree: Walk | None = None
@@ -104,12 +132,70 @@ class Link(asyncio.Protocol):
         peername = transport.get_extra_info("peername")
         if peername:
             self.label = label_of(str(peername[0]), peername[1])
-        self._links.opened(self)
+        if self._admission is not None:
+            self._links.limit_admission(self)
+        if self._is_dialed_elsewhere:
+            self._begin_admission(b"")
+        else:
+            self._links.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        self._links.received(self, data)
+        if self._admission is not None:
+            data = self._admit(self._admission, data)
+        if data:
+            self._links.received(self, data)
+
+    # Who is there?
+
+    @property
+    def _is_dialed_elsewhere(self) -> bool:
+        """Whether it is for us to say who we are, first of all."""
+        return self._admission is not None and self.number > 0 and self.port != Port.ELECTION
+
+    def _begin_admission(self, greeting: bytes) -> None:
+        assert self._admission is not None
+        assert self.transport is not None
+        self._is_greeted = True
+        # In one piece: Apache reads a hello with a single read.
+        self.transport.write(greeting + self._admission.start())
+        self._judge(self._admission)
+
+    def _admit(self, admission: Admission, data: bytes) -> bytes:
+        """More of the exchange; what is for the agreement."""
+        assert self.transport is not None
+        answer = admission.receive(data)
+        if answer:
+            self.transport.write(answer)
+        return self._judge(admission)
+
+    def _judge(self, admission: Admission) -> bytes:
+        if not admission.is_over:
+            return b""
+        is_news = self._is_dialed_elsewhere
+        self._admission = None
+        if admission.failure:
+            self._links.refuse(self, admission.failure)
+        elif self._is_parting:
+            self.close()
+        elif is_news:
+            self._links.opened(self)
+        else:
+            self.flush()
+        return b"" if admission.failure else admission.rest
+
+    def end_admission(self) -> None:
+        """The other side is gone in the midst of it, or takes too long."""
+        admission = self._admission
+        if admission is not None:
+            admission.ended()
+            rest = self._judge(admission)
+            if rest:
+                self._links.received(self, rest)
+
+    # asyncio.Protocol, more of it
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.end_admission()
         self._end_tree()
         if isinstance(exc, TimeoutError) and self.transport is not None:
             peername = self.transport.get_extra_info("peername")
@@ -134,7 +220,9 @@ class Link(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Send with the next `flush`, or behind the tree that is on its way."""
-        if self._tree is None:
+        if self._admission is not None and self.number > 0 and not self._is_greeted:
+            self._begin_admission(data)
+        elif self._tree is None:
             self._out.append(data)
             self._out_bytes += len(data)
         else:
@@ -143,7 +231,7 @@ class Link(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what has gathered, in one piece."""
-        if self._out and self.transport is not None:
+        if self._out and self.transport is not None and self._admission is None:
             out, self._out, self._out_bytes = self._out, [], 0
             self.transport.write(out[0] if len(out) == 1 else b"".join(out))
 
@@ -187,10 +275,15 @@ class Link(asyncio.Protocol):
 
     def close(self) -> None:
         """Let what was written go out; but not for ever. A tree that is on its way stays unfinished."""
+        if self._admission is not None and self._is_greeted and self.port == Port.ELECTION:
+            # The other side dials back only to one that has proven who it is.
+            self._is_parting = True
+            return
         if self.dialing is not None:
             self.dialing.cancel()
         if self.transport is None:
             return
+        self._admission = None
         if self._tree is None:
             self.flush()
         self._end_tree()
@@ -280,7 +373,9 @@ class Links:
         """Connect to the first address that answers. Those that did not answer the last time are tried last."""
         if self._stopped:
             return
-        link = self._links[effect.link] = Link(self, effect.link, effect.port)
+        admissions = self.options.admissions
+        admission = admissions.to(effect.addresses[0][0]) if admissions is not None and effect.addresses else None
+        link = self._links[effect.link] = Link(self, effect.link, effect.port, admission)
         link.dialing = self._loop.create_task(self._dial(link, effect.addresses, effect.timeout_ms))
 
     def flush(self) -> None:
@@ -332,7 +427,23 @@ class Links:
 
     def acceptor(self, port: Port) -> Callable[[], Link]:
         """Makes the protocol of each link that is accepted on a port."""
-        return lambda: Link(self, 0, port)
+        admissions = self.options.admissions
+        return lambda: Link(self, 0, port, None if admissions is None else admissions.of(port))
+
+    def limit_admission(self, link: Link) -> None:
+        """Give the other side only so long to say who it is."""
+        assert self.options.admissions is not None
+        self._loop.call_later(self.options.admissions.timeout_seconds, link.end_admission)
+
+    def refuse(self, link: Link, reason: str) -> None:
+        """The other server could not be authenticated, or did not let us in."""
+        reason = f"{link.label}: {reason}"
+        log.warning("peer_link_refused", reason=reason)
+        link.abort()
+        if link.number in self._links:
+            self._forget(link)
+            # The caller may be in the middle of a list of effects.
+            self._loop.call_soon(self._handle, Disconnected(link.number, reason))
 
     def opened(self, link: Link) -> None:
         """A socket is connected."""

@@ -48,6 +48,8 @@ TWO_SIDED: tuple[tuple[str, Callable[[Arena, str, str], list[str]]], ...] = (
     ("observer master", cases.observer_master),
     ("two networks", cases.two_networks),
     ("oracle", cases.oracle),
+    ("SASL", cases.quorum_sasl),
+    ("SASL rolls in", cases.quorum_sasl_rolls_in),
 )
 
 

@@ -18,7 +18,7 @@ from kazoo.protocol.states import KazooState
 from pyzk.client.aio import Client
 from pyzk.codec.opcodes import CreateMode
 from pyzk.errors import ConnectionLostError
-from tests.integration.ensemble import Ensemble, Member
+from tests.integration.ensemble import SETTINGS, Ensemble, Member
 from tests.integration.load import Load
 from tests.integration.namespaces import Network
 from tests.integration.processes import eventually, free_port, release
@@ -431,4 +431,88 @@ def rolling(arena: Arena, old: str, new: str) -> list[str]:
                     ensemble.replace(sid, kind)
             load.wait_for(WRITES)
         print(f"    {old} to {new} and back: {load.summary()}", flush=True)
+        return reckoning(ensemble, load)
+
+
+# Servers that authenticate themselves to each other
+
+
+QUORUM_JAAS = """\
+QuorumServer {
+    org.apache.zookeeper.server.auth.DigestLoginModule required
+    user_zk="%s";
+};
+QuorumLearner {
+    org.apache.zookeeper.server.auth.DigestLoginModule required
+    username="zk" password="%s";
+};
+"""
+SASL_STEPS: tuple[dict[str, object], ...] = (
+    {"quorum.auth.enableSasl": "true"},
+    {"quorum.auth.enableSasl": "true", "quorum.auth.learnerRequireSasl": "true"},
+    {
+        "quorum.auth.enableSasl": "true",
+        "quorum.auth.learnerRequireSasl": "true",
+        "quorum.auth.serverRequireSasl": "true",
+    },
+)
+
+
+def give_password(member: Member, password: str) -> None:
+    """Write the JAAS file of a server, for whatever program reads it."""
+    path = member.folder / "jaas.conf"
+    path.write_text(QUORUM_JAAS % (password, password))
+    # Apache's 3.9 knows no DIGEST-MD5 unless it is told so.
+    member.java_flags = (f"-Djava.security.auth.login.config={path}", "-Dzookeeper.fips-mode=false")
+    text = member.config_path.read_text()
+    member.config_path.write_text(f"{text}java.security.auth.login.config={path}\n")
+
+
+def quorum_sasl(arena: Arena, leads: str, learns: str) -> list[str]:
+    """All must prove who they are: a leader is killed, and a server with a wrong password stays outside."""
+    with arena.ensemble([learns, leads, leads], SASL_STEPS[-1]) as ensemble:
+        for member in ensemble.members.values():
+            give_password(member, "secret")
+        ensemble.start(first=3)
+        with arena.load(ensemble) as load:
+            load.wait_for(WRITES)
+            ensemble.kill(3)
+            load.wait_for(WRITES)
+            ensemble.start(3)
+            load.wait_for(WRITES)
+            ensemble.stop(1)
+            ensemble.configure(1)
+            give_password(ensemble[1], "wrong")
+            ensemble[1].launch()
+            eventually(lambda: refused_login(ensemble), "the login of server 1 is refused", WAIT_S)
+            broken = expect(ensemble[1].mode not in {"leader", "follower"}, "a server with a wrong password is let in")
+            ensemble.stop(1)
+            ensemble.configure(1)
+            give_password(ensemble[1], "secret")
+            ensemble.start(1)
+            load.wait_for(WRITES)
+        return broken + reckoning(ensemble, load)
+
+
+def refused_login(ensemble: Ensemble) -> bool:
+    return any(
+        re.search("the password is wrong|Failed to authenticate|refused our login", member.logged())
+        for member in ensemble.members.values()
+    )
+
+
+def quorum_sasl_rolls_in(arena: Arena, leads: str, learns: str) -> list[str]:
+    """From open doors to doors that open by proof only, one server at a time; and back."""
+    with arena.ensemble([learns, leads, leads]) as ensemble:
+        ensemble.start(first=3)
+        with arena.load(ensemble) as load:
+            load.wait_for(WRITES)
+            for step in (*SASL_STEPS, *SASL_STEPS[-2::-1]):
+                for sid, member in ensemble.members.items():
+                    ensemble.stop(sid)
+                    ensemble.settings = {**SETTINGS, **step}
+                    ensemble.configure(sid)
+                    give_password(member, "secret")
+                    ensemble.start(sid)
+                load.wait_for(WRITES)
         return reckoning(ensemble, load)

@@ -265,7 +265,7 @@ def test_what_is_switched_off_needs_no_support(folder: Folder) -> None:
     assert folder.warnings("audit.enable=false\nadmin.enableServer=false\nsslQuorum=false\nclientPort=1\n") == []
 
 
-@pytest.mark.parametrize("key", ["quorum.auth.learnerRequireSasl", "sslQuorum"])
+@pytest.mark.parametrize("key", ["sslQuorum"])
 def test_protection_that_is_not_there_is_refused(folder: Folder, key: str) -> None:
     error = folder.refusal(f"{key}=true\n")
     assert error.setting == key

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pyzk.sasl.digest_md5 import DigestClient
-from pyzk.server.config.identities import known_schemes, required_schemes
+from pyzk.server.config.identities import known_schemes, quorum_login, quorum_users, required_schemes
 from pyzk.server.identities import exchanges, make_access, super_users
 from pyzk.tree.acl import AccessControl
 from tests.server.config_folder import Folder
@@ -158,3 +158,55 @@ def test_locking_everybody_out_is_worth_a_warning(folder: Folder) -> None:
 def test_users_that_no_acl_can_name_are_worth_a_warning(folder: Folder) -> None:
     (warning,) = folder.warnings("clientPort=1\npyzk.sasl.user.bob=1\n")
     assert "SASLAuthenticationProvider" in warning
+
+
+# Servers among themselves
+
+QUORUM = (
+    "QuorumServer {\n org.apache.zookeeper.server.auth.DigestLoginModule required user_zk=secret;\n};\n"
+    "QuorumLearner {\n org.apache.zookeeper.server.auth.DigestLoginModule required username=zk password=secret;\n};\n"
+)
+ENABLED = "clientPort=1\nquorum.auth.enableSasl=true\n"
+
+
+def test_servers_have_a_section_for_each_side(folder: Folder) -> None:
+    config = folder.load(ENABLED + jaas(folder, QUORUM))
+    assert quorum_login(config) == ("zk", "secret")
+    assert quorum_users(config) == {"zk": "secret"}
+    renamed = QUORUM.replace("QuorumServer", "One").replace("QuorumLearner", "Two")
+    contexts = "quorum.auth.server.saslLoginContext=One\nquorum.auth.learner.saslLoginContext=Two\n"
+    config = folder.load(ENABLED + contexts + jaas(folder, renamed))
+    assert (quorum_login(config), quorum_users(config)) == (("zk", "secret"), {"zk": "secret"})
+
+
+def test_one_password_in_zoo_cfg_does_for_both_sides(folder: Folder) -> None:
+    config = folder.load(f"{ENABLED}pyzk.quorum.sasl.user=zk\npyzk.quorum.sasl.password=secret\n")
+    assert (quorum_login(config), quorum_users(config)) == (("zk", "secret"), {"zk": "secret"})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "quorum.auth.learnerRequireSasl=true\n",
+            "quorum.auth.enableSasl is disabled, so cannot enable quorum.auth.learnerRequireSasl",
+        ),
+        (
+            "quorum.auth.serverRequireSasl=true\n",
+            "quorum.auth.enableSasl is disabled, so cannot enable quorum.auth.serverRequireSasl",
+        ),
+        (
+            f"{ENABLED}quorum.auth.serverRequireSasl=true\n",
+            "quorum.auth.learnerRequireSasl is disabled, so cannot enable quorum.auth.serverRequireSasl",
+        ),
+        (ENABLED, "the specified JAAS configuration section 'QuorumServer' could not be found."),
+        (
+            f"{ENABLED}fips-mode=true\npyzk.quorum.sasl.user=zk\npyzk.quorum.sasl.password=secret\n",
+            "DIGEST-MD5 between servers is not allowed in FIPS mode",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_stops_the_server_with_apaches_message(
+    folder: Folder, text: str, message: str
+) -> None:
+    assert message in str(folder.refusal(text))

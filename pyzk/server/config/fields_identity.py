@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import attrs
 
 from pyzk.sasl.principals import parse_rules
-from pyzk.server.config.kinds import BOOLEAN, TEXT, WORDS, Kind, family, setting
+from pyzk.server.config.kinds import BOOLEAN, STRICT_BOOLEAN, TEXT, WORDS, Kind, family, setting
 
 
 def _parse_auth_to_local(text: str) -> str:
@@ -67,4 +67,44 @@ class SaslSettings:
     )
     auth_to_local: str = setting(
         "security.auth_to_local", AUTH_TO_LOCAL, "DEFAULT", "Rules that make short names of Kerberos principals."
+    )
+
+
+@attrs.frozen(kw_only=True, slots=False)
+class QuorumAuthenticationSettings:
+    """How servers prove to each other who they are."""
+
+    quorum_sasl_enabled: bool = setting(
+        "quorum.auth.enableSasl", STRICT_BOOLEAN, False, "Servers can authenticate themselves to each other by SASL."
+    )
+    quorum_learner_sasl: bool = setting(
+        "quorum.auth.learnerRequireSasl",
+        STRICT_BOOLEAN,
+        False,
+        "This server authenticates itself where it dials; switch it on when all servers have enableSasl.",
+    )
+    quorum_server_sasl: bool = setting(
+        "quorum.auth.serverRequireSasl",
+        STRICT_BOOLEAN,
+        False,
+        "Servers that do not are not let in; switch it on when all have learnerRequireSasl.",
+    )
+    quorum_learner_section: str = setting(
+        "quorum.auth.learner.saslLoginContext", TEXT, "QuorumLearner", "JAAS section for dialing."
+    )
+    quorum_server_section: str = setting(
+        "quorum.auth.server.saslLoginContext", TEXT, "QuorumServer", "JAAS section for those who dial."
+    )
+    quorum_sasl_user: str | None = setting(
+        "pyzk.quorum.sasl.user", TEXT, None, "User of DIGEST-MD5 between servers, in place of both sections."
+    )
+    quorum_sasl_password: str | None = setting(
+        "pyzk.quorum.sasl.password", TEXT, None, "The password of that user, the same on all servers.", is_secret=True
+    )
+    fips_mode: bool = setting(
+        "fips-mode",
+        BOOLEAN,
+        False,
+        "true: DIGEST-MD5 between servers is refused.",
+        apache_default="true",
     )

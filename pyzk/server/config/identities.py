@@ -22,6 +22,7 @@ def with_identities(config: Config, warnings: list[str]) -> Config:
         config = attrs.evolve(config, jaas=_read_jaas(config.jaas_file))
     _check_module(config)
     _check_required(config, warnings)
+    _check_quorum(config)
     return config
 
 
@@ -45,6 +46,54 @@ def server_module(config: Config) -> LoginModule | None:
 def has_sasl(config: Config) -> bool:
     """Whether clients can authenticate by SASL."""
     return bool(config.sasl_users) or server_module(config) is not None
+
+
+def quorum_login(config: Config) -> tuple[str, str] | None:
+    """User and password with which this server authenticates itself to others; None where it cannot."""
+    if config.quorum_sasl_user is not None and config.quorum_sasl_password is not None:
+        return config.quorum_sasl_user, config.quorum_sasl_password
+    module = config.jaas.get(config.quorum_learner_section)
+    options = module.options if module is not None and module.is_digest else {}
+    return (options["username"], options["password"]) if {"username", "password"} <= options.keys() else None
+
+
+def quorum_users(config: Config) -> dict[str, str]:
+    """Passwords of the users that other servers may be."""
+    if config.quorum_sasl_user is not None and config.quorum_sasl_password is not None:
+        return {config.quorum_sasl_user: config.quorum_sasl_password}
+    module = config.jaas.get(config.quorum_server_section)
+    return module.users if module is not None and module.is_digest else {}
+
+
+def _check_quorum(config: Config) -> None:
+    """Messages: docs/protocol/configuration.md section 2."""
+    learner, server = "quorum.auth.learnerRequireSasl", "quorum.auth.serverRequireSasl"
+    steps = (
+        ("quorum.auth.enableSasl", config.quorum_sasl_enabled, learner, config.quorum_learner_sasl),
+        ("quorum.auth.enableSasl", config.quorum_sasl_enabled, server, config.quorum_server_sasl),
+        (learner, config.quorum_learner_sasl, server, config.quorum_server_sasl),
+    )
+    for needed, has_needed, wanted, is_wanted in steps:
+        if is_wanted and not has_needed:
+            raise refused(wanted, "true", f"{needed} is disabled, so cannot enable {wanted}", f"write {needed}=true")
+    if not config.quorum_sasl_enabled:
+        return
+    if config.fips_mode:
+        message = "DIGEST-MD5 between servers is not allowed in FIPS mode"
+        raise refused("fips-mode", "true", message, "write fips-mode=false, or quorum.auth.enableSasl=false")
+    for section, found in (
+        (config.quorum_server_section, quorum_users(config)),
+        (config.quorum_learner_section, quorum_login(config)),
+    ):
+        if not found:
+            message = (
+                "SASL-authentication failed because the specified JAAS configuration section "
+                f"'{section}' could not be found."
+            )
+            remedy = (
+                f"write that section with a DigestLoginModule to the file of {_JAAS_KEY}, or set pyzk.quorum.sasl.*"
+            )
+            raise refused("quorum.auth.enableSasl", "true", message, remedy)
 
 
 def _read_jaas(path: str) -> dict[str, LoginModule]:

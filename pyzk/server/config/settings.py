@@ -13,7 +13,7 @@ from pyzk.server.config.fields_clients import (
     SessionSettings,
 )
 from pyzk.server.config.fields_ensemble import AgreementSettings, LinkSettings, MembershipSettings
-from pyzk.server.config.fields_identity import AuthenticationSettings, SaslSettings
+from pyzk.server.config.fields_identity import AuthenticationSettings, QuorumAuthenticationSettings, SaslSettings
 from pyzk.server.config.fields_operations import PROVIDERS, AdminSettings, MetricsSettings, ReportSettings
 from pyzk.server.config.fields_storage import ContainerSettings, DirectorySettings, LogSettings, SnapshotSettings
 from pyzk.server.config.kinds import Setting, settings_of
@@ -35,6 +35,7 @@ GROUPS: dict[str, type[attrs.AttrsInstance]] = {
     "Connection throttle": ConnectionThrottleSettings,
     "Membership": MembershipSettings,
     "Links between servers": LinkSettings,
+    "Authentication between servers": QuorumAuthenticationSettings,
     "Agreement": AgreementSettings,
     "Operations": AdminSettings,
     "Metrics": MetricsSettings,
@@ -57,6 +58,7 @@ class Config(
     ConnectionThrottleSettings,
     MembershipSettings,
     LinkSettings,
+    QuorumAuthenticationSettings,
     AgreementSettings,
     AdminSettings,
     MetricsSettings,

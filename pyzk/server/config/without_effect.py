@@ -32,14 +32,9 @@ WITHOUT_EFFECT: tuple[Setting, ...] = (
     *_switches(
         Status.REFUSED,
         "Servers must authenticate, or their links must be encrypted.",
-        "sslQuorum quorum.auth.learnerRequireSasl quorum.auth.serverRequireSasl",
+        "sslQuorum",
     ),
-    *_switches(Status.PLANNED, _PEER_LINKS, "quorum.auth.enableSasl portUnification sslQuorumReloadCertFiles"),
-    *_rows(
-        Status.PLANNED,
-        _PEER_LINKS,
-        "quorum.auth.learner.saslLoginContext quorum.auth.server.saslLoginContext",
-    ),
+    *_switches(Status.PLANNED, _PEER_LINKS, "portUnification sslQuorumReloadCertFiles"),
     *_rows(
         Status.PLANNED,
         "Port for clients with TLS.",
@@ -49,7 +44,7 @@ WITHOUT_EFFECT: tuple[Setting, ...] = (
     *_rows(
         Status.PLANNED, "TLS of the peer ports.", " ".join(f"ssl.quorum.{suffix}" for suffix in _TLS_SUFFIXES.split())
     ),
-    *_rows(Status.PLANNED, "TLS.", "ssl.sslProvider ssl.authProvider fips-mode"),
+    *_rows(Status.PLANNED, "TLS.", "ssl.sslProvider ssl.authProvider"),
     *_switches(Status.PLANNED, "TLS.", "client.portUnification client.certReload"),
     *_rows(
         Status.PLANNED,
