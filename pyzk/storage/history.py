@@ -57,6 +57,7 @@ class History:
     _beside: Iterator[tuple[int, int, bytes]] = field(default_factory=lambda: iter(()))
     """A second reader of a file whose records are repeated, at the record `_beside_zxid` that was there first."""
     _beside_zxid: int = 0
+    _beside_name: str = ""
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         """(zxid, payload) of each txn. Raises CorruptionError, GapError."""
@@ -125,7 +126,8 @@ class History:
 
         A learner of 3.8.0 may log twice what a DIFF brought it, and more often when it loses its leader on the way.
         """
-        if zxid <= self._beside_zxid or self._beside_zxid == 0:
+        if self._beside_name != reader.name or zxid <= self._beside_zxid:
+            self._beside_name = reader.name
             self._beside = iter(LogReader(self.disk, self.directory, reader.name))
             # Differs from Apache: it applies the records once more.
             self.notes.append(f"{reader.path} at offset {offset}: txns from 0x{zxid:x} on stand there twice")

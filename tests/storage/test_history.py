@@ -239,6 +239,14 @@ def test_runs_that_a_learner_of_3_8_logged_twice_are_skipped(disk, payload, agai
     assert "twice" in history.notes[0]
 
 
+def test_runs_that_stand_twice_in_several_files_are_skipped_in_each(disk, payload):
+    put(disk, "log.1", file_of(*(payload(zxid) for zxid in (1, 2, 1, 2, 3))))
+    put(disk, "log.4", file_of(*(payload(zxid) for zxid in (4, 4, 5))))
+    found, history = zxids(disk)
+    assert found == [1, 2, 3, 4, 5]
+    assert len(history.notes) == 2
+
+
 @pytest.mark.parametrize("records", [[(1,), (2,), (4,), (3,)], [(1,), (2,), (3,), (2, 7)], [(1,), (3,), (4,), (2,)]])
 def test_zxid_that_goes_back_to_another_txn_is_refused(disk, payload, records):
     put(disk, "log.1", file_of(*(payload(*record) for record in records)))
