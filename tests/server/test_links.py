@@ -4,132 +4,23 @@ import asyncio
 import contextlib
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 import uvloop
 
 from pyzk.errors import PeerPortError
-from pyzk.sasl.digest_md5 import DigestClient, DigestServer
 from pyzk.server import links as links_module
-from pyzk.server.links import LinkOptions, Links
+from pyzk.server.links import LinkOptions
 from pyzk.server.peerports import PeerPorts
 from pyzk.tree.node import LEAF_TAIL
 from pyzk.tree.tree import Tree
 from pyzk.tree.walk import walk
-from pyzk.zab.admission import Admission, Applicant, Doorkeeper
 from pyzk.zab.effects import Close, Dial, Send, SendTree
 from pyzk.zab.events import Accepted, Connected, Disconnected, Port, Received
 from pyzk.zab.servers import PeerAddress, ServerSpec
 from tests.server.shell import PATIENCE_S, until
-
-HOST = "127.0.0.1"
-
-
-class Side:
-    """One server's links, with all that they have told."""
-
-    def __init__(self, options: LinkOptions | None = None, tree: Tree | None = None) -> None:
-        self.tree = tree or Tree()
-        self.events: list[Any] = []
-        self.inside = False
-        self.links = Links(self.handle, lambda: walk(self.tree), self.wake, options)
-        self.woken = 0
-        self.listeners: list[asyncio.Server] = []
-
-    def handle(self, event: Any) -> None:
-        assert not self.inside, "nothing is told from within an effect"
-        self.events.append(event)
-
-    def wake(self) -> None:
-        self.woken += 1
-        asyncio.get_running_loop().call_soon(self.links.flush)
-
-    def perform(self, *effects: Any) -> None:
-        performers: dict[type, Callable[[Any], None]] = {
-            Send: self.links.send,
-            SendTree: self.links.send_tree,
-            Close: self.links.close,
-            Dial: self.links.dial,
-        }
-        self.inside = True
-        for effect in effects:
-            performers[type(effect)](effect)
-        self.inside = False
-
-    def of(self, kind: type) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    def received(self, link: int) -> bytes:
-        return b"".join(event.data for event in self.of(Received) if event.link == link)
-
-    async def listen(self, port: Port = Port.QUORUM) -> int:
-        listener = await asyncio.get_running_loop().create_server(self.links.acceptor(port), HOST, 0)
-        self.listeners.append(listener)
-        number: int = listener.sockets[0].getsockname()[1]
-        return number
-
-    async def dialed(self, link: int, port: int, kind: Port = Port.QUORUM) -> None:
-        self.perform(Dial(link, kind, [(HOST, port)], 5000))
-        await until(lambda: Connected(link) in self.events, "the dial has succeeded")
-
-    async def stop(self) -> None:
-        for listener in self.listeners:
-            listener.close()
-        await self.links.stop()
-
-
-@pytest.fixture
-async def sides() -> AsyncIterator[Callable[..., Side]]:
-    made: list[Side] = []
-
-    def make(*args: Any, **named: Any) -> Side:
-        made.append(Side(*args, **named))
-        return made[-1]
-
-    yield make
-    for side in made:
-        await side.stop()
-    # Transports that are closing have a turn to do so.
-    await asyncio.sleep(0)
-
-
-class Silent:
-    """A bare socket that reads only when it is told to."""
-
-    def __init__(self, port: int) -> None:
-        self.socket = socket.socket()
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self.socket.setblocking(False)
-        self.port = port
-
-    async def connect(self) -> None:
-        await asyncio.get_running_loop().sock_connect(self.socket, (HOST, self.port))
-
-    async def read(self, size: int) -> bytes:
-        data = b""
-        async with asyncio.timeout(PATIENCE_S):
-            while len(data) < size:
-                piece = await asyncio.get_running_loop().sock_recv(self.socket, 1 << 20)
-                if not piece:
-                    break
-                data += piece
-        return data
-
-
-@pytest.fixture
-async def silent() -> AsyncIterator[Callable[[int], Any]]:
-    made: list[Silent] = []
-
-    async def connect(port: int) -> Silent:
-        made.append(Silent(port))
-        await made[-1].connect()
-        return made[-1]
-
-    yield connect
-    for each in made:
-        each.socket.close()
+from tests.server.sides import HOST, Side
 
 
 def big_tree(nodes: int = 3000) -> Tree:
@@ -590,82 +481,3 @@ async def test_a_port_that_is_taken_is_tried_again_and_then_the_server_ends(side
     await asyncio.wait_for(opening, PATIENCE_S)
     assert await answers(HOST, unused_port)
     patient.close()
-
-
-# Servers that authenticate themselves.
-
-
-class Passwords:
-    """Admissions of a side: its password where it dials, and whether it wants to hear one where it is dialed."""
-
-    def __init__(self, password: str | None = "secret", *, required: bool = True, timeout_seconds: float = 60) -> None:
-        self.timeout_seconds = timeout_seconds
-        self._password = password
-        self._required = required
-
-    def to(self, _: str) -> Admission | None:
-        return None if self._password is None else Applicant(DigestClient("zk", self._password, "1"))
-
-    def of(self, port: Port) -> Admission:
-        new = lambda: DigestServer({"zk": "secret"}.get, "2")  # noqa: E731
-        return Doorkeeper(new, required=self._required, hello_first=port == Port.ELECTION)
-
-
-def guarded(*args: Any, **named: Any) -> LinkOptions:
-    return LinkOptions(admissions=Passwords(*args, **named))
-
-
-HELLO = bytes.fromhex("ffffffffffff0000 0000000000000003 0000000e") + b"127.0.0.1:3888"
-
-
-async def test_a_link_is_told_of_once_its_dialer_is_known(sides: Callable[..., Side]) -> None:
-    dialed, dialer = sides(guarded()), sides(guarded())
-    await dialer.dialed(1, await dialed.listen())
-    dialer.perform(Send(1, b"first"))
-    await until(lambda: dialed.received(-1) == b"first", "what follows the proof has come")
-    dialed.perform(Send(-1, b"answer"))
-    await until(lambda: dialer.received(1) == b"answer", "the answer has come")
-
-
-@pytest.mark.parametrize("password", ["wrong", None])
-async def test_a_dialer_without_proof_is_shut_out(sides: Callable[..., Side], password: str | None) -> None:
-    dialed, dialer = sides(guarded()), sides(guarded(password))
-    dialer.perform(Dial(1, Port.QUORUM, [(HOST, await dialed.listen())], 5000))
-    if password is None:
-        await until(lambda: Connected(1) in dialer.events, "nothing is asked of it")
-        dialer.perform(Send(1, b"first"))
-    await until(lambda: dialer.of(Disconnected) and dialed.of(Disconnected), "both sides have given up")
-    assert dialed.of(Received) == dialer.of(Received) == []
-    assert (Connected(1) in dialer.events) is (password is None)
-    assert len(dialed.links) == len(dialer.links) == 0
-
-
-async def test_where_no_proof_is_required_a_dialer_without_is_let_in(sides: Callable[..., Side]) -> None:
-    dialed, dialer = sides(guarded(required=False)), sides(guarded(None))
-    await dialer.dialed(1, await dialed.listen())
-    dialer.perform(Send(1, b"first words"))
-    await until(lambda: dialed.received(-1) == b"first words", "they have come")
-
-
-async def test_a_hello_goes_ahead_of_the_proof_and_is_told_of_behind_it(sides: Callable[..., Side]) -> None:
-    dialed, dialer = sides(guarded()), sides(guarded())
-    await dialer.dialed(1, await dialed.listen(Port.ELECTION), Port.ELECTION)
-    dialer.perform(Send(1, HELLO), Send(1, b"vote"))
-    await until(lambda: dialed.received(-1) == HELLO + b"vote", "the hello has come, and then the vote")
-
-
-async def test_a_server_that_is_to_be_dialed_back_proves_who_it_is_before_it_goes(sides: Callable[..., Side]) -> None:
-    dialed, dialer = sides(guarded()), sides(guarded())
-    await dialer.dialed(1, await dialed.listen(Port.ELECTION), Port.ELECTION)
-    dialer.perform(Send(1, HELLO), Close(1, "it has the larger id and dials back"))
-    await until(lambda: dialed.of(Disconnected), "the link has ended")
-    assert dialed.received(-1) == HELLO
-    assert dialer.of(Disconnected) == []
-
-
-async def test_who_says_nothing_in_time_is_shut_out(sides: Callable[..., Side], silent: Callable[[int], Any]) -> None:
-    dialed = sides(guarded(timeout_seconds=0.01))
-    stranger = await silent(await dialed.listen())
-    assert await stranger.read(1) == b""
-    await until(lambda: dialed.of(Disconnected), "it is told")
-    assert dialed.of(Received) == []
