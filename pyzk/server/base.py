@@ -21,6 +21,7 @@ from pyzk.server.clients import ClientConnection, ClientLimits, listen
 from pyzk.server.config import Config
 from pyzk.server.driver import Driver
 from pyzk.server.files import FileDisk, lock_directory, require_directory
+from pyzk.server.identities import set_up_identities
 from pyzk.server.logwriter import LogWriter, Outcomes
 from pyzk.server.metrics.probes import watch_loop
 from pyzk.server.wiring import make_log, make_roll, service_settings
@@ -170,6 +171,7 @@ class BaseServer(ABC):
         """Go on with a configuration that differs in what `pyzk.server.config.reloadable` names, and nothing else."""
         self.config = config
         self.peer.service.settings = service_settings(config)
+        set_up_identities(self.peer.service, config)
         self.peer.log.slow_sync_ms = config.fsync_warning_threshold_ms
         if self._limits is not None:
             self._limits.set(config)

@@ -7,21 +7,33 @@ import base64
 import secrets
 from collections.abc import Callable
 
+import structlog
+
 from pyzk.sasl.digest_md5 import DigestServer
 from pyzk.sasl.mechanism import ServerExchange
 from pyzk.sasl.principals import Names, parse_rules
 from pyzk.server.config import Config
 from pyzk.server.config.identities import has_sasl, server_module
 from pyzk.service.authentication import PROVERS, Prover, ensemble_prover
-from pyzk.tree.acl import SCHEMES, AccessControl, Scheme
+from pyzk.service.provider import ForeignScheme, foreign_prover
+from pyzk.service.service import Service
+from pyzk.tree.acl import SCHEMES, Scheme
 from pyzk.tree.schemes import EnsembleScheme, SaslScheme
+
+log = structlog.get_logger()
 
 NONCE_BYTES = 30
 _SUPER = "super"
 
 
-def make_access(config: Config) -> AccessControl:
-    """The rules of access with all schemes that are set up."""
+def set_up_identities(service: Service, config: Config) -> None:
+    """Have a service know the schemes, provers and users of a configuration, from now on."""
+    service.access.use(make_schemes(config))
+    service.provers, service.new_exchange = make_provers(config), exchanges(config)
+
+
+def make_schemes(config: Config) -> dict[bytes, Scheme]:
+    """All schemes that are set up."""
     schemes: dict[bytes, Scheme] = dict(SCHEMES)
     if not config.digest_auth_enabled:
         del schemes[b"digest"]
@@ -29,7 +41,9 @@ def make_access(config: Config) -> AccessControl:
         schemes[b"sasl"] = SaslScheme(config.sasl_open_acl_id.encode() if config.sasl_open_acl_id else None)
     if "ensemble" in config.auth_providers:
         schemes[b"ensemble"] = EnsembleScheme()
-    return AccessControl(schemes, skip=config.skip_acl)
+    for name, provider in config.foreign_providers.items():
+        schemes[name.encode()] = ForeignScheme(provider, _complain)
+    return schemes
 
 
 def make_provers(config: Config) -> dict[bytes, Prover]:
@@ -37,7 +51,13 @@ def make_provers(config: Config) -> dict[bytes, Prover]:
     provers = dict(PROVERS)
     if "ensemble" in config.auth_providers:
         provers[b"ensemble"] = ensemble_prover(frozenset(name.encode() for name in config.ensemble_names))
+    for name, provider in config.foreign_providers.items():
+        provers[name.encode()] = foreign_prover(provider, _complain)
     return provers
+
+
+def _complain(scheme: str, error: Exception) -> None:
+    log.warning("auth_provider_failed", scheme=scheme, error=f"{type(error).__name__}: {error}")
 
 
 def super_users(config: Config) -> frozenset[bytes]:

@@ -41,8 +41,10 @@ def reload(server: BaseServer, set_up_log: Callable[[Config], None]) -> None:
     # The sources of the others would speak of values that do not count.
     sources = {name: source for name, source in current.sources.items() if name not in taken}
     sources |= {name: source for name, source in config.sources.items() if name in taken}
-    server.take_settings(attrs.evolve(current, **taken, sources=sources))
+    server.take_settings(attrs.evolve(current, **taken, jaas=config.jaas, sources=sources))
     set_up_log(server.config)
+    if config.jaas != current.jaas:
+        changed.add("jaas_file")  # what it says counts, whatever its name
     log.info("reloaded", changed=_keys(changed & RELOADABLE), restart_needed=_keys(changed - RELOADABLE))
 
 

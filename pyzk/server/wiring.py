@@ -9,7 +9,7 @@ import structlog
 from pyzk.server.clock import wall_ms
 from pyzk.server.config import Config
 from pyzk.server.config.identities import required_schemes
-from pyzk.server.identities import exchanges, make_access, make_provers, super_users
+from pyzk.server.identities import set_up_identities, super_users
 from pyzk.server.logwriter import RECORD_OVERHEAD_BYTES
 from pyzk.service.counters import namespace_of
 from pyzk.service.outbox import Settings
@@ -21,6 +21,7 @@ from pyzk.storage.database import RestoreOptions
 from pyzk.storage.disk import Disk
 from pyzk.storage.names import Places
 from pyzk.storage.txnlog import Roll, TxnLog
+from pyzk.tree.acl import AccessControl
 from pyzk.tree.request import Rules
 from pyzk.tree.tree import Tree
 
@@ -40,7 +41,7 @@ def restore_options(config: Config) -> RestoreOptions:
 
 def make_service(config: Config, tree: Tree, server_id: int) -> tuple[Service, Proposer]:
     """What a server does for its sessions, and what makes txns of their requests."""
-    access = make_access(config)
+    access = AccessControl(skip=config.skip_acl)
     rules = Rules(
         access,
         extended_types_enabled=config.extended_types_enabled,
@@ -51,7 +52,7 @@ def make_service(config: Config, tree: Tree, server_id: int) -> tuple[Service, P
     session_ids = SessionIds(wall_ms(), server_id)
     throttle = ConnectionThrottle(_token_rates(config), random.Random()) if config.connection_max_tokens else None
     service = Service(tree, access, service_settings(config), session_ids.next, throttle)
-    service.provers, service.new_exchange = make_provers(config), exchanges(config)
+    set_up_identities(service, config)
     proposer = Proposer(
         tree,
         rules,

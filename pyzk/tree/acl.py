@@ -89,6 +89,10 @@ class AccessControl:
         self._schemes = dict(schemes)
         self.skip = skip
 
+    def use(self, schemes: Mapping[bytes, Scheme]) -> None:
+        """From now on these are the schemes."""
+        self._schemes = dict(schemes)
+
     def permits(self, acl: list[ACL] | None, perms: int, identities: Collection[Identity]) -> bool:
         """May any of `identities` do what any bit of `perms` stands for?"""
         if self.skip or not acl:

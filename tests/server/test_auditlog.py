@@ -99,6 +99,10 @@ async def test_who_has_authenticated_is_named_without_a_secret(tmp_path: Path) -
 
 def test_hashes_of_passwords_are_not_told() -> None:
     assert users([(b"ip", b"::1"), (b"digest", b"bob:abc="), (b"super", b"")]) == "::1,bob"
+    assert (
+        users([(b"sasl", b"zk/host@REALM"), (b"x509", b"CN=a,O=b"), (b"ticket", b"c:d")])
+        == "zk/host@REALM,CN=a,O=b,c:d"
+    )
     assert acl_text([ACL(31, b"digest", b"bob:abc=")]) == "digest:bob:cdrwa"
 
 

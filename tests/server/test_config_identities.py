@@ -6,8 +6,7 @@ import pytest
 
 from pyzk.sasl.digest_md5 import DigestClient
 from pyzk.server.config.identities import known_schemes, quorum_login, quorum_users, required_schemes
-from pyzk.server.identities import exchanges, make_access, super_users
-from pyzk.tree.acl import AccessControl
+from pyzk.server.identities import exchanges, make_schemes, super_users
 from tests.server.config_folder import Folder
 
 SASL = "authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider\nclientPort=1\n"
@@ -34,10 +33,6 @@ def identity(config: object, user: str, password: str) -> str | None:
     assert proof is not None
     server.respond(proof)
     return server.identity
-
-
-def schemes(access: AccessControl) -> set[bytes]:
-    return set(access._schemes)
 
 
 def test_without_sasl_settings_there_is_no_exchange(folder: Folder) -> None:
@@ -86,10 +81,10 @@ def test_super_users_are_named_one_by_one(folder: Folder) -> None:
 
 def test_schemes_are_there_by_their_providers(folder: Folder) -> None:
     package = "org.apache.zookeeper.server.auth"
-    assert schemes(make_access(folder.load("clientPort=1\n"))) == {b"ip", b"digest"}
+    assert set(make_schemes(folder.load("clientPort=1\n"))) == {b"ip", b"digest"}
     text = f"{SASL}authProvider.2={package}.EnsembleAuthenticationProvider\n"
     config = folder.load(f"{text}DigestAuthenticationProvider.enabled=false\n")
-    assert schemes(make_access(config)) == {b"ip", b"sasl", b"ensemble"}
+    assert set(make_schemes(config)) == {b"ip", b"sasl", b"ensemble"}
     assert known_schemes(config) == {"ip", "sasl", "ensemble"}
 
 

@@ -1,5 +1,6 @@
 """SIGHUP: what is taken over, what waits for a restart, what is refused."""
 
+import contextlib
 import io
 import json
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import attrs
 import pytest
 
+from pyzk.errors import SaslError
+from pyzk.sasl.digest_md5 import DigestClient
 from pyzk.server import log
 from pyzk.server.config import Config, load_config
 from pyzk.server.config.kinds import Status
@@ -117,3 +120,32 @@ async def test_where_a_value_comes_from_is_known_afterwards(reloaded: Reloaded) 
     assert reloaded.server.config.sources["max_client_connections_per_address"] == f"{reloaded.path}:7"
     reloaded.reload()
     assert "max_client_connections_per_address" not in reloaded.server.config.sources
+
+
+def identity(server: Server, password: str) -> str | None:
+    """Who a client is that logs in as bob now."""
+    begin = server.peer.service.new_exchange
+    assert begin is not None
+    exchange, client = begin(), DigestClient("bob", password, "nonce")
+    proof = client.respond(exchange.respond(client.start()))
+    assert proof is not None
+    with contextlib.suppress(SaslError):
+        exchange.respond(proof)
+    return exchange.identity
+
+
+async def test_users_of_sasl_come_and_go(reloaded: Reloaded, tmp_path: Path) -> None:
+    jaas = tmp_path / "jaas.conf"
+    section = "Server {\n DigestLoginModule required user_bob=%s;\n};\n".replace("Digest", "x.Digest")
+    jaas.write_text(section % "one")
+    lines = {"java.security.auth.login.config": jaas}
+    assert reloaded.reload(**lines)["changed"] == ["java.security.auth.login.config"]
+    assert identity(reloaded.server, "one") == "bob"
+    jaas.write_text(section % "two")
+    assert reloaded.reload(**lines)["changed"] == ["java.security.auth.login.config"]
+    assert (identity(reloaded.server, "one"), identity(reloaded.server, "two")) == (None, "bob")
+    assert reloaded.reload(**{"pyzk.sasl.user.bob": "three"})["changed"] == [
+        "java.security.auth.login.config",
+        "pyzk.sasl.user.",
+    ]
+    assert identity(reloaded.server, "three") == "bob"

@@ -31,6 +31,12 @@ class AuthenticationSettings:
     )
     super_user: str | None = setting("superUser", TEXT, None, "SASL name that may do everything.")
     more_super_users: Mapping[str, str] = family("superUser.", TEXT, "One more: `superUser.admin=admin@REALM`.")
+    admin_trusts_forwarded: bool = setting(
+        "IPAuthenticationProvider.usexforwardedfor",
+        BOOLEAN,
+        False,
+        "The admin server takes the address in X-Forwarded-For for the client's: only behind a proxy that writes it.",
+    )
     ensemble_names: frozenset[str] = setting(
         "ensembleAuthName", WORDS, frozenset(), "Names of this ensemble that clients may give by scheme ensemble."
     )

@@ -35,7 +35,8 @@ def required_schemes(config: Config) -> frozenset[str]:
 
 def known_schemes(config: Config) -> frozenset[str]:
     """The schemes of which a client may have an identity."""
-    return config.auth_providers | {"ip"} | ({"digest"} if config.digest_auth_enabled else set())
+    built_in = {"ip", "digest"} if config.digest_auth_enabled else {"ip"}
+    return config.auth_providers | config.foreign_providers.keys() | built_in
 
 
 def server_module(config: Config) -> LoginModule | None:

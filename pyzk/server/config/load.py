@@ -15,8 +15,10 @@ from pyzk.errors import ConfigError
 from pyzk.server.config.fields_operations import ALL_WORDS_MARK, FOUR_LETTER_WORDS
 from pyzk.server.config.identities import with_identities
 from pyzk.server.config.kinds import NO_FALLBACK, TEXT, Setting, Status
+from pyzk.server.config.providers import is_python, load_provider
 from pyzk.server.config.settings import KNOWN_NAMES, Config, bare_name, find_setting
 from pyzk.server.config.syntax import parse_jvm_flags
+from pyzk.service.provider import AuthProvider
 from pyzk.zab.entries import ConfigEntry, parse_long, refused
 from pyzk.zab.membership import (
     check_dynamic_entries,
@@ -69,6 +71,7 @@ class _Loader:
     members: list[ConfigEntry] = attrs.field(factory=list)
     planned: list[str] = attrs.field(factory=list)
     providers: set[str] = attrs.field(factory=set)
+    foreign: dict[str, AuthProvider] = attrs.field(factory=dict)
 
     def load(self, path: str | None, environ: Mapping[str, str]) -> tuple[Config, list[str]]:
         flags = _last_of_each(_known_flags(parse_jvm_flags(environ)))
@@ -87,7 +90,7 @@ class _Loader:
             raise refused("dataDir", "", "dataDir is not set", f"{path}: write dataDir=DIRECTORY")
         if self.planned:
             self.warnings.append(f"not supported yet and without effect: {', '.join(self.planned)}")
-        values = {**self.values, "auth_providers": frozenset(self.providers)}
+        values = {**self.values, "auth_providers": frozenset(self.providers), "foreign_providers": self.foreign}
         config = Config(**values, path=path or "", text=text, sources=self.sources)  # type: ignore[arg-type]
         return self.finish(config), self.warnings
 
@@ -147,6 +150,9 @@ class _Loader:
             self.providers.add(_PROVIDERS[provider])
         elif provider in _LATER_PROVIDERS:
             self.planned.append(f"{entry.key}={entry.value} ({entry.source})")
+        elif is_python(entry.value):
+            loaded = load_provider(entry)
+            self.foreign[loaded.scheme] = loaded
         else:
             self.warnings.append(f"{entry.source}: {entry.key}={entry.value} is no known scheme and is skipped")
 

@@ -18,6 +18,7 @@ from pyzk.server.config.fields_operations import PROVIDERS, AdminSettings, Metri
 from pyzk.server.config.fields_storage import ContainerSettings, DirectorySettings, LogSettings, SnapshotSettings
 from pyzk.server.config.kinds import Setting, settings_of
 from pyzk.server.config.without_effect import WITHOUT_EFFECT
+from pyzk.service.provider import AuthProvider
 from pyzk.zab.membership import Membership
 from pyzk.zab.servers import ServerSpec
 
@@ -70,6 +71,7 @@ class Config(
         server_id: the number in dataDir/myid; None without one.
         membership: the members of the ensemble.
         auth_providers: the schemes that authProvider.X has brought in.
+        foreign_providers: the operator's own, by scheme.
         jaas: the sections of the JAAS file.
         path: of the configuration file; empty without one.
         text: the whole configuration file, for the admin command initial_configuration; empty without a file.
@@ -79,6 +81,7 @@ class Config(
     server_id: int | None = None
     membership: Membership = attrs.field(factory=Membership)
     auth_providers: frozenset[str] = frozenset()
+    foreign_providers: Mapping[str, AuthProvider] = attrs.field(factory=dict)
     jaas: Mapping[str, LoginModule] = attrs.field(factory=dict)
     path: str = ""
     text: str = ""

@@ -51,7 +51,6 @@ WITHOUT_EFFECT: tuple[Setting, ...] = (
         "TLS.",
         "X509AuthenticationProvider.superUser",
     ),
-    *_switches(Status.PLANNED, "Admin server.", "IPAuthenticationProvider.usexforwardedfor"),
     *_switches(Status.PLANNED, "Admin server.", "admin.portUnification admin.forceHttps admin.needClientAuth"),
     *_switches(Status.PLANNED, "Pause detector.", "jvm.pause.monitor"),
     *_rows(

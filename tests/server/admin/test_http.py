@@ -297,6 +297,23 @@ async def test_the_acl_of_the_root_may_let_others_have_one(server: Server, clien
     assert (await ask(server, "snapshot", Authorization="digest operator:pass"))[0] == 200
 
 
+@pytest.mark.parametrize("trusts", [False, True])
+async def test_an_address_from_a_proxy_counts_only_where_it_is_believed(tmp_path: Path, *, trusts: bool) -> None:
+    options = {**ON, **WITH_SUPER, "admin_trusts_forwarded": trusts, "admin_rate_limit_interval_ms": 0}
+    async with running(tmp_path / "data", **options) as server:
+        wire = await Wire.session(server)
+        await restrict_root(wire, ACL(31, b"ip", b"10.0.0.7"))
+        await wire.close()
+        for forwarded, known in (
+            ("10.0.0.7, 10.0.0.1", True),
+            ("10.0.0.8", False),
+            ("nonsense", False),
+            ("a:b", False),
+        ):
+            status = (await ask(server, "snapshot", Authorization="ip", X_Forwarded_For=forwarded))[0]
+            assert status == (200 if known and trusts else 403), forwarded
+
+
 async def test_a_snapshot_comes_back_as_it_went(server: Server, client: Wire) -> None:
     status, headers, body = await ask(server, "snapshot", Authorization=SUPER)
     assert status == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import structlog
@@ -106,11 +107,22 @@ class AdminServer:
         if not self._server.is_serving:
             return _json(answer(name, {}, NOT_SERVING))
         try:
-            authorize(self._server, request.headers.get("Authorization"), request.remote or "")
+            authorize(self._server, request.headers.get("Authorization"), self._address(request))
         except AdminRefusalError as refusal:
             return _json(answer(name, {}, str(refusal)), refusal.status)
         log.info("admin_transfer", command=name, address=request.remote)
         return lambda: self._perform(request, name)
+
+    def _address(self, request: web.Request) -> str:
+        """Where a request came from, as the proxy in front says if it is to be believed."""
+        address = request.remote or ""
+        if not self._server.config.admin_trusts_forwarded:
+            return address
+        forwarded = request.headers.get("X-Forwarded-For", "").partition(",")[0].strip()
+        try:
+            return str(ip_address(forwarded))
+        except ValueError:
+            return address
 
     async def _perform(self, request: web.Request, name: str) -> web.StreamResponse:
         try:

@@ -17,11 +17,12 @@ from pyzk.errors import AdminRefusalError, AuthFailedError, PyzkError
 from pyzk.server.clients import host_of
 from pyzk.server.clock import monotonic_seconds
 from pyzk.server.standalone import Server as StandaloneServer
+from pyzk.service.connection import Connection
 from pyzk.storage import names
 from pyzk.storage.compression import GZIP_MAGIC, XERIAL_MAGIC
 from pyzk.storage.memory import MemoryDisk
 from pyzk.storage.snapshot import Snapshot, load
-from pyzk.tree.acl import SUPER, digest_id
+from pyzk.tree.acl import SUPER
 from pyzk.tree.walk import finish_load
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ log = structlog.get_logger()
 SLICE_BYTES = 1 << 18
 ALL_PERMS = (Perms.CREATE, Perms.DELETE, Perms.READ, Perms.WRITE, Perms.ADMIN)
 AUTHORIZATION_PARTS_MAX = 2
+NOBODY = -1
+"""The number of a connection that is none of a client's."""
 
 
 class RateLimit:
@@ -76,20 +79,17 @@ def _has_all(server: BaseServer, identities: list[Identity]) -> bool:
 
 def _identities(server: BaseServer, header: str, address: str) -> list[Identity]:
     scheme, *rest = header.split()
-    settings = server.peer.service.settings
-    if len(rest) >= AUTHORIZATION_PARTS_MAX:
+    service = server.peer.service
+    prove = service.provers.get(scheme.encode("utf-8", "surrogateescape"))
+    if len(rest) >= AUTHORIZATION_PARTS_MAX or prove is None or (scheme != "ip" and not rest):
         raise AdminRefusalError(401, "Not authenticated")
-    if scheme == "ip":
-        return [(b"ip", host_of(address).encode())]
-    if scheme != "digest" or not rest or not settings.digest_auth_enabled:
-        raise AdminRefusalError(401, "Not authenticated")
+    proof = rest[0].encode("utf-8", "surrogateescape") if rest else None
     try:
-        proven = digest_id(rest[0].encode("utf-8", "surrogateescape"), settings.digest_algorithm)
+        identities = prove(service, Connection(NOBODY, host_of(address), ()), proof)
     except AuthFailedError as error:
         raise AdminRefusalError(401, "Not authenticated") from error
-    identities: list[Identity] = [(b"digest", proven)]
-    if proven == settings.super_digest:
-        identities.append((SUPER, b""))
+    if not identities:
+        raise AdminRefusalError(401, "Not authenticated")
     return identities
 
 
