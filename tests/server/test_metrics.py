@@ -145,6 +145,25 @@ async def test_the_port_answers_metrics_and_nothing_else(server: Server) -> None
     assert 0 < used < most
 
 
+# What the Java client library of Apache 3.9.5 (0.9.0) tells of its machine, over docs/protocol/operations.md section 3.
+HOTSPOT = """jvm_memory_bytes_used jvm_memory_bytes_committed jvm_memory_bytes_max jvm_memory_bytes_init
+    jvm_memory_pool_bytes_used jvm_memory_pool_bytes_committed jvm_memory_pool_bytes_max jvm_memory_pool_bytes_init
+    jvm_buffer_pool_used_bytes jvm_buffer_pool_capacity_bytes jvm_buffer_pool_used_buffers jvm_gc_collection_seconds
+    jvm_threads_current jvm_threads_daemon jvm_threads_peak jvm_threads_started_total jvm_threads_deadlocked
+    jvm_threads_deadlocked_monitor jvm_threads_state jvm_classes_loaded jvm_classes_loaded_total
+    jvm_classes_unloaded_total jvm_info process_cpu_seconds_total process_start_time_seconds process_open_fds
+    process_max_fds process_virtual_memory_bytes process_resident_memory_bytes"""
+
+
+async def test_every_java_name_is_told_or_its_absence_explained(server: Server) -> None:
+    text = (await get(server.metrics_port, "/metrics"))[2].decode()
+    told = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
+    page = (ROOT / "docs" / "operations.md").read_text()
+    section = page.partition("### Names that are missing")[2].partition("\n## ")[0]
+    explained = set(re.findall(r"`(jvm_\w+)`", section))
+    assert explained == set(HOTSPOT.split()) - told
+
+
 async def test_java_names_can_be_left_out() -> None:
     async with running(
         metrics_provider=PROMETHEUS, metrics_address="127.0.0.1", metrics_port=0, metrics_process=False
