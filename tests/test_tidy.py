@@ -209,3 +209,10 @@ def test_every_link_in_the_documentation_leads_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)", text):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_page_is_in_the_site() -> None:
+    """tests/test_docs_site.py builds it; this one names the page that mkdocs.yml lacks."""
+    listed = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    missing = [page for page in (ROOT / "docs").rglob("*.md") if str(page.relative_to(ROOT / "docs")) not in listed]
+    assert not missing
