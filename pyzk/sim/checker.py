@@ -61,6 +61,7 @@ class Log:
         promises: the leader to which it has promised each epoch.
         memory: the tree that it had in memory at a crash.
         lost: what was durable before the disk was damaged.
+        floor: the last txn of the tree that it has by SNAP; what is below that is in no file any more.
     """
 
     zxids: list[int] = field(default_factory=list)
@@ -72,6 +73,7 @@ class Log:
     promises: dict[int, int] = field(default_factory=dict)
     memory: Tree | None = None
     lost: frozenset[int] = frozenset()
+    floor: int = 0
 
     @property
     def end(self) -> int:
@@ -218,14 +220,19 @@ class Checker:
         if isinstance(work, do.Append):
             log.durable += len(work.entries)
         elif isinstance(work, do.Truncate):
+            host.may_doubt = host.may_doubt or self._is_below_floor(log, work)
             log.cut(self.real(work.zxid))
             self.reset(host)
         elif isinstance(work, do.Install):
             log.zxids = self.chain(work.tree.last_zxid)
-            log.durable = len(log.zxids)
+            log.durable, log.floor = len(log.zxids), log.end
             self.reset(host)
         elif isinstance(work, do.SaveEpoch):
             self._epoch(host, work)
+
+    def _is_below_floor(self, log: Log, work: do.Truncate) -> bool:
+        """Whether nothing is left that what is to be kept could be made of: a server does best to doubt it all."""
+        return self.real(work.zxid) < log.floor
 
     def _epoch(self, host: Host, work: do.SaveEpoch) -> None:
         log, what = self.logs[host.server_id], f"server {host.server_id}: {work.name} {work.epoch}"
@@ -249,7 +256,9 @@ class Checker:
     def loaded(self, host: Host, stored: Stored) -> None:
         """A process has started: what it finds is what was durable, and perhaps what was under way."""
         before = self.logs.setdefault(host.server_id, Log())
-        after = self.logs[host.server_id] = Log()
+        after = self.logs[host.server_id] = Log(floor=before.floor)
+        if isinstance(before.interrupted, do.Truncate) and self._is_below_floor(before, before.interrupted):
+            host.may_doubt = True
         if not stored.doubt:
             after.zxids = self.chain(stored.last_zxid)
             after.durable = len(after.zxids)
@@ -275,6 +284,8 @@ class Checker:
         is_old = found == before.zxids[: len(found)] and len(found) >= kept
         installing = before.interrupted
         is_new = isinstance(installing, do.Install) and found == self.chain(installing.tree.last_zxid)
+        if is_new:
+            self.logs[host.server_id].floor = self.logs[host.server_id].end
         self.require(
             is_old or is_new,
             "what is durable survives a crash",
