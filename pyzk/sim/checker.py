@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.txns import TXN_HEADER, TxnHeader, decode_txn
@@ -26,7 +26,7 @@ from pyzk.zab.learning import Learning
 from pyzk.zab.state import ACCEPTED
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from pyzk.sim.host import Host
     from pyzk.sim.world import World
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from pyzk.zab.membership import Membership
 
 
+Details: TypeAlias = "str | Callable[[], str]"
+"""What is said about a broken promise, or what makes it."""
 SLOW_SECONDS = 2.5
 """Longer than bytes take on the slowest of links."""
 
@@ -127,9 +129,10 @@ class Checker:
         self.alive: dict[int, float] = {}
         self.abandoned: dict[int, float] = {}
 
-    def require(self, holds: bool, invariant: str, details: str = "") -> None:  # noqa: FBT001 - a statement, not a flag
+    def require(self, holds: bool, invariant: str, details: Details = "") -> None:  # noqa: FBT001 - a statement, not a flag
+        """Something must be so. Raises BrokenInvariantError; details that come often are written only then."""
         if not holds:
-            raise BrokenInvariantError(invariant, details)
+            raise BrokenInvariantError(invariant, details if isinstance(details, str) else details())
 
     # Txns and their order.
 
@@ -331,8 +334,7 @@ class Checker:
     def _compare_tree(self, host: Host, zxid: int) -> None:
         found = _signature(host.tree)
         expected = self._signatures.setdefault(zxid, found)
-        what = f"server {host.server_id} at {zxid:x}"
-        self.require(expected == found, "trees at the same txn are the same", what)
+        self.require(expected == found, "trees at the same txn are the same", lambda: f"{host.server_id} at {zxid:x}")
 
     def _commit_tree(self, host: Host, log: Log) -> None:
         """Who moves its tree, or serves, calls all that it has in it committed, with what its log held at the start."""
@@ -448,11 +450,17 @@ class Checker:
         state, log = host.state, self.logs[host.server_id]
         role = host.peer.role
         if isinstance(role, Learning) and role.epoch and not role.is_observer and not state.doubt:
-            what = f"server {host.server_id} follows in epoch {role.epoch}, {log.accepted} is promised"
-            self.require(role.epoch >= log.accepted, "nobody follows in an epoch older than it has promised", what)
+            self.require(
+                role.epoch >= log.accepted,
+                "nobody follows in an epoch older than it has promised",
+                lambda: f"server {host.server_id} follows in epoch {role.epoch}, {log.accepted} is promised",
+            )
         history = state.history
         durable, last = self.real(history.durable_zxid), self.real(history.last_zxid)
-        what = f"server {host.server_id} believes {durable:x}, {last:x}; it has {log.durable_end:x}, {log.end:x}"
+
+        def what() -> str:
+            return f"server {host.server_id} believes {durable:x}, {last:x}; it has {log.durable_end:x}, {log.end:x}"
+
         if state.doubt or any(isinstance(work, do.Truncate) for work in host.machine.queue):
             return
         self.require(durable <= log.durable_end, "nothing is taken for durable that is not", what)

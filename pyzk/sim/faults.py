@@ -132,7 +132,8 @@ def _crash_between_effects(faults: Faults) -> None:
 
 
 def _cut_power_in_a_write(faults: Faults) -> None:
-    for host in faults.rng.sample(list(faults.world.hosts.values()), faults.rng.randrange(1, 4)):
+    hosts = faults.rng.sample(list(faults.world.hosts.values()), faults.rng.randrange(3))
+    for host in {faults.some_host(): None, **dict.fromkeys(hosts)}:
         host.machine.is_doomed = True
         faults.later(2.0, lambda host=host: faults.restart(host))  # type: ignore[misc]
 

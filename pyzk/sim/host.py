@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from pyzk.sim.world import World
 
+NEVER = float("inf")
 SUBMIT = OpCode.CREATE
 """What a learner forwards to have a txn proposed; the leader of this world makes up which."""
 
@@ -78,6 +79,7 @@ class Host:
         self.syncs: deque[int] = deque()
         self._inbox: deque[events.Event | Callable[[], None]] = deque()
         self._is_busy = False
+        self._wakes_at = NEVER
         self._deleting: set[bytes] = set()
 
     @property
@@ -138,6 +140,7 @@ class Host:
         self.world.checker.crashed(self)
         self.machine.crash(has_no_power=has_no_power)
         self.peer = self.opened = self.dies_after = self.dies_at = None
+        self._wakes_at = NEVER
         self.is_frozen, self.has_no_power = False, has_no_power
         self._inbox.clear()
         self.syncs.clear()
@@ -203,19 +206,27 @@ class Host:
         self._arm()
 
     def _arm(self) -> None:
-        """Come back at the deadline."""
+        """Come back at the deadline, unless we come back before that and look again."""
         peer = self.peer
         if peer is None or self._is_busy or self.is_frozen:
             return
         deadline = peer.deadline()
-        if deadline is not None:
-            at = (deadline - self.clock_offset) / self.clock_rate
-            boot = self.boot
-            self.world.at(max(self.world.now, at) + 1e-6, lambda: self._wake(boot, deadline))
+        if deadline is None:
+            return
+        at = max(self.world.now, (deadline - self.clock_offset) / self.clock_rate) + 1e-6
+        if at < self._wakes_at:
+            self._wakes_at = at
+            self.world.at(at, lambda: self._wake(at))
 
-    def _wake(self, boot: int, deadline: float) -> None:
-        if boot == self.boot and self.peer is not None and self.peer.deadline() == deadline and not self.is_frozen:
+    def _wake(self, at: float) -> None:
+        if at != self._wakes_at:
+            return
+        self._wakes_at = NEVER
+        deadline = self.peer.deadline() if self.peer is not None and not self.is_frozen else None
+        if deadline is not None and deadline <= self.now:
             self.receive(events.Wake())
+        else:
+            self._arm()
 
     # Effects.
 

@@ -10,11 +10,20 @@ from random import Random
 
 from pyzk.zab.settings import AgreementSettings
 
-QUIET_SECONDS = 5.0
-"""Now and then nothing goes wrong for so long, so that something gets done that can be lost afterwards."""
+CALM_SHARES = 0.05, 0.15
+"""Between two storms nothing new goes wrong for such a share of a run, so that something is done that can be lost."""
+CALM_SECONDS_MAX = 10.0
+STORM_FAULTS = 3, 6, 12, 20
+"""How many faults a storm of a run has at most."""
+ENDLESS_CHANCE = 0.05
+"""How often there is no calm at all."""
+REQUESTS = 1000, 2000
+"""For so many by all clients there is time in a run, if servers serve half of it; most of them write."""
+PAUSE_SECONDS = 0.05, 0.5
+"""The pause of a client between two requests lies in these bounds, however long the run is."""
 
-ALWAYS = ("power cut in a write",)
-"""Without these a run proves little."""
+ALWAYS = "power cut in a write"
+"""The first fault of each run, and one of those that come again: without it a run proves little."""
 
 
 @dataclass(slots=True)
@@ -92,7 +101,7 @@ def draw_plan(seed: int, seconds: float, kinds: list[str], clients: int, servers
         membership,
         settings,
         clients,
-        client_pause_seconds=rng.choice((0.05, 0.1, 0.2)),
+        client_pause_seconds=_pause_seconds(rng, seconds, clients),
         disk_seconds=rng.choice(((0.0005, 0.004), (0.005, 0.05))),
         clock_drift=rng.choice((0.001, 0.001, 0.02)),
         has_blackout=rng.random() < 0.5,
@@ -122,11 +131,24 @@ def _membership(rng: Random, voters: int, observers: int) -> str:
 
 
 def _faults(rng: Random, seconds: float, kinds: list[str]) -> list[Fault]:
-    chosen = [*ALWAYS, *rng.sample(kinds, rng.randrange(4, len(kinds) + 1))]
-    mean_seconds = rng.choice((0.3, 1.0, 2.0, 3.0))
+    chosen = [ALWAYS, *rng.sample(kinds, rng.randrange(4, len(kinds) + 1))]
+    mean_seconds, storm_faults_max = rng.choice((0.1, 0.3, 1.0, 2.0)), rng.choice(STORM_FAULTS)
+    is_endless = rng.random() < ENDLESS_CHANCE
     faults: list[Fault] = []
-    at = rng.expovariate(1 / mean_seconds)
+    kind, at = ALWAYS, _calm_seconds(rng, seconds)
     while at < seconds:
-        faults.append(Fault(at, rng.choice(chosen), rng.getrandbits(32)))
-        at += QUIET_SECONDS if rng.random() < 0.05 else rng.expovariate(1 / mean_seconds)
-    return faults
+        for _ in range(rng.randrange(storm_faults_max) + 1):
+            faults.append(Fault(at, kind, rng.getrandbits(32)))
+            kind = rng.choice(chosen)
+            at += rng.expovariate(1 / mean_seconds)
+        at += 0.0 if is_endless else _calm_seconds(rng, seconds)
+    return [fault for fault in faults if fault.at < seconds]
+
+
+def _calm_seconds(rng: Random, seconds: float) -> float:
+    return min(rng.uniform(*CALM_SHARES) * seconds, CALM_SECONDS_MAX)
+
+
+def _pause_seconds(rng: Random, seconds: float, clients: int) -> float:
+    least, most = PAUSE_SECONDS
+    return min(max(clients * seconds / 2 / rng.choice(REQUESTS), least), most)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from pyzk.client.watches import WatchKind
@@ -68,7 +69,7 @@ class Workload:
 
 def request(client: Client) -> None:
     """One request, whatever it may be."""
-    client.rng.choices(*zip(*_REQUESTS, strict=True))[0](client)
+    client.rng.choices(_KINDS, cum_weights=_WEIGHTS)[0](client)
 
 
 def some_path(client: Client) -> bytes:
@@ -143,3 +144,5 @@ _REQUESTS: tuple[tuple[Callable[[Client], None], int], ...] = (
     (read, 15),
     (sync, 10),
 )
+_KINDS = [kind for kind, _ in _REQUESTS]
+_WEIGHTS = list(accumulate(weight for _, weight in _REQUESTS))

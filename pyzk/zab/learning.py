@@ -176,8 +176,8 @@ class Learning:
         state = self.state
         info = LearnerInfo(state.server_id, config_version=state.membership.version)
         kind = PacketType.OBSERVERINFO if self.is_observer else PacketType.FOLLOWERINFO
-        accepted_epoch = -1 if state.doubt else state.accepted_epoch
-        state.send(self.link, packet(kind, accepted_epoch << 32, info.encode()))
+        # In doubt too, as far as it is known: only a leader that hears of a newer promise can give way to it.
+        state.send(self.link, packet(kind, state.accepted_epoch << 32, info.encode()))
 
     def _promise(self, leader_info: Packet) -> Part:
         """Discovery: promise the epoch, durably, and say what we have."""

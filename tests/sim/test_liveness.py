@@ -103,6 +103,20 @@ def test_a_voter_that_has_promised_an_epoch_which_never_began_is_let_in():
     end_well(story)
 
 
+def test_a_voter_that_has_lost_its_data_and_promised_an_epoch_which_never_began_is_let_in():
+    story = begun()
+    leader = story.settle()
+    late = story.hosts[story.others(leader.server_id)[0]]
+    story.crash(late.server_id)
+    late.machine.files.save_epoch("acceptedEpoch", 9)
+    story.checker.logs[late.server_id].accepted = 9
+    story.lose_data(late)
+    story.start(late.server_id)
+    story.settle(20)
+    assert story.leader.opened.zxid == 10 << 32
+    end_well(story)
+
+
 def test_the_end_of_the_zxids_is_the_beginning_of_an_epoch():
     story = begun()
     leader = story.settle()

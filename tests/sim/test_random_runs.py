@@ -12,7 +12,7 @@ import pytest
 from pyzk.sim.checker import BrokenInvariantError
 from pyzk.sim.run import run_seed
 
-SEEDS = int(os.environ.get("PYZK_SIM_SEEDS", "80"))
+SEEDS = int(os.environ.get("PYZK_SIM_SEEDS", "40"))
 FIRST = int(os.environ.get("PYZK_SIM_SEED", "0"))
 CHUNKS = 4
 CLIENTS = 4

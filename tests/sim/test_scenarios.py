@@ -5,6 +5,7 @@ The checker of the world looks on in all of them: logs without holes, commits on
 
 import pytest
 
+from pyzk.sim.faults import Faults
 from pyzk.sim.machine import PLACES
 from pyzk.sim.plan import Plan, membership_lines
 from pyzk.sim.world import World
@@ -26,6 +27,9 @@ class Story(World):
     def was_said(self, *words, server_id=None):
         who = "" if server_id is None else f" {server_id} "
         return any(who in line[12:16] and all(word in line for word in words) for line in self.lines)
+
+    def lose_data(self, host):
+        Faults(self, Plan(0, 0.0, "", AgreementSettings(), 0)).lose_data(host)
 
     def others(self, server_id):
         return [other for other in self.hosts if other != server_id]
@@ -224,10 +228,7 @@ def test_defect_8_a_server_that_has_lost_its_disk_does_not_count_until_a_leader_
     lost, other = story.others(leader)
     story.crash(*story.hosts)
     damaged = story.hosts[lost]
-    for name in damaged.disk.names(PLACES.logs):
-        if name.startswith(("log.", "snapshot.")):
-            damaged.disk.remove(f"{PLACES.logs}/{name}")
-    damaged.may_doubt = True
+    story.lose_data(damaged)
     story.start(lost, other)
     story.run(60)
     assert story.leader is None, "it would be a quorum, and neither may know what was acknowledged"
