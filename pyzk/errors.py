@@ -6,6 +6,7 @@
     │   └── FrameError          a frame whose length cannot be accepted
     ├── PeerError               another server of the ensemble broke the protocol: its link is closed
     ├── PeerPortError           a port for other servers that cannot be opened: exit code 14
+    ├── KeyStoreError           a file with keys or certificates that cannot be used
     ├── ConfigError             a setting that cannot be used: names key, value and remedy
     ├── StorageError            files that cannot be read or written
     │   ├── DamageError         the files do not hold what was acknowledged, or may not
@@ -237,6 +238,10 @@ class AdminPortError(PyzkError):
 
 class PeerPortError(PyzkError):
     """A port on which other servers connect cannot be opened."""
+
+
+class KeyStoreError(PyzkError):
+    """A file with keys or certificates that cannot be read, or does not hold what is needed."""
 
 
 class ConfigError(PyzkError):

@@ -6,9 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
-from itertools import count
 from types import ModuleType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -17,7 +16,7 @@ from pyzk.server import housekeeping
 from pyzk.server.admin.statistics import Statistics
 from pyzk.server.admin.words import FourLetterWords
 from pyzk.server.auditlog import INVOKED, SERVER_START, SERVER_STOP, AuditLog, server_user
-from pyzk.server.clients import ClientConnection, ClientLimits, listen
+from pyzk.server.clientports import ClientPorts
 from pyzk.server.config import Config
 from pyzk.server.driver import Driver
 from pyzk.server.files import FileDisk, lock_directory, require_directory
@@ -28,6 +27,9 @@ from pyzk.server.wiring import make_log, make_roll, service_settings
 from pyzk.service.audit import SUCCESS, Auditor
 from pyzk.storage.disk import Disk
 from pyzk.storage.names import Places
+
+if TYPE_CHECKING:
+    from pyzk.server.tls.contexts import Contexts
 
 log = structlog.get_logger()
 
@@ -55,7 +57,6 @@ class BaseServer(ABC):
 
     Attributes:
         peer: drives its service.
-        port: the client port that is open, 0 if there is none.
         admin_port, metrics_port: those that are open, 0 if there is none.
         audit: the audit log, if there is to be one.
         snapshots: takes them.
@@ -68,14 +69,13 @@ class BaseServer(ABC):
 
     def __init__(self, config: Config, disk: Disk | None = None) -> None:
         self.config = config
-        self.port = 0
         self.failure: BaseException | None = None
         self.stopped = asyncio.Event()
         self.places = Places.of(config.data_dir, config.data_log_dir)
         self._disk: Disk = FileDisk() if disk is None else disk
         self._chores = housekeeping.Chores(self.fail)
-        self._listener: asyncio.Server | None = None
-        self._limits: ClientLimits | None = None
+        self.client_ports: ClientPorts | None = None
+        self._certificates: list[Contexts] = []
         self._locks: list[int] = []
         self._operations: list[OperationsPort] = []
         self.admin_port = self.metrics_port = 0
@@ -123,26 +123,32 @@ class BaseServer(ABC):
             log.warning("restore_note", note=note)
         self._damaged.update(damaged)
 
-    async def _open_port(self) -> None:
-        config = self.config
-        if config.client_port is None:
-            return
-        self._limits = self._limits or ClientLimits(0, 0, 0, self.statistics)
-        self._limits.set(config)
-        limits = self._limits
-        numbers = count(1)
+    async def _open_ports(self) -> None:
+        """Let clients in."""
+        self.client_ports = ClientPorts(self.config, self.peer, FourLetterWords(self), self.statistics)
+        await self.client_ports.open()
+        if self.client_ports.security is not None:
+            self._keep_certificates(self.client_ports.security.contexts, watch=self.config.client_certificate_reload)
 
-        def next_id() -> int:
-            return next(numbers)
+    def _keep_certificates(self, contexts: "Contexts", *, watch: bool) -> None:
+        self._certificates.append(contexts)
+        if watch:
+            self._chores.start(contexts.watch())
 
-        words = FourLetterWords(self)
+    def reload_certificates(self) -> None:
+        """Read the files of certificates again."""
+        for contexts in self._certificates:
+            self._chores.start(contexts.reload())
 
-        def create() -> ClientConnection:
-            return ClientConnection(self.peer, limits, words, next_id)
+    @property
+    def port(self) -> int:
+        """The client port that is open, 0 if there is none."""
+        return self.client_ports.port if self.client_ports is not None else 0
 
-        self._listener = await listen(create, config.client_port_address, config.client_port, config.listen_backlog)
-        self.port = self._listener.sockets[0].getsockname()[1]
-        log.info("serving", port=self.port, address=config.client_port_address or "*")
+    @property
+    def secure_port(self) -> int:
+        """The client port with TLS that is open, 0 if there is none."""
+        return self.client_ports.secure_port if self.client_ports is not None else 0
 
     async def _open_operations(self) -> None:
         """Ports for operators, where they are switched on: imported by a thread, when clients are served already."""
@@ -173,8 +179,8 @@ class BaseServer(ABC):
         self.peer.service.settings = service_settings(config)
         set_up_identities(self.peer.service, config)
         self.peer.log.slow_sync_ms = config.fsync_warning_threshold_ms
-        if self._limits is not None:
-            self._limits.set(config)
+        if self.client_ports is not None:
+            self.client_ports.limits.set(config)
 
     def directory_sizes(self) -> tuple[int, int]:
         """Bytes of all files beside the snapshots, and beside the logs; often the same directory."""
@@ -209,8 +215,8 @@ class BaseServer(ABC):
         self.stopped.set()
         if self.audit is not None:
             self.audit.server(SERVER_STOP, INVOKED)
-        if self._listener is not None:
-            self._listener.close()
+        if self.client_ports is not None:
+            self.client_ports.close()
         for operations in self._operations:
             await operations.stop()
         await self._chores.stop()

@@ -6,7 +6,8 @@ A client that does not read what it is sent is not read from any more; one that 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Protocol, cast
 
@@ -16,6 +17,7 @@ from pyzk.server.admin.statistics import Statistics
 from pyzk.server.clock import monotonic_seconds, wall_ms
 from pyzk.server.config import Config
 from pyzk.server.driver import Driver
+from pyzk.tree.acl import Identity
 
 log = structlog.get_logger()
 
@@ -25,6 +27,10 @@ LINGER_SECONDS = 10.0
 """How long a closed connection may take to read the last of what it was sent."""
 INTEREST_READ = 1
 INTEREST_WRITE = 4
+
+
+Identify = Callable[[asyncio.BaseTransport], tuple[Identity, ...]]
+"""Who a client is by its certificate; of a port with TLS."""
 
 
 class Words(Protocol):
@@ -90,6 +96,7 @@ class ClientConnection(asyncio.Protocol):
         "_driver",
         "_first",
         "_identified",
+        "_identify_by_certificate",
         "_limits",
         "_next_id",
         "_slow",
@@ -98,19 +105,29 @@ class ClientConnection(asyncio.Protocol):
         "_unfinished",
         "_words",
         "id",
+        "is_secure",
         "label",
     )
 
-    def __init__(self, driver: Driver, limits: ClientLimits, words: Words, next_id: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        limits: ClientLimits,
+        words: Words,
+        next_id: Callable[[], int],
+        identify: Identify | None = None,
+    ) -> None:
         self._driver = driver
         self._limits = limits
         self._words = words
         self._next_id = next_id
+        self._identify_by_certificate = identify
         self._address = "?"
         self._first = b""
         self._admitted = self._identified = self._slow = self._throttled = self._unfinished = False
         self._transport: asyncio.Transport
         self.id = 0
+        self.is_secure = False
         self.label = "?"
 
     # asyncio.Protocol
@@ -129,7 +146,14 @@ class ClientConnection(asyncio.Protocol):
         self._admitted = True
         self.id = self._next_id()
         self._driver.clients[self.id] = self
-        self._driver.service.connect(self.id, self._address, monotonic_seconds(), wall_ms())
+        self._driver.service.connect(self.id, self._address, monotonic_seconds(), wall_ms(), self._proven())
+
+    def _proven(self) -> tuple[Identity, ...]:
+        """Who the client is by its certificate, on a port that asks for one."""
+        if self._identify_by_certificate is None or self._transport.get_extra_info("ssl_object") is None:
+            return ()
+        self.is_secure = True
+        return self._identify_by_certificate(self._transport)
 
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived."""
@@ -282,15 +306,26 @@ def _is_any_address(host: str) -> bool:
         return False
 
 
-async def listen(create: Callable[[], ClientConnection], host: str | None, port: int, backlog: int) -> asyncio.Server:
-    """Open the client port. Raises OSError, with settings and remedy, if it cannot be had."""
-    loop = asyncio.get_running_loop()
+@dataclass(slots=True)
+class Opened:
+    """A port that is open: its number, and how to take no more connections."""
+
+    port: int
+    close: Callable[[], None]
+
+
+Open = Callable[[str | None, int, int], Awaitable[Opened]]
+"""Opens a port: host, number, backlog. Raises OSError."""
+
+
+async def listen(open_port: Open, setting: str, host: str | None, port: int, backlog: int) -> Opened:
+    """Open a port for clients. Raises OSError, with settings (`clientPort`, ...) and remedy, if it cannot be had."""
     # Of port 0 the system would pick two.
     everywhere = host is not None and port > 0 and _is_any_address(host)
     backlog = backlog if backlog > 0 else BACKLOG_DEFAULT
     try:
-        return await loop.create_server(create, None if everywhere else host, port, backlog=backlog)
+        return await open_port(None if everywhere else host, port, backlog)
     except OSError as error:
-        place = f"clientPort={port}" + (f", clientPortAddress={host}" if host else "")
+        place = f"{setting}={port}" + (f", {setting}Address={host}" if host else "")
         remedy = "choose an address of this machine and a port that no other program listens on"
         raise OSError(f"the client port cannot be opened: {error.strerror or error} [{place}] {remedy}") from error

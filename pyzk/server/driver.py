@@ -20,6 +20,8 @@ class ClientPort(Protocol):
 
     label: str
     """Address and port, as words show them."""
+    is_secure: bool
+    """Whether it has come by TLS."""
 
     @property
     def interest(self) -> int:

@@ -115,7 +115,7 @@ class Server(BaseServer):
         if self.config.oracle_path:
             self._chores.start(self._watch_oracle(self.config.oracle_path))
         settle_garbage()
-        await self._open_port()
+        await self._open_ports()
         self._chores.start(self._open_peer_ports())
         driver.start()
         await self._open_operations()
@@ -214,10 +214,9 @@ class Server(BaseServer):
         """Our line in the configuration has another client address: listen there. Clients that are here stay."""
         if (address, port) == (self.config.client_port_address, self.config.client_port):
             return
-        if self._listener is not None:
-            self._listener.close()
+        assert self.client_ports is not None, "opened by the start"
         self.config = attrs.evolve(self.config, client_port_address=address, client_port=port)
-        await self._open_port()
+        await self.client_ports.open_plain(address, port)
 
     async def _open_peer_ports(self) -> None:
         own = self.peer.member.state.membership.find(self.server_id)

@@ -19,6 +19,7 @@ from pyzk.service.provider import ForeignScheme, foreign_prover
 from pyzk.service.service import Service
 from pyzk.tree.acl import SCHEMES, Scheme
 from pyzk.tree.schemes import EnsembleScheme, SaslScheme
+from pyzk.tree.x509 import X509Scheme
 
 log = structlog.get_logger()
 
@@ -39,6 +40,8 @@ def make_schemes(config: Config) -> dict[bytes, Scheme]:
         del schemes[b"digest"]
     if "sasl" in config.auth_providers:
         schemes[b"sasl"] = SaslScheme(config.sasl_open_acl_id.encode() if config.sasl_open_acl_id else None)
+    if config.has_x509:
+        schemes[b"x509"] = X509Scheme()
     if "ensemble" in config.auth_providers:
         schemes[b"ensemble"] = EnsembleScheme()
     for name, provider in config.foreign_providers.items():

@@ -110,6 +110,7 @@ async def _serve(config: Config, set_up_log: Callable[[Config], None]) -> int:
     def reload() -> None:
         manager.tell(notify.RELOADING, f"MONOTONIC_USEC={int(monotonic_seconds() * 1_000_000)}")
         reloading.reload(server, set_up_log)
+        server.reload_certificates()
         manager.tell(notify.READY)
 
     loop.add_signal_handler(signal.SIGHUP, reload)

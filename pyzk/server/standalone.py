@@ -48,7 +48,7 @@ class Server(BaseServer):
         service.start(monotonic_seconds())
         peer.wake()
         settle_garbage()
-        await self._open_port()
+        await self._open_ports()
         await self._open_operations()
 
     async def replace_tree(self, tree: Tree) -> None:

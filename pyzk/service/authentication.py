@@ -83,6 +83,14 @@ def _prove_digest(service: Service, state: Connection, auth: bytes | None) -> li
     return identities
 
 
+def _prove_x509(service: Service, state: Connection, auth: bytes | None) -> list[Identity]:  # noqa: ARG001
+    """The certificate was checked when the client connected; what it proved is an identity since then."""
+    proven = [identity for identity in state.identities if identity[0] == b"x509"]
+    if not proven:
+        raise AuthFailedError("scheme x509 on a connection without a client certificate")
+    return proven
+
+
 def _prove_nothing(service: Service, state: Connection, auth: bytes | None) -> list[Identity]:  # noqa: ARG001
     raise AuthFailedError("no such scheme")
 
@@ -98,7 +106,7 @@ def ensemble_prover(names: frozenset[bytes]) -> Prover:
     return prove
 
 
-PROVERS: dict[bytes, Prover] = {b"ip": _prove_ip, b"digest": _prove_digest}
+PROVERS: dict[bytes, Prover] = {b"ip": _prove_ip, b"digest": _prove_digest, b"x509": _prove_x509}
 
 
 def _sasl(service: Service, state: Connection, xid: int, body: Reader) -> None:

@@ -31,7 +31,7 @@ from pyzk.service.sessions import Sessions
 from pyzk.service.throttle import ConnectionThrottle
 from pyzk.service.watches import Watches
 from pyzk.service.wire import REPLY_HEADER_SIZE, reply
-from pyzk.tree.acl import AccessControl
+from pyzk.tree.acl import AccessControl, Identity
 from pyzk.tree.request import Request
 from pyzk.tree.tree import Tree
 from pyzk.zab.events import Entry
@@ -157,10 +157,12 @@ class Service:
 
     # Connections.
 
-    def connect(self, connection: int, address: str, now: float, wall_ms: int) -> None:
-        """A client has connected from `address` (text, without port)."""
+    def connect(
+        self, connection: int, address: str, now: float, wall_ms: int, proven: tuple[Identity, ...] = ()
+    ) -> None:
+        """A client has connected from `address` (text, without port); `proven` is who it is by its certificate."""
         state = Connection(connection, address, ())
-        add_identities(self, state, ((b"ip", address.encode()),))
+        add_identities(self, state, ((b"ip", address.encode()), *proven))
         state.connected_wall_ms, state.last_heard_at = wall_ms, now
         self.connections[connection] = state
 

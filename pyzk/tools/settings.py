@@ -184,7 +184,7 @@ def _explanation(row: Setting, config: Config | None, path: str | None, problem:
         facts |= _written(row, path)
         facts["but"] = f"a server would not start: {problem}"
     elif row.field:
-        value = getattr(config, row.field)
+        value = row.value_in(config)
         facts["value"] = "(not shown)" if row.is_secret and value else shown(row, value)
         facts["set_by"] = config.sources.get(row.field, f"default; {path or 'there is no file'}")
     return facts

@@ -66,7 +66,7 @@ def configuration(server: Server) -> str:
     snapshots, logs = server.directory_sizes()
     pairs = {
         "clientPort": server.port or PORT_UNSET,
-        "secureClientPort": PORT_UNSET,
+        "secureClientPort": server.secure_port or PORT_UNSET,
         "dataDir": server.places.snapshots,
         "dataDirSize": snapshots,
         "dataLogDir": server.places.logs,

@@ -14,6 +14,15 @@ TRACE_MASK_DEFAULT = 0o462
 
 
 @dataclass(slots=True)
+class Handshakes:
+    """TLS handshakes of the ports that share this: under way, refused by a limit, failed."""
+
+    under_way: int = 0
+    refused: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True)
 class Statistics:
     """Totals of one server; those of its service are in `peer.service.counters`, those of its log in `peer.log`.
 
@@ -24,6 +33,7 @@ class Statistics:
         restore_ms: how long it took to take another tree in.
         queued_at_learners: txns that a learner has not acknowledged, sampled, by its id.
         failures: what brought the server down.
+        handshakes: of the ports for clients.
         trace_mask: the number that gtmk and stmk tell and set; nothing depends on it.
     """
 
@@ -43,6 +53,7 @@ class Statistics:
     restore_ms: Distribution = field(default_factory=Distribution)
     queued_at_learners: dict[int, Distribution] = field(default_factory=dict)
     trace_mask: int = TRACE_MASK_DEFAULT
+    handshakes: Handshakes = field(default_factory=Handshakes)
 
     def reset(self) -> None:
         """Start again from nothing (word `srst`)."""

@@ -35,7 +35,7 @@ def required_schemes(config: Config) -> frozenset[str]:
 
 def known_schemes(config: Config) -> frozenset[str]:
     """The schemes of which a client may have an identity."""
-    built_in = {"ip", "digest"} if config.digest_auth_enabled else {"ip"}
+    built_in = {"ip", *(["digest"] if config.digest_auth_enabled else []), *(["x509"] if config.has_x509 else [])}
     return config.auth_providers | config.foreign_providers.keys() | built_in
 
 

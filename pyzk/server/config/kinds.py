@@ -7,6 +7,7 @@ Each field of `Config` is declared by one call of `setting()`, the only place th
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast
 
@@ -30,7 +31,7 @@ class Status(Enum):
 
     ACTIVE = "works"
     PLANNED = "read, not supported yet"
-    REFUSED = "not supported yet: the server refuses to start rather than run unprotected"
+    REFUSED = "not supported: the server refuses to start rather than run unprotected"
     IGNORED = "accepted with a warning, no effect"
     JVM = "accepted, means nothing without a Java machine"
 
@@ -67,7 +68,7 @@ class Setting:
         summary: one sentence for the operator.
         kind: None where the value is not looked at.
         default: what holds when the key is absent; None where the summary says it.
-        field: the attribute of `Config`, empty when there is none.
+        field: the attribute of `Config`, with a dot for one of a part of it; empty when there is none.
         also: other spellings, most of them the manual's names that Apache does not read.
         apache_default: Apache's default where ours differs on purpose.
         fallback: the kind's, unless this key has its own.
@@ -86,6 +87,10 @@ class Setting:
     fallback: object = attrs.Factory(lambda self: self.kind.fallback if self.kind else NO_FALLBACK, takes_self=True)
     is_secret: bool = False
     is_prefix: bool = False
+
+    def value_in(self, config: object) -> object:
+        """What holds in a configuration."""
+        return attrgetter(self.field)(config)
 
     def parse(self, text: str, source: str) -> object:
         """The value of `text`; ConfigError names `source`, where it was written."""
@@ -129,13 +134,24 @@ def family(prefix: str, kind: Kind[T], summary: str, *, is_secret: bool = False)
     return setting(prefix, of_each, none, summary, is_prefix=True, is_secret=is_secret)
 
 
-def settings_of(settings_class: type[attrs.AttrsInstance]) -> list[Setting]:
-    """The rows declared by `setting()` in a settings class, each with the name of its field."""
+def settings_of(settings_class: type[attrs.AttrsInstance], prefix: str = "", part: str = "") -> list[Setting]:
+    """The rows declared by `setting()` in a settings class, each with the name of its field.
+
+    Args:
+        settings_class: one of `fields_*.py`.
+        prefix: goes before each key.
+        part: the field of `Config` that holds an instance of the class.
+    """
     return [
-        attrs.evolve(attribute.metadata[METADATA_KEY], field=attribute.name)
+        _placed(attribute.metadata[METADATA_KEY], prefix, f"{part}.{attribute.name}" if part else attribute.name)
         for attribute in attrs.fields(settings_class)
         if METADATA_KEY in attribute.metadata
     ]
+
+
+def _placed(row: Setting, prefix: str, field: str) -> Setting:
+    also = tuple(prefix + name for name in row.also)
+    return attrs.evolve(row, name=prefix + row.name, also=also, field=field)
 
 
 def integer(low: int, high: int = INT_MAX, *, clamped: bool = False) -> Kind[int]:

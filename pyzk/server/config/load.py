@@ -13,10 +13,11 @@ import attrs
 
 from pyzk.errors import ConfigError
 from pyzk.server.config.fields_operations import ALL_WORDS_MARK, FOUR_LETTER_WORDS
+from pyzk.server.config.fields_security import TlsSettings
 from pyzk.server.config.identities import with_identities
 from pyzk.server.config.kinds import NO_FALLBACK, TEXT, Setting, Status
 from pyzk.server.config.providers import is_python, load_provider
-from pyzk.server.config.settings import KNOWN_NAMES, Config, bare_name, find_setting
+from pyzk.server.config.settings import KNOWN_NAMES, TLS_GROUPS, Config, bare_name, find_setting
 from pyzk.server.config.syntax import parse_jvm_flags
 from pyzk.service.provider import AuthProvider
 from pyzk.zab.entries import ConfigEntry, parse_long, refused
@@ -34,9 +35,9 @@ _PROVIDERS = {
     "DigestAuthenticationProvider": "digest",
     "IPAuthenticationProvider": "ip",
     "SASLAuthenticationProvider": "sasl",
+    "X509AuthenticationProvider": "x509",
     "EnsembleAuthenticationProvider": "ensemble",
 }
-_LATER_PROVIDERS = {"X509AuthenticationProvider"}
 _UNSET_BY_MINUS_ONE = {"minSessionTimeout", "maxSessionTimeout"}
 # Without any file: a server to try things with, which nobody else can reach.
 _WITHOUT_FILE = {"client_port": 2181, "client_port_address": "127.0.0.1", "admin_enabled": False}
@@ -90,7 +91,11 @@ class _Loader:
             raise refused("dataDir", "", "dataDir is not set", f"{path}: write dataDir=DIRECTORY")
         if self.planned:
             self.warnings.append(f"not supported yet and without effect: {', '.join(self.planned)}")
-        values = {**self.values, "auth_providers": frozenset(self.providers), "foreign_providers": self.foreign}
+        values = {
+            **_nested(self.values),
+            "auth_providers": frozenset(self.providers),
+            "foreign_providers": self.foreign,
+        }
         config = Config(**values, path=path or "", text=text, sources=self.sources)  # type: ignore[arg-type]
         return self.finish(config), self.warnings
 
@@ -120,7 +125,7 @@ class _Loader:
         if row.status is Status.IGNORED:
             self.warnings.append(f"{entry.source}: {entry.key} is known and has no effect here")
         elif row.status is Status.REFUSED and value:
-            message = f"{entry.key} is not supported yet"
+            message = f"{entry.key} is not supported"
             raise refused(entry.key, entry.value, message, f"{entry.source}: pyzk cannot protect what this asks for")
         elif row.status is Status.PLANNED and value is not False:
             self.planned.append(f"{entry.key} ({entry.source})")
@@ -148,8 +153,6 @@ class _Loader:
         provider = entry.value.rpartition(".")[2]
         if provider in _PROVIDERS:
             self.providers.add(_PROVIDERS[provider])
-        elif provider in _LATER_PROVIDERS:
-            self.planned.append(f"{entry.key}={entry.value} ({entry.source})")
         elif is_python(entry.value):
             loaded = load_provider(entry)
             self.foreign[loaded.scheme] = loaded
@@ -163,7 +166,7 @@ class _Loader:
             row = find_setting(name)
             assert row is not None, name
             if row.field in config.sources:
-                self.warn_if_relative(name, getattr(config, row.field))
+                self.warn_if_relative(name, str(row.value_in(config)))
         config = self.with_words(config)
         config = with_identities(config, self.warnings)
         config = self.with_membership(config)
@@ -214,7 +217,7 @@ class _Loader:
         return self.checked_port(config)
 
     def checked_port(self, config: Config) -> Config:
-        if config.client_port is None:
+        if config.client_port is None and config.secure_client_port is None:
             self.warnings.append("clientPort is not set: this server listens for no clients")
         return config
 
@@ -229,6 +232,16 @@ class _Loader:
             if name in seen:
                 self.warnings.append(f"{entry.source}: {entry.key} replaces the line at {seen[name].source}")
             seen[name] = entry
+
+
+def _nested(values: Mapping[str, object]) -> dict[str, object]:
+    """Fields by name, those of a part (`client_tls.protocol`) put together."""
+    parts: dict[str, dict[str, object]] = {part: {} for _, part in TLS_GROUPS.values()}
+    fields: dict[str, object] = {}
+    for name, value in values.items():
+        part, dot, inner = name.partition(".")
+        (parts[part] if dot else fields)[inner if dot else name] = value
+    return {**fields, **{part: TlsSettings(**inner) for part, inner in parts.items()}}  # type: ignore[arg-type]
 
 
 def _read(path: str) -> bytes:
@@ -276,6 +289,29 @@ def _check_keys(config: Config) -> None:
     if config.client_port is None and config.client_port_address is not None:
         message = "clientPortAddress is set but clientPort is not set"
         raise refused("clientPortAddress", config.client_port_address, message, "write clientPort=2181 too")
+    _check_tls(config)
+
+
+def _check_tls(config: Config) -> None:
+    """Apache starts without a key store, and then every handshake fails."""
+    if config.secure_client_port is None and config.secure_client_port_address is not None:
+        message = "secureClientPortAddress is set but secureClientPort is not set"
+        raise refused(
+            "secureClientPortAddress", config.secure_client_port_address, message, "write secureClientPort=2281"
+        )
+    wanted = (
+        ("ssl.", config.client_tls, config.has_client_tls),
+        ("ssl.quorum.", config.quorum_tls, config.has_quorum_tls or config.has_admin_tls),
+    )
+    for prefix, settings, is_wanted in wanted:
+        if is_wanted and settings.key_store_location is None:
+            message = f"Keystore is required for SSL server: {prefix}keyStore.location"
+            raise refused(
+                f"{prefix}keyStore.location", "", message, "name a file with key and certificate; pyzk certs makes one"
+            )
+        if settings.crl and settings.crl_file is None:
+            message = f"{prefix}crl=true, and there are no lists of revoked certificates"
+            raise refused(f"{prefix}crl", "true", message, f"write {prefix}crlFile=FILE: lists are not fetched")
 
 
 def _check_distributed(config: Config) -> None:

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pyzk.server.config.kinds import BOOLEAN, STRICT_BOOLEAN, YES_NO, Setting, Status, settings_of
+from pyzk.server.config.kinds import BOOLEAN, STRICT_BOOLEAN, YES_NO, Setting, Status
 from pyzk.server.config.reloadable import RELOADABLE
-from pyzk.server.config.settings import GROUPS
+from pyzk.server.config.settings import groups
 from pyzk.server.config.without_effect import WITHOUT_EFFECT
 
 _HEAD = """\
@@ -35,10 +35,10 @@ def render() -> str:
 
 
 def _groups() -> Iterator[str]:
-    for title, settings_class in GROUPS.items():
+    for title, rows in groups():
         yield f"## {title}\n"
         yield "| key | default | meaning |\n| --- | --- | --- |"
-        yield from map(_row, settings_of(settings_class))
+        yield from map(_row, rows)
         yield ""
 
 
@@ -68,6 +68,8 @@ def _without_effect() -> Iterator[str]:
     yield "## Known keys without effect\n"
     for status in (Status.REFUSED, Status.PLANNED, Status.IGNORED, Status.JVM):
         rows = [row for row in WITHOUT_EFFECT if row.status is status]
+        if not rows:
+            continue
         yield f"{status.value[0].upper()}{status.value[1:]}:\n"
         yield from _by_summary(rows)
         yield ""

@@ -15,6 +15,7 @@ from pyzk.server.config.fields_clients import (
 from pyzk.server.config.fields_ensemble import AgreementSettings, LinkSettings, MembershipSettings
 from pyzk.server.config.fields_identity import AuthenticationSettings, QuorumAuthenticationSettings, SaslSettings
 from pyzk.server.config.fields_operations import PROVIDERS, AdminSettings, MetricsSettings, ReportSettings
+from pyzk.server.config.fields_security import SecurePortSettings, TlsSettings
 from pyzk.server.config.fields_storage import ContainerSettings, DirectorySettings, LogSettings, SnapshotSettings
 from pyzk.server.config.kinds import Setting, settings_of
 from pyzk.server.config.without_effect import WITHOUT_EFFECT
@@ -32,6 +33,7 @@ GROUPS: dict[str, type[attrs.AttrsInstance]] = {
     "Access": AccessSettings,
     "Authentication": AuthenticationSettings,
     "SASL": SaslSettings,
+    "Ports with TLS": SecurePortSettings,
     "Limits and request throttle": LimitSettings,
     "Connection throttle": ConnectionThrottleSettings,
     "Membership": MembershipSettings,
@@ -42,6 +44,8 @@ GROUPS: dict[str, type[attrs.AttrsInstance]] = {
     "Metrics": MetricsSettings,
     "Server log and audit log": ReportSettings,
 }
+TLS_GROUPS = {"TLS of the client ports": ("ssl.", "client_tls"), "TLS between servers": ("ssl.quorum.", "quorum_tls")}
+"""Title to the prefix of the keys, and the field of `Config` that holds their values."""
 
 
 @attrs.frozen(kw_only=True, slots=False)
@@ -55,6 +59,7 @@ class Config(
     AccessSettings,
     AuthenticationSettings,
     SaslSettings,
+    SecurePortSettings,
     LimitSettings,
     ConnectionThrottleSettings,
     MembershipSettings,
@@ -76,8 +81,11 @@ class Config(
         path: of the configuration file; empty without one.
         text: the whole configuration file, for the admin command initial_configuration; empty without a file.
         sources: field name to where it was set (`conf/zoo.cfg:3`); a field that is not there has its default.
+        client_tls, quorum_tls: certificates and their checks.
     """
 
+    client_tls: TlsSettings = attrs.field(factory=TlsSettings)
+    quorum_tls: TlsSettings = attrs.field(factory=TlsSettings)
     server_id: int | None = None
     membership: Membership = attrs.field(factory=Membership)
     auth_providers: frozenset[str] = frozenset()
@@ -98,16 +106,29 @@ class Config(
         return PROVIDERS[self.metrics_provider] == "prometheus"
 
     @property
+    def has_x509(self) -> bool:
+        """Whether ACLs may name clients by their certificates: with TLS for clients, as in Apache."""
+        return self.has_client_tls or "x509" in self.auth_providers
+
+    @property
     def is_distributed(self) -> bool:
         """False: this server runs standalone, whatever else is set."""
         voter_count = len(self.membership.voters)
         return voter_count > 1 or (voter_count == 1 and not self.standalone_enabled)
 
 
+def groups() -> Iterator[tuple[str, list[Setting]]]:
+    """Title and rows of each group of settings that `Config` has fields for."""
+    for title, settings_class in GROUPS.items():
+        yield title, settings_of(settings_class)
+    for title, (prefix, part) in TLS_GROUPS.items():
+        yield title, settings_of(TlsSettings, prefix, part)
+
+
 def all_settings() -> Iterator[Setting]:
     """The table: one row for each key (or family of keys) that is known."""
-    for settings_class in GROUPS.values():
-        yield from settings_of(settings_class)
+    for _, rows in groups():
+        yield from rows
     yield from WITHOUT_EFFECT
 
 

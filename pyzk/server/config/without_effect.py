@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from pyzk.server.config.kinds import BOOLEAN, Setting, Status
 
-_PEER_LINKS = "Authentication between servers."
 _JAVA_ONLY = "Threads and buffers of the Java server."
 _KERBEROS = "Kerberos."
 
@@ -21,37 +20,9 @@ def _switches(status: Status, summary: str, names: str) -> Iterator[Setting]:
     return (Setting(name, summary, BOOLEAN, default=False, status=status) for name in names.split())
 
 
-_TLS_SUFFIXES = (
-    "keyStore.location keyStore.password keyStore.passwordPath keyStore.type trustStore.location trustStore.password "
-    "trustStore.passwordPath trustStore.type protocol enabledProtocols ciphersuites clientAuth hostnameVerification "
-    "clientHostnameVerification allowReverseDnsLookup crl ocsp handshakeDetectionTimeoutMillis context.supplier.class"
-)
-
 WITHOUT_EFFECT: tuple[Setting, ...] = (
-    # Running on without what these ask for would let in whom the operator wants kept out.
-    *_switches(
-        Status.REFUSED,
-        "Servers must authenticate, or their links must be encrypted.",
-        "sslQuorum",
-    ),
-    *_switches(Status.PLANNED, _PEER_LINKS, "portUnification sslQuorumReloadCertFiles"),
-    *_rows(
-        Status.PLANNED,
-        "Port for clients with TLS.",
-        "secureClientPort secureClientPortAddress",
-    ),
-    *_rows(Status.PLANNED, "TLS of the client port.", " ".join(f"ssl.{suffix}" for suffix in _TLS_SUFFIXES.split())),
-    *_rows(
-        Status.PLANNED, "TLS of the peer ports.", " ".join(f"ssl.quorum.{suffix}" for suffix in _TLS_SUFFIXES.split())
-    ),
-    *_rows(Status.PLANNED, "TLS.", "ssl.sslProvider ssl.authProvider"),
-    *_switches(Status.PLANNED, "TLS.", "client.portUnification client.certReload"),
-    *_rows(
-        Status.PLANNED,
-        "TLS.",
-        "X509AuthenticationProvider.superUser",
-    ),
-    *_switches(Status.PLANNED, "Admin server.", "admin.portUnification admin.forceHttps admin.needClientAuth"),
+    *_rows(Status.IGNORED, "Clients' certificates are those of the scheme x509.", "ssl.authProvider"),
+    *_rows(Status.JVM, "OpenSSL encrypts.", "ssl.sslProvider"),
     *_switches(Status.PLANNED, "Pause detector.", "jvm.pause.monitor"),
     *_rows(
         Status.PLANNED,

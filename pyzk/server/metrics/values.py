@@ -29,16 +29,13 @@ if TYPE_CHECKING:
 DESCRIPTORS = Path("/proc/self/fd")
 """Where Linux lists the open files of a process."""
 
-_NO_TLS = "there is no TLS on this port"
+_NO_SIDES = "not told apart: who may connect without a certificate is a setting of the port"
 _NO_DEAD_WATCHERS = "watches of closed connections go at once"
 _NO_PROCESSORS = "there are no processor threads between which requests are passed"
 NEVER_MOVES = {
-    "outstanding_tls_handshake": _NO_TLS,
-    "non_mtls_remote_conn_count": _NO_TLS,
-    "non_mtls_local_conn_count": _NO_TLS,
-    "tls_handshake_exceeded": _NO_TLS,
-    "unsuccessful_handshake": _NO_TLS,
-    "insecure_admin_count": _NO_TLS,
+    "non_mtls_remote_conn_count": _NO_SIDES,
+    "non_mtls_local_conn_count": _NO_SIDES,
+    "insecure_admin_count": "not counted",
     "add_dead_watcher_stall_time": _NO_DEAD_WATCHERS,
     "dead_watchers_cleaner_latency": _NO_DEAD_WATCHERS,
     "dead_watchers_cleared": _NO_DEAD_WATCHERS,
@@ -106,6 +103,7 @@ def gauges(server: BaseServer) -> Numbers:
         "min_client_response_size": sizes.least,
         "max_client_response_size": sizes.most,
         "connection_drop_probability": float(throttle.drop_probability) if throttle is not None else 0.0,
+        "outstanding_tls_handshake": server.statistics.handshakes.under_way,
         **_file_descriptors(),
         **ensemble_reports.gauges(server),
     }
@@ -132,6 +130,8 @@ def _service_counters(server: BaseServer) -> Numbers:
         "stale_requests_dropped": counted.stale_dropped,
         "stale_replies": counted.stale_replies,
         "throttled_ops": counted.throttled,
+        "tls_handshake_exceeded": server.statistics.handshakes.refused,
+        "unsuccessful_handshake": server.statistics.handshakes.failed,
         "sessionless_connections_expired": counted.sessionless_expired,
         "connection_drop_count": counted.closed_by_server,
         "bytes_received_count": counted.received_bytes,

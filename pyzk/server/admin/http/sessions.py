@@ -9,19 +9,25 @@ from pyzk.server.admin.http.text import Fields, path_text
 from pyzk.server.admin.session_reports import NO_OPERATION, OPERATIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyzk.server.base import BaseServer
     from pyzk.service.connection import Connection
 
 
 def connections(server: BaseServer) -> Fields:
     """Command connections."""
-    states = server.peer.service.connections.values()
-    return {
-        "connections": [
-            {**brief(server, state), **_session(state)} for state in states if state.id in server.peer.clients
-        ],
-        "secure_connections": [],
-    }
+    return by_security(server, lambda state: {**brief(server, state), **_session(state)})
+
+
+def by_security(server: BaseServer, tell: Callable[[Connection], Fields]) -> Fields:
+    """What is to be told of each connection: without TLS, and with it."""
+    plain, secure = list[Fields](), list[Fields]()
+    for state in server.peer.service.connections.values():
+        client = server.peer.clients.get(state.id)
+        if client is not None:
+            (secure if client.is_secure else plain).append(tell(state))
+    return {"connections": plain, "secure_connections": secure}
 
 
 def brief(server: BaseServer, state: Connection) -> Fields:

@@ -70,7 +70,7 @@ def system_properties(server: BaseServer) -> Fields:
     """Command system_properties: what is set, by its key; a Java server would have its machine's as well."""
     config = server.config
     found = {
-        f"zookeeper.{row.name}": HIDDEN if row.is_secret else str(getattr(config, row.field))
+        f"zookeeper.{row.name}": HIDDEN if row.is_secret else str(row.value_in(config))
         for row in all_settings()
         if row.field in config.sources
     }
@@ -161,12 +161,7 @@ def _statistics(server: BaseServer, replies: dict[str, int]) -> Fields:
 
 def stats(server: BaseServer) -> Fields:
     """Command stats."""
-    states = server.peer.service.connections.values()
-    return {
-        **server_stats(server),
-        "connections": [sessions.brief(server, state) for state in states if state.id in server.peer.clients],
-        "secure_connections": [],
-    }
+    return {**server_stats(server), **sessions.by_security(server, lambda state: sessions.brief(server, state))}
 
 
 def reset(server: BaseServer) -> Fields:
