@@ -9,6 +9,7 @@ import gc
 import random
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import structlog
@@ -40,6 +41,9 @@ from pyzk.zab.membership import Membership, parse_text
 from pyzk.zab.peer import Peer
 from pyzk.zab.settings import AgreementSettings
 from pyzk.zab.state import State
+
+if TYPE_CHECKING:
+    from pyzk.server.tls.peerside import PeerSecurity
 
 log = structlog.get_logger()
 
@@ -102,6 +106,9 @@ class Server(BaseServer):
         self._lock()
         stored = self._load()
         driver = self.peer = self._make_driver(stored)
+        if self.config.has_quorum_tls:
+            driver.links.security = await asyncio.to_thread(self._load_security)
+            self._keep_certificates(driver.links.security.contexts, watch=self.config.quorum_certificate_reload)
         self._ports = PeerPorts(
             driver.links,
             on_all_addresses=self.config.quorum_listen_on_all_ips,
@@ -124,6 +131,16 @@ class Server(BaseServer):
         """Others notice at once that we are gone."""
         self._ports.close()
         await self.peer.stop()
+
+    def _load_security(self) -> "PeerSecurity":
+        # Who has no TLS does not wait for what reads certificates.
+        from pyzk.server.tls.peerside import PeerSecurity  # noqa: PLC0415
+
+        def hosts() -> list[str]:
+            servers = self.peer.member.state.membership.servers
+            return [address.host for server in servers for address in server.addresses]
+
+        return PeerSecurity(self.config, hosts)
 
     def _load(self) -> Stored:
         stored = self._files.load(trust=self.config.trust_own_data)

@@ -8,12 +8,13 @@ docs/protocol/election.md section 2.
 
 import asyncio
 import socket
+import ssl
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import structlog
 
@@ -22,6 +23,9 @@ from pyzk.tree.walk import Walk
 from pyzk.zab.admission import Admission
 from pyzk.zab.effects import Close, Dial, Send, SendTree
 from pyzk.zab.events import Accepted, Connected, Disconnected, Port, Received
+
+if TYPE_CHECKING:
+    from pyzk.server.tls.peerside import PeerSecurity
 
 log = structlog.get_logger()
 
@@ -101,9 +105,11 @@ class Link(asyncio.Protocol):
         "_paused",
         "_tree",
         "_will_pull",
+        "dialed_host",
         "dialing",
         "label",
         "number",
+        "objection",
         "port",
         "transport",
     )
@@ -123,11 +129,17 @@ class Link(asyncio.Protocol):
         self.label = "?"
         self.transport: asyncio.Transport | None = None
         self.dialing: asyncio.Task[None] | None = None
+        self.dialed_host = self.objection = ""
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
+        opened = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
+        self.objection = self._links.objection_to(opened, self.dialed_host)
+        if self.objection:
+            opened.abort()
+            return
+        self.transport = opened
         self.transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         peername = transport.get_extra_info("peername")
         if peername:
@@ -195,9 +207,11 @@ class Link(asyncio.Protocol):
     # asyncio.Protocol, more of it
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.transport is None:
+            return  # who has dialed is told by its task
         self.end_admission()
         self._end_tree()
-        if isinstance(exc, TimeoutError) and self.transport is not None:
+        if isinstance(exc, TimeoutError):
             peername = self.transport.get_extra_info("peername")
             self._links.silent(peername[0] if peername else "")
         self._links.lost(self, str(exc) if exc is not None else "closed by the other side")
@@ -305,6 +319,9 @@ class Links:
         handle: takes what happens; never called from within `perform`.
         walk: begins a walk over the tree as it is.
         wake: asks for `flush` at the end of this turn of the loop.
+
+    Attributes:
+        security: TLS; None without.
     """
 
     def __init__(
@@ -315,6 +332,7 @@ class Links:
         options: LinkOptions | None = None,
     ) -> None:
         self.options = options or LinkOptions()
+        self.security: PeerSecurity | None = None
         self._handle = handle
         self._walk = walk
         self._wake = wake
@@ -406,15 +424,19 @@ class Links:
         for position, (host, port) in enumerate(addresses, 1):
             is_last = position == len(addresses)
             wait_ms = timeout_ms if is_last else min(timeout_ms, self.options.reach_timeout_ms or timeout_ms)
+            link.dialed_host = host
             try:
                 async with asyncio.timeout(wait_ms / 1000):
-                    await self._loop.create_connection(lambda: link, host, port)
+                    await self._connect(link, host, port)
                 self._silent_hosts.discard(host)
             except TimeoutError:
                 self.silent(host)
                 reasons.append(f"{host}:{port} does not answer within {wait_ms} ms")
             except (OSError, UnicodeError) as error:  # UnicodeError: a name that can be none
-                reasons.append(f"{host}:{port}: {error}")
+                reasons.append(f"{host}:{port}: {self._explain(error, host, port)}")
+            if link.objection:
+                reasons.append(f"{host}:{port}: {link.objection}")
+                log.warning("server_not_trusted", address=f"{host}:{port}", reason=link.objection)
             if link.transport is not None:
                 # What happens to it from now on is told by the link itself.
                 break
@@ -422,6 +444,25 @@ class Links:
         if link.transport is None:
             self._forget(link)
             self._handle(Disconnected(link.number, "; ".join(reasons) or "no address"))
+
+    async def _connect(self, link: Link, host: str, port: int) -> None:
+        context = self.security.dialing if self.security is not None else None
+        name = None if context is None else host
+        await self._loop.create_connection(lambda: link, host, port, ssl=context, server_hostname=name)
+
+    def _explain(self, error: OSError | UnicodeError, host: str, port: int) -> str:
+        """Why a dial has failed; a handshake that fails is told, for it will fail again."""
+        if self.security is None or not isinstance(error, ssl.SSLError):
+            return str(error)
+        reason = self.security.explain(error)
+        log.warning("tls_handshake_failed", address=f"{host}:{port}", reason=reason)
+        return reason
+
+    def objection_to(self, transport: asyncio.BaseTransport, dialed_host: str) -> str:
+        """Why a server that was dialed is not who it should be; empty if it is. Others were checked by their port."""
+        if self.security is None or not dialed_host:
+            return ""
+        return self.security.objection_to(transport, dialed_host)
 
     # What links tell.
 

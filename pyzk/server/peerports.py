@@ -5,6 +5,7 @@ Source: docs/protocol/election.md section 2, docs/protocol/configuration.md sect
 
 import asyncio
 from collections.abc import Iterator
+from typing import Protocol
 
 import structlog
 
@@ -20,6 +21,13 @@ RETRY_SECONDS = 1.0
 
 Place = tuple[str | None, int, Port]
 """Host (None: all addresses), number, and what the port is for."""
+
+
+class Listening(Protocol):
+    """A port that is open."""
+
+    def close(self) -> None:
+        """Take no more links."""
 
 
 class PeerPorts:
@@ -48,7 +56,7 @@ class PeerPorts:
         self._retry_seconds = retry_seconds
         self._observer_master_port = observer_master_port
         self._lock = asyncio.Lock()
-        self._listeners: dict[Place, asyncio.Server] = {}
+        self._listeners: dict[Place, Listening] = {}
 
     def places(self, own: ServerSpec) -> list[Place]:
         """Where a server with this line listens, each place once."""
@@ -74,16 +82,14 @@ class PeerPorts:
             if place not in self._listeners:
                 self._listeners[place] = await self._listen(place)
 
-    async def _listen(self, place: Place) -> asyncio.Server:
+    async def _listen(self, place: Place) -> Listening:
         host, number, port = place
         shown = f"{host or '*'}:{number}"
         attempt = 0
         while True:
             attempt += 1
             try:
-                listener = await asyncio.get_running_loop().create_server(
-                    self._links.acceptor(port), host, number, backlog=BACKLOG
-                )
+                listener = await self._open_place(place)
             except (OSError, UnicodeError) as error:
                 log.warning("peer_port_not_opened", port=port.name, address=shown, attempt=attempt, error=str(error))
                 if attempt == self._attempts_max:
@@ -93,6 +99,13 @@ class PeerPorts:
             else:
                 log.info("peer_port_open", port=port.name, address=shown)
                 return listener
+
+    async def _open_place(self, place: Place) -> Listening:
+        host, number, port = place
+        create, security = self._links.acceptor(port), self._links.security
+        if security is not None:
+            return await security.listen(port.name, create, host, number, BACKLOG)
+        return await asyncio.get_running_loop().create_server(create, host, number, backlog=BACKLOG)
 
     def close(self) -> None:
         """Take no more links."""

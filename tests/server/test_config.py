@@ -281,9 +281,8 @@ def test_keys_of_the_java_machine_are_silent(folder: Folder) -> None:
 
 def test_authentication_providers_are_judged_by_class(folder: Folder) -> None:
     package = "org.apache.zookeeper.server.auth"
-    assert folder.warnings(f"authProvider.1={package}.DigestAuthenticationProvider\nclientPort=1\n") == []
-    (later,) = folder.warnings(f"authProvider.1={package}.X509AuthenticationProvider\nclientPort=1\n")
-    assert "not supported yet" in later
+    for name in ("Digest", "X509", "SASL"):
+        assert folder.warnings(f"authProvider.1={package}.{name}AuthenticationProvider\nclientPort=1\n") == []
     (unknown,) = folder.warnings("authProvider.1=com.example.Mine\nclientPort=1\n")
     assert "is no known scheme and is skipped" in unknown
 

@@ -27,16 +27,16 @@ def client_check(settings: TlsSettings) -> Check:
 def peer_check(settings: TlsSettings, hosts: Hosts) -> Check:
     """Of a port for servers.
 
-    Differs from Apache: the certificate must be that of a server of the list, wherever it comes from; what DNS says
-    about its address is asked only with `ssl.quorum.allowReverseDnsLookup=true`.
+    Differs from Apache: the certificate must be that of a server of the list, wherever it comes from, or that of its
+    address, as a joiner's may be; what DNS says is asked only with `ssl.quorum.allowReverseDnsLookup=true`.
     """
     if settings.client_hostname_verification is False:
         return accept_all
     if settings.allow_reverse_dns_lookup:
         return _check_place_or_name
 
-    async def check(encoded: bytes | None, address: str) -> str:  # noqa: ARG001 - a Check
-        return objection(encoded, hosts(), "the server list")
+    async def check(encoded: bytes | None, address: str) -> str:
+        return objection(encoded, [*hosts(), address], "the server list, with its address,")
 
     return check
 
@@ -49,7 +49,7 @@ def objection(encoded: bytes | None, hosts: Collection[str], whose: str) -> str:
     if names.is_made_out_to(certificate, hosts):
         return ""
     shown = f"the certificate of {names.subject_of(certificate)} is made out to {names.hosts_text(certificate)}"
-    return f"{shown}, and {whose} is {', '.join(sorted(hosts))}"
+    return f"{shown}, and {whose} is {', '.join(sorted(set(hosts)))}"
 
 
 async def _check_place(encoded: bytes | None, address: str) -> str:
