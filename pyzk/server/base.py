@@ -128,9 +128,10 @@ class BaseServer(ABC):
         self.client_ports = ClientPorts(self.config, self.peer, FourLetterWords(self), self.statistics)
         await self.client_ports.open()
         if self.client_ports.security is not None:
-            self._keep_certificates(self.client_ports.security.contexts, watch=self.config.client_certificate_reload)
+            self.keep_certificates(self.client_ports.security.contexts, watch=self.config.client_certificate_reload)
 
-    def _keep_certificates(self, contexts: "Contexts", *, watch: bool) -> None:
+    def keep_certificates(self, contexts: "Contexts", *, watch: bool) -> None:
+        """Have these files read again when an operator says so; `watch`: whenever they change."""
         self._certificates.append(contexts)
         if watch:
             self._chores.start(contexts.watch())

@@ -1,15 +1,18 @@
 """A few lines of HTTP client, byte by byte."""
 
 import asyncio
+import ssl
 
 PATIENCE_S = 20.0
 Answer = tuple[int, dict[str, str], bytes]
 """Status, headers with names in lower case, body."""
 
 
-async def get(port: int, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
+async def get(
+    port: int, path: str, method: str = "GET", body: bytes = b"", *, tls: ssl.SSLContext | None = None, **headers: str
+) -> Answer:
     """One request on a connection of its own."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", f"Content-Length: {len(body)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     writer.write("\r\n".join([*lines, "", ""]).encode() + body)

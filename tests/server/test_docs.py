@@ -28,7 +28,7 @@ def readers_of(folder: Path) -> str:
 
 def is_read(field: str, text: str) -> bool:
     """Whether something reads it: of the configuration, or of the part of it that the field belongs to."""
-    return re.search(rf"(config|self|settings)\.{field.rpartition('.')[2]}\b", text) is not None
+    return re.search(rf"(config|self|settings|_tls)\.{field.rpartition('.')[2]}\b", text) is not None
 
 
 def test_a_setting_that_works_is_read_somewhere() -> None:

@@ -17,7 +17,6 @@ from pyzk.server.config.kinds import (
 )
 
 PROTOCOLS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
-DEFAULT_PROTOCOLS = ("TLSv1.2", "TLSv1.3")
 CLIENT_AUTH = ("none", "want", "need")
 STORE_TYPES = ("", "jks", "pem", "pkcs12", "bcfks")
 
@@ -88,7 +87,8 @@ class TlsSettings:
         "hostnameVerification",
         BOOLEAN,
         True,
-        "The certificate of the server that is dialed must name the host that was dialed, or its address.",
+        "The certificate of a server that is dialed must name the host that was dialed, or its address. Clients have a "
+        "setting of their own.",
     )
     client_hostname_verification: bool | None = setting(
         "clientHostnameVerification",
@@ -119,13 +119,6 @@ class TlsSettings:
     context_supplier_class: str | None = setting(
         "context.supplier.class", TEXT, None, "A Java class that makes contexts.", status=Status.REFUSED
     )
-
-    @property
-    def versions(self) -> tuple[str, ...]:
-        """The protocol versions that are spoken."""
-        if self.enabled_protocols:
-            return self.enabled_protocols
-        return DEFAULT_PROTOCOLS if self.protocol in {"tls", "tlsv1.3"} else (f"TLS{self.protocol[3:]}",)
 
 
 @attrs.frozen(kw_only=True, slots=False)
@@ -188,18 +181,3 @@ class SecurePortSettings:
     admin_client_auth: bool = setting(
         "admin.needClientAuth", BOOLEAN, False, "Who speaks TLS to the admin port must show a certificate."
     )
-
-    @property
-    def has_client_tls(self) -> bool:
-        """Whether a client port speaks TLS."""
-        return self.secure_client_port is not None or self.client_port_unification
-
-    @property
-    def has_quorum_tls(self) -> bool:
-        """Whether the ports for other servers may."""
-        return self.ssl_quorum or self.quorum_port_unification
-
-    @property
-    def has_admin_tls(self) -> bool:
-        """Whether the admin port may."""
-        return self.admin_port_unification or self.admin_force_https

@@ -106,6 +106,21 @@ class Config(
         return PROVIDERS[self.metrics_provider] == "prometheus"
 
     @property
+    def has_client_tls(self) -> bool:
+        """Whether a client port speaks TLS."""
+        return self.secure_client_port is not None or self.client_port_unification
+
+    @property
+    def has_quorum_tls(self) -> bool:
+        """Whether the ports for other servers may."""
+        return self.ssl_quorum or self.quorum_port_unification
+
+    @property
+    def has_admin_tls(self) -> bool:
+        """Whether the admin port may."""
+        return self.admin_port_unification or self.admin_force_https
+
+    @property
     def has_x509(self) -> bool:
         """Whether ACLs may name clients by their certificates: with TLS for clients, as in Apache."""
         return self.has_client_tls or "x509" in self.auth_providers

@@ -3,12 +3,15 @@
 import ssl
 from collections.abc import Iterable
 
+from pyzk.server.config.fields_security import TlsSettings
+
 VERSIONS = {
     "TLSv1": ssl.TLSVersion.TLSv1,
     "TLSv1.1": ssl.TLSVersion.TLSv1_1,
     "TLSv1.2": ssl.TLSVersion.TLSv1_2,
     "TLSv1.3": ssl.TLSVersion.TLSv1_3,
 }
+DEFAULT_VERSIONS = ("TLSv1.2", "TLSv1.3")
 LATER_SUITES = frozenset(
     [
         "TLS_AES_256_GCM_SHA384",
@@ -21,6 +24,13 @@ LATER_SUITES = frozenset(
 """Those of TLS 1.3, which OpenSSL has on always: none of them is weak."""
 DEFAULT = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES+SHA256:ECDHE+AES+SHA384:!aNULL"
 """For TLS 1.2 where nothing is set: forward secrecy only, like Apache's list."""
+
+
+def versions_of(settings: TlsSettings) -> tuple[str, ...]:
+    """The versions that are spoken."""
+    if settings.enabled_protocols:
+        return settings.enabled_protocols
+    return DEFAULT_VERSIONS if settings.protocol in {"tls", "tlsv1.3"} else (f"TLS{settings.protocol[3:]}",)
 
 
 def openssl_name(suite: str) -> str:

@@ -64,7 +64,7 @@ class Contexts:
         context = ssl.SSLContext(protocol)
         # Hosts are compared by `names.py`: OpenSSL knows neither the server list nor who has dialed.
         context.check_hostname = False
-        versions = sorted(ciphers.VERSIONS[name] for name in settings.versions)
+        versions = sorted(ciphers.VERSIONS[name] for name in ciphers.versions_of(settings))
         context.minimum_version, context.maximum_version = versions[0], versions[-1]
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
         # As Java: whoever is in the trust store is trusted, whether somebody vouches for him or not.

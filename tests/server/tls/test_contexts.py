@@ -8,6 +8,7 @@ import pytest
 
 from pyzk.errors import ConfigError
 from pyzk.server.config.fields_security import TlsSettings
+from pyzk.server.tls.ciphers import versions_of
 from pyzk.server.tls.contexts import Contexts
 from tests.server.tls.certificates import VECTORS, Authority
 
@@ -52,7 +53,7 @@ def test_defaults_are_tls_1_2_and_1_3_with_certificates_on_both_sides(authority:
     ],
 )
 def test_versions_are_those_of_the_list_or_up_to_the_protocol(settings: dict[str, object], versions: object) -> None:
-    assert TlsSettings(**settings).versions == versions
+    assert versions_of(TlsSettings(**settings)) == versions
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ have been answered and the loop has had `REST_RATIO` times as long for others; w
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import cast
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, cast
 
 import structlog
 from aiohttp import web
@@ -26,6 +27,25 @@ HEADERS_MAX = 64
 Later = Callable[[], Awaitable[web.StreamResponse]]
 """What goes on when others may have their turn already."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse | Later]]
+
+
+class Listening(Protocol):
+    """A port that is open."""
+
+    @property
+    def sockets(self) -> Sequence[socket.socket]:
+        """Its sockets."""
+
+    def close(self) -> None:
+        """Take no more connections."""
+
+
+Listen = Callable[[Callable[[], asyncio.Protocol], str, int], Awaitable[Listening]]
+"""Opens a port. Raises OSError."""
+
+
+async def _listen_without_tls(create: Callable[[], asyncio.Protocol], host: str, port: int) -> Listening:
+    return await asyncio.get_running_loop().create_server(create, host, port)
 
 
 class Connection(asyncio.Protocol):
@@ -99,14 +119,14 @@ class Gate:
         self._free_at = 0.0
         self._was_full = False
         self._sweeper: asyncio.TimerHandle | None = None
-        self._listener: asyncio.Server | None = None
+        self._listener: Listening | None = None
         self._runner: web.AppRunner | None = None
         self._body_bytes_max = body_bytes_max
         self.connections: set[Connection] = set()
         self.busy: set[asyncio.BaseTransport] = set()
         self.port = 0
 
-    async def open(self, host: str, port: int) -> None:
+    async def open(self, host: str, port: int, listen: Listen = _listen_without_tls) -> None:
         """Listen. Raises OSError."""
         application = web.Application(client_max_size=self._body_bytes_max)
         application.router.add_route("*", "/{tail:.*}", self._answer)
@@ -121,9 +141,8 @@ class Gate:
         await runner.setup()
         inner = runner.server
         assert inner is not None, "setup makes it"
-        loop = asyncio.get_running_loop()
         try:
-            self._listener = await loop.create_server(lambda: Connection(inner(), self), host, port)
+            self._listener = await listen(lambda: Connection(inner(), self), host, port)
         except OSError:
             await runner.cleanup()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyzk.server.base import BaseServer
+    from pyzk.server.config import Config
+    from pyzk.server.tls.adminside import AdminSecurity
 
 log = structlog.get_logger()
 
@@ -50,7 +53,12 @@ class AdminServer:
     async def start(self) -> None:
         """Open the port. Raises OSError."""
         config = self._server.config
-        await self._gate.open(config.admin_address, config.admin_port)
+        if config.has_admin_tls:
+            security = await asyncio.to_thread(_load_security, config)
+            self._server.keep_certificates(security.contexts, watch=config.quorum_certificate_reload)
+            await self._gate.open(config.admin_address, config.admin_port, security.listen)
+        else:
+            await self._gate.open(config.admin_address, config.admin_port)
         log.info("admin_server_started", port=self.port, address=config.admin_address, url=self._url)
 
     async def stop(self) -> None:
@@ -134,6 +142,13 @@ class AdminServer:
             return await self._transfers.send(request, taken)
         except AdminRefusalError as refusal:
             return _json(answer(name, {}, str(refusal)), refusal.status)
+
+
+def _load_security(config: Config) -> AdminSecurity:
+    # Who has no TLS does not wait for what reads certificates.
+    from pyzk.server.tls.adminside import AdminSecurity  # noqa: PLC0415
+
+    return AdminSecurity(config)
 
 
 def _json(fields: Fields, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

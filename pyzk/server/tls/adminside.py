@@ -1,0 +1,34 @@
+"""TLS of the admin port, with the certificates of the links between servers, as in Apache.
+
+Source: docs/protocol/configuration.md section 8.
+"""
+
+import attrs
+
+from pyzk.server.config import Config
+from pyzk.server.tls.contexts import Contexts
+from pyzk.server.tls.listener import Create, Listener, TlsOptions
+
+BACKLOG = 100
+
+
+class AdminSecurity:
+    """Opens the port. Raises ConfigError if the files cannot be used."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        client_auth = "need" if config.admin_client_auth else "none"
+        self.contexts = Contexts(attrs.evolve(config.quorum_tls, client_auth=client_auth), "ssl.quorum.")
+        self.contexts.load()
+
+    async def listen(self, create: Create, host: str, port: int) -> Listener:
+        """Open the port. Raises OSError."""
+        config = self._config
+        options = TlsOptions(
+            allows_plain=not config.admin_force_https,
+            handshakes_max=config.admin_connections_max,
+            handshake_timeout_ms=config.handshake_timeout_ms,
+        )
+        listener = Listener("admin", create, self.contexts, options)
+        await listener.open(host, port, BACKLOG)
+        return listener
