@@ -41,6 +41,9 @@ OUT_BUFFER_BYTES_MAX = 256 * 2**20
 SILENT_HOSTS_MAX = 100
 """Hosts that are known not to answer; one more, and all are forgotten."""
 
+HANDSHAKE_ERRORS = (ssl.SSLError, ConnectionResetError, ConnectionAbortedError)
+"""What a dial ends with when there is somebody who does not like our TLS, or speaks none."""
+
 LinkEvent = Accepted | Connected | Received | Disconnected
 LinkEffect = Dial | Send | SendTree | Close
 
@@ -452,7 +455,7 @@ class Links:
 
     def _explain(self, error: OSError | UnicodeError, host: str, port: int) -> str:
         """Why a dial has failed; a handshake that fails is told, for it will fail again."""
-        if self.security is None or not isinstance(error, ssl.SSLError):
+        if self.security is None or not isinstance(error, HANDSHAKE_ERRORS):
             return str(error)
         reason = self.security.explain(error)
         log.warning("tls_handshake_failed", address=f"{host}:{port}", reason=reason)

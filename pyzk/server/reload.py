@@ -6,6 +6,7 @@ need a restart. A configuration that cannot be used changes nothing.
 
 import os
 from collections.abc import Callable
+from operator import attrgetter
 
 import attrs
 import structlog
@@ -36,7 +37,7 @@ def reload(server: BaseServer, set_up_log: Callable[[Config], None]) -> None:
         return
     for warning in warnings:
         log.warning("config_warning", warning=warning)
-    changed = {name for name in KEYS if getattr(config, name) != getattr(current, name)}
+    changed = {name for name in KEYS if attrgetter(name)(config) != attrgetter(name)(current)}
     taken = {name: getattr(config, name) for name in changed & RELOADABLE}
     # The sources of the others would speak of values that do not count.
     sources = {name: source for name, source in current.sources.items() if name not in taken}

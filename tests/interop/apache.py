@@ -26,6 +26,8 @@ ARTIFACTS = (
 )
 # Debian's log without a binding is empty; what a member did is read from its log.
 DEBIAN_LOG_JAR = DEBIAN_JAR.with_name("slf4j-simple.jar")
+# Debian's zookeeper.jar names only some of the Netty jars that TLS and its Netty server need.
+NETTY = ("buffer", "codec", "common", "handler", "resolver", "transport")
 LOG_FLAGS = (
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
@@ -62,7 +64,9 @@ def class_path(version: str) -> str:
     if version == "3.8":
         if not DEBIAN_JAR.exists():
             raise UnavailableError("Debian's libzookeeper-java is not installed")
-        return f"{DEBIAN_JAR}:{DEBIAN_LOG_JAR}"
+        return ":".join(
+            map(str, [DEBIAN_JAR, DEBIAN_LOG_JAR, *(DEBIAN_JAR.with_name(f"netty-{name}.jar") for name in NETTY)])
+        )
     return f"{maven_jars()}/*"
 
 

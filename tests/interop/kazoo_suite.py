@@ -1,8 +1,8 @@
 """kazoo's own test suite, from its sdist, unmodified.
 
 The suite starts its servers as `java ... QuorumPeerMain zoo.cfg`; a `java` of ours earlier on PATH (java_shim/) starts
-pyzk on that zoo.cfg instead. What must pass is what passes against Apache 3.8.0 in the same arrangement, but for its
-TLS classes: kazoo_baseline.txt for one server, kazoo_baseline_cluster3.txt for `--cluster 3`, each written by
+pyzk on that zoo.cfg instead. What must pass is what passes against Apache 3.8.0 in the same arrangement:
+kazoo_baseline.txt for one server, kazoo_baseline_cluster3.txt for `--cluster 3`, each written by
 `scripts/interop kazoo [--cluster 3] --apache --record`.
 """
 
@@ -17,7 +17,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from tests.integration.processes import free_block
-from tests.interop.apache import DEBIAN_JAR, UnavailableError, cache_folder, class_path, need
+from tests.interop.apache import UnavailableError, cache_folder, class_path, need
 from tests.interop.results import FAILED, PASSED, SKIPPED, Result
 
 HERE = Path(__file__).parent
@@ -26,10 +26,6 @@ PORTS_OF_A_SERVER, PORTS_APART = 5, 10
 # The suite makes its certificates with calls that newer releases of pyOpenSSL have dropped.
 REQUIREMENTS = ("kazoo[test,gevent,eventlet,sasl]==2.11.0", "pyopenssl==24.2.1", "pytest<9", "setuptools")
 SUITE_TIMEOUT_S = 1800
-# (Part of a test's name, why pyzk does not have to pass it yet.) Not run: kazoo retries for minutes in each of them.
-WAITING = (("TestSSLClient", "TLS waits for the security work"),)
-# Debian's zookeeper.jar names only some of the Netty jars that its Netty server needs.
-NETTY = ("buffer", "codec", "common", "handler", "resolver", "transport")
 
 
 def run(options: argparse.Namespace) -> list[Result]:
@@ -48,9 +44,8 @@ def baseline_path(servers: int) -> Path:
 
 
 def missing(names: set[str]) -> dict[str, tuple[str, str]]:
-    """Tests that pass against Apache and were not run: on purpose, or because something went wrong."""
-    reasons = {name: next((why for part, why in WAITING if part in name), "") for name in names}
-    return {name: (SKIPPED, why) if why else (FAILED, "was not run") for name, why in reasons.items()}
+    """Tests that pass against Apache and were not run: something went wrong."""
+    return dict.fromkeys(names, (FAILED, "was not run"))
 
 
 def judge(name: str, outcome: str, detail: str, baseline: set[str]) -> Result:
@@ -84,9 +79,7 @@ def run_suite(only: str | None, *, servers: int, apache: bool) -> Path:
     packages = next(python.parent.parent.glob("lib/python*/site-packages"))
     command = [str(python), "-m", "pytest", f"--rootdir={packages}", "--pyargs", "kazoo.tests", "-v"]
     command += ["-p", "no:warnings", "-p", "no:cacheprovider", "--timeout", "150", f"--junitxml={report}"]
-    chosen = [f"({only})"] if only else []
-    chosen += [] if apache else [f"not {part}" for part, _ in WAITING]
-    command += ["-k", " and ".join(chosen)] if chosen else []
+    command += ["-k", only] if only else []
     log = folder / "suite.log"
     print(f"kazoo's suite runs; log: {log}", flush=True)
     with log.open("wb") as output:
@@ -111,8 +104,7 @@ def environment(*, servers: int, apache: bool) -> dict[str, str]:
     }
     if apache:
         need("java")
-        jars = [class_path("3.8"), *(str(DEBIAN_JAR.with_name(f"netty-{name}.jar")) for name in NETTY)]
-        suite["ZOOKEEPER_CLASSPATH"] = os.pathsep.join(jars)
+        suite["ZOOKEEPER_CLASSPATH"] = class_path("3.8")
     else:
         suite["ZOOKEEPER_CLASSPATH"] = "unused"
         suite["PYZK_SERVER"] = str(Path(sys.executable).parent / "pyzk-server")

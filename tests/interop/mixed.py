@@ -46,6 +46,7 @@ TWO_SIDED: tuple[tuple[str, Callable[[Arena, str, str], list[str]]], ...] = (
     ("local sessions", cases.local_sessions),
     ("reconfig", cases.reconfig),
     ("observer master", cases.observer_master),
+    ("tls", cases.tls),
     ("two networks", cases.two_networks),
     ("oracle", cases.oracle),
     ("SASL", cases.quorum_sasl),

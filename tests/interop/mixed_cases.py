@@ -6,6 +6,7 @@ In the two-sided cases `leads` and `learns` are kinds.
 
 import asyncio
 import re
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.integration.load import Load
 from tests.integration.namespaces import Network
 from tests.integration.processes import eventually, free_port, release
 from tests.integration.trees import dump
+from tests.server.tls.certificates import Authority
 
 # Enough for every worker of a load to have done each kind of write several times.
 WRITES = 200
@@ -516,3 +518,51 @@ def quorum_sasl_rolls_in(arena: Arena, leads: str, learns: str) -> list[str]:
                     ensemble.start(sid)
                 load.wait_for(WRITES)
         return reckoning(ensemble, load)
+
+
+# TLS
+
+SWITCHES: tuple[dict[str, object], ...] = (
+    {"portUnification": "true"},
+    {"sslQuorum": "true"},
+    {"portUnification": "false"},
+    {"portUnification": "true"},
+    {"sslQuorum": "false"},
+    {"portUnification": "false"},
+)
+
+
+def tls(arena: Arena, leads: str, learns: str) -> list[str]:
+    """Under load the links between the servers go from plain to TLS and back, one server at a time."""
+    authority = Authority(arena.folder / "certificates")
+    files = authority.settings(authority.issue("server", "127.0.0.1"), "ssl.quorum.")
+    with arena.ensemble([learns, leads, leads], {**files, "sslQuorum": "false"}) as ensemble:
+        ensemble.start(first=3)
+        plain: list[int] = []
+        with arena.load(ensemble) as load:
+            for switch in SWITCHES:
+                ensemble.settings |= switch
+                for sid in ensemble.members:
+                    load.wait_for(WRITES // 4)
+                    ensemble.stop(sid)
+                    ensemble.configure(sid)
+                    ensemble.start(sid)
+                if switch is SWITCHES[2]:
+                    plain = [sid for sid in ensemble.members if takes_plain(ensemble, sid)]
+            load.wait_for(WRITES)
+        print(f"    {leads} and {learns} to TLS and back: {load.summary()}", flush=True)
+        return expect(not plain, f"servers {plain} take plain links") + reckoning(ensemble, load)
+
+
+def takes_plain(ensemble: Ensemble, sid: int) -> bool:
+    """Whether a server listens to a plain hello on its election port: it does not close the connection."""
+    member = ensemble[sid]
+    with socket.create_connection((member.host, member.election_port), WAIT_S) as plain:
+        plain.sendall(b"\xff\xff\xff\xff\xff\xff\x00\x00")
+        plain.settimeout(1.0)
+        try:
+            return plain.recv(1) != b""
+        except TimeoutError:
+            return True
+        except ConnectionError:
+            return False

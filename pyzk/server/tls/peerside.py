@@ -41,7 +41,7 @@ class PeerSecurity:
         return objection(certificate_of(transport), hosts, "what was dialed")
 
     @staticmethod
-    def explain(error: ssl.SSLError) -> str:
+    def explain(error: OSError) -> str:
         """Why a handshake has failed."""
         return explain(error)
 

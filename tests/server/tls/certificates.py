@@ -8,7 +8,7 @@ from typing import Any
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "tls"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -30,7 +30,10 @@ class Authority:
             *(hosts or LOOPBACK), **{"common_name": name, "organization_name": "Example", **details}
         )
         path = self.folder / f"{name}.pem"
-        path.write_bytes(leaf.private_key_pem.bytes() + b"".join(pem.bytes() for pem in leaf.cert_chain_pems))
+        # Java reads keys in no other form.
+        key = load_pem_private_key(leaf.private_key_pem.bytes(), None)
+        written = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        path.write_bytes(written + b"".join(pem.bytes() for pem in leaf.cert_chain_pems))
         return path
 
     def revoke(self, *paths: Path) -> Path:
