@@ -248,7 +248,7 @@ class Link(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what has gathered, in one piece."""
-        if self._out and self.transport is not None and self._admission is None:
+        if self._out and self.transport is not None and self._admission is None and not self.transport.is_closing():
             out, self._out, self._out_bytes = self._out, [], 0
             self.transport.write(out[0] if len(out) == 1 else b"".join(out))
 

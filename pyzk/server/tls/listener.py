@@ -100,7 +100,7 @@ class Listener:
         self._check = check
         self._handshakes = handshakes or Handshakes()
         self._loop = asyncio.get_running_loop()
-        self._greeting: dict[asyncio.Task[None], str] = {}
+        self._greeting: dict[asyncio.Task[None], tuple[socket.socket, str]] = {}
         self._by_address = Counter[str]()
         self._told_at = float("-inf")
         self._untold = 0
@@ -159,7 +159,7 @@ class Listener:
         else:
             connection.settimeout(0)
             task = self._loop.create_task(self._greet(connection, address))
-            self._greeting[task] = address
+            self._greeting[task] = (connection, address)
             self._by_address[address] += 1
             self._handshakes.under_way += 1
             task.add_done_callback(self._greeted)
@@ -170,12 +170,14 @@ class Listener:
         self._tell("tls_handshake_refused", address, reason)
 
     def _greeted(self, task: asyncio.Task[None]) -> None:
-        address = self._greeting.pop(task)
+        connection, address = self._greeting.pop(task)
         self._handshakes.under_way -= 1
         self._by_address[address] -= 1
         if not self._by_address[address]:
             del self._by_address[address]
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            connection.close()
+        elif (error := task.exception()) is not None:
             self._loop.call_exception_handler({"message": "a connection could not be taken", "exception": error})
 
     async def _greet(self, connection: socket.socket, address: str) -> None:
@@ -184,9 +186,6 @@ class Listener:
             reason = await self._welcome(connection, address)
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             reason = explain(error)
-        except asyncio.CancelledError:
-            connection.close()
-            raise
         if reason:
             connection.close()
             self._handshakes.failed += 1

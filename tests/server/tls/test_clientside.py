@@ -372,6 +372,17 @@ def test_a_server_that_stops_gives_handshakes_up(run: Run, authority: Authority)
     run(talk())
 
 
+async def test_who_connects_in_the_moment_of_the_end_is_closed(authority: Authority) -> None:
+    """The task that would greet him is cancelled before it begins."""
+    async with secure(authority) as server:
+        with socket.create_connection(("127.0.0.1", server.secure_port)) as late:
+            await until(lambda: server.statistics.handshakes.under_way == 1, "he is accepted")
+            assert server.client_ports is not None
+            server.client_ports.close()
+            late.setblocking(False)
+            assert await asyncio.get_running_loop().sock_recv(late, 1) == b""
+
+
 def test_errors_of_a_flood_are_told_once_a_second(run: Run, authority: Authority) -> None:
     async def talk() -> None:
         async with secure(authority) as server:
