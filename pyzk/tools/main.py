@@ -18,6 +18,7 @@ SUBCOMMANDS = {
     "verify": ("pyzk.tools.verify", "check a data directory: checksums, gaps, epochs, digests"),
     "cleanup": ("pyzk.tools.cleanup", "remove snapshots and logs that are not needed any more"),
     "config": ("pyzk.tools.settings", "check a zoo.cfg; explain a key"),
+    "certs": ("pyzk.tools.certs", "a CA and certificates for an ensemble and its clients"),
     "sim": ("pyzk.tools.sim.command", "a whole ensemble in a simulated world, from one seed"),
     "top": ("pyzk.tools.top.command", "servers, clients and hot paths, live"),
 }
