@@ -52,16 +52,24 @@ DYNAMIC = {"reconfigEnabled": "true", "skipACL": "yes"}
 class Member(ServerProcess):
     """One server of an ensemble. `kind` says whose program the next start takes."""
 
-    def __init__(self, folder: Path, sid: int, kind: str, host: str = "127.0.0.1", role: str = "participant") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sid: int,
+        kind: str,
+        host: str = "127.0.0.1",
+        role: str = "participant",
+        ports: tuple[int, int, int] | None = None,
+    ) -> None:
         self.sid = sid
         self.kind = kind
         self.host = host
         self.role = role
         self.peer_hosts: Sequence[str] = (host,)
-        self.quorum_port, self.election_port = free_port(), free_port()
+        port, self.quorum_port, self.election_port = ports or (free_port(), free_port(), free_port())
         self.prefix: tuple[str, ...] = ()
         self.java_flags: tuple[str, ...] = ()
-        super().__init__(folder)
+        super().__init__(folder, port)
         self.oracle_path = folder / "oracle"
         (self.data_dir / "myid").write_text(f"{sid}\n")
 
@@ -83,10 +91,6 @@ class Member(ServerProcess):
     def addresses(self) -> str:
         places = [f"{host}:{self.quorum_port}:{self.election_port}" for host in self.peer_hosts]
         return f"{'|'.join(places)}:{self.role}"
-
-    @property
-    def running(self) -> bool:
-        return self.process is not None and self.process.poll() is None
 
     def word(self, word: str) -> str:
         return four_letter_word(self.port, word, 2.0, self.host)

@@ -13,16 +13,18 @@ With `peer_networks` the servers have networks of their own besides, each of whi
 one (`Ensemble(..., hosts=network.hosts, peer_hosts=network.peer_hosts)`).
 """
 
+import ctypes
 import itertools
 import os
 import shutil
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Self
 
 from tests.integration.ensemble import Ensemble
 from tests.interop.apache import UnavailableError
 
+CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000  # linux/sched.h
 # Addresses for documentation and benchmarks, which nobody else uses (RFC 2544).
 SUBNETS = [f"198.18.{number}" for number in range(256)]
 # Nothing of this machine is on these, so that every test may have the same.
@@ -34,11 +36,30 @@ def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
 
 
+def leave_the_machine() -> None:
+    """Give this process, and all that it starts, networks and mounts of their own for the rest of its life.
+
+    Nothing of them is left on the machine afterwards, nor seen from it, and every address is free. Call it before any
+    thread is started.
+
+    Raises:
+        UnavailableError: when this machine does not let us.
+    """
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET | CLONE_NEWNS) != 0:
+        raise UnavailableError(f"network namespaces are not permitted here: {os.strerror(ctypes.get_errno())}")
+    try:
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True, capture_output=True, text=True)
+        ip("link", "set", "lo", "up")
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UnavailableError(f"network namespaces are not permitted here: {error}") from None
+
+
 class Network:
     """A bridge and one namespace a server, for the length of a `with`.
 
     Args:
-        servers: how many.
+        servers: how many, with addresses that nobody else uses.
+        hosts: or the address of each, all below one /24; in a network of this process's own (`leave_the_machine`).
         peer_networks: further bridges, on which only the servers are.
 
     Attributes:
@@ -49,12 +70,12 @@ class Network:
         UnavailableError: on entering, when this machine does not let us make them.
     """
 
-    def __init__(self, servers: int, peer_networks: int = 0) -> None:
+    def __init__(self, servers: int = 0, peer_networks: int = 0, hosts: Mapping[int, str] | None = None) -> None:
         self.tag = f"zk{os.getpid() % 100000:x}"
         self.bridge = f"{self.tag}br"
         subnet = SUBNETS[os.getpid() % len(SUBNETS)]
-        self.gateway = f"{subnet}.254"
-        self.hosts = {sid: f"{subnet}.{sid}" for sid in range(1, servers + 1)}
+        self.hosts = dict(hosts or {sid: f"{subnet}.{sid}" for sid in range(1, servers + 1)})
+        self.gateway = f"{next(iter(self.hosts.values())).rpartition('.')[0]}.254"
         subnets = PEER_SUBNETS[1 : peer_networks + 1]
         self.peer_hosts = {sid: [f"{subnet}.{sid}" for subnet in subnets] for sid in self.hosts}
         self._peer_bridges = [f"{self.bridge}{number}" for number in range(1, peer_networks + 1)]
@@ -76,7 +97,11 @@ class Network:
     def enter(self, ensemble: Ensemble) -> None:
         """Have the ensemble's servers start inside their namespaces."""
         for sid, member in ensemble.members.items():
-            member.prefix = ("ip", "netns", "exec", self._name(sid))
+            member.prefix = self.inside(sid)
+
+    def inside(self, sid: int) -> tuple[str, ...]:
+        """What goes before a command that shall run on this server's host."""
+        return ("ip", "netns", "exec", self._name(sid))
 
     def drop(self, sender: int, receiver: int) -> None:
         """From now on nothing that `sender` sends to `receiver` arrives; the other direction stays as it is."""

@@ -106,6 +106,8 @@ def four_letter_word(port: int, word: str, timeout_s: float = 5.0, host: str = "
 class ServerProcess:
     """One standalone server on loopback in a folder of its own: zoo.cfg, data/, server.log."""
 
+    stop_timeout_s = STOP_TIMEOUT_S
+
     def __init__(self, folder: Path, port: int = 0, settings: Mapping[str, object] | None = None) -> None:
         self.folder = folder
         self.port = port or free_port()
@@ -138,6 +140,10 @@ class ServerProcess:
     def pid(self) -> int:
         assert self.process is not None
         return self.process.pid
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     @property
     def hosts(self) -> str:
@@ -174,7 +180,7 @@ class ServerProcess:
         process, self.process = self.process, None
         process.send_signal(with_signal)
         try:
-            return process.wait(STOP_TIMEOUT_S)
+            return process.wait(self.stop_timeout_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -1,16 +1,16 @@
 """Apache's own servers as a peer to compare with: Debian's 3.8.0 and Maven's 3.9.5.
 
-Nothing is installed into the system. Maven's artifacts land in a cache outside the repository: $PYZK_CACHE, else
-~/.cache/pyzk. Where Java, the package or the registry is missing, `UnavailableError` says which.
+Nothing is installed into the system: maven.py fetches into a cache outside the repository. Where Java, the package or
+the registry is missing, `UnavailableError` says which.
 """
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from tests.integration.processes import ServerProcess
+from tests.interop.maven import UnavailableError, cache_folder, jars, need
+
+__all__ = ["ApacheServer", "UnavailableError", "cache_folder", "class_path", "java_command", "need"]
 
 DEBIAN_JAR = Path("/usr/share/java/zookeeper.jar")
 RELEASE = "3.9.5"
@@ -36,29 +36,6 @@ LOG_FLAGS = (
 JVM_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8")
 
 
-class UnavailableError(Exception):
-    """A tool that this comparison needs is missing here; the message says which."""
-
-
-def cache_folder(name: str) -> Path:
-    root = Path(os.environ.get("PYZK_CACHE") or Path.home() / ".cache" / "pyzk")
-    folder = root / name
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def need(program: str) -> str:
-    """The path of a program.
-
-    Raises:
-        UnavailableError: when it is not on PATH.
-    """
-    path = shutil.which(program)
-    if path is None:
-        raise UnavailableError(f"{program} is not installed")
-    return path
-
-
 def class_path(version: str) -> str:
     """The Java class path of "3.8" (Debian's package) or "3.9" (Maven, fetched once)."""
     if version == "3.8":
@@ -67,41 +44,7 @@ def class_path(version: str) -> str:
         return ":".join(
             map(str, [DEBIAN_JAR, DEBIAN_LOG_JAR, *(DEBIAN_JAR.with_name(f"netty-{name}.jar") for name in NETTY)])
         )
-    return f"{maven_jars()}/*"
-
-
-def maven_jars() -> Path:
-    folder = cache_folder(f"apache-{RELEASE}")
-    complete = folder / "complete"
-    if not complete.exists() or complete.read_text().split() != [*ARTIFACTS]:
-        _copy_dependencies(folder)
-        complete.write_text("\n".join(ARTIFACTS))
-    return folder / "jars"
-
-
-def _copy_dependencies(folder: Path) -> None:
-    pom = folder / "pom.xml"
-    pom.write_text(_pom())
-    command = [need("mvn"), "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
-    command += [f"-DoutputDirectory={folder / 'jars'}", "-DincludeScope=runtime"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    if done.returncode != 0:
-        raise UnavailableError(f"Maven cannot fetch Apache {RELEASE}: {done.stdout[-500:]}")
-
-
-def _pom() -> str:
-    dependencies = []
-    for artifact in ARTIFACTS:
-        group, name, version = artifact.split(":")
-        dependencies.append(
-            f"<dependency><groupId>{group}</groupId><artifactId>{name}</artifactId>"
-            f"<version>{version}</version></dependency>"
-        )
-    return (
-        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
-        "<groupId>pyzk</groupId><artifactId>interop</artifactId><version>1</version>"
-        f"<dependencies>{''.join(dependencies)}</dependencies></project>"
-    )
+    return f"{jars(f'apache-{RELEASE}', ARTIFACTS)}/*"
 
 
 def java_command(version: str, flags: tuple[str, ...] = ()) -> list[str]:

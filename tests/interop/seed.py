@@ -1,0 +1,101 @@
+"""The three ZooKeeper hosts of docs/seed-deployment.md as they are written there, and a fourth machine for clients.
+
+Every host is a network namespace with its address and a /usr/local/zk of its own, so that the ports are 2181, 2888 and
+3888 and zoo.cfg is the text that people copy. The process that makes them leaves the machine's own network first.
+
+    with seed_network() as network, SeedEnsemble(folder, ["pyzk"] * 3, network) as ensemble:
+        ensemble.start_in_turn()
+"""
+
+import contextlib
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tests.integration.ensemble import FORM_TIMEOUT_S, Ensemble, Member
+from tests.integration.namespaces import Network, leave_the_machine
+from tests.integration.processes import eventually
+from tests.interop.maven import UnavailableError
+
+HOSTS = {1: "192.168.170.111", 2: "192.168.170.113", 3: "192.168.170.114"}
+PORTS = (2181, 2888, 3888)
+LOCAL = Path("/usr/local")
+HOME = LOCAL / "zk"
+# A mount point of every machine, empty in the mounts of our own.
+SPARE = Path("/mnt")
+ZOO_CFG = """\
+tickTime=2000
+initLimit=10
+syncLimit=5
+dataDir=/usr/local/zk/data
+dataLogDir=/usr/local/zk/logs
+clientPort=2181
+server.1=192.168.170.111:2888:3888
+server.2=192.168.170.113:2888:3888
+server.3=192.168.170.114:2888:3888
+"""
+# The host's own folder becomes its /usr/local/zk; ip netns exec has made the mounts private already.
+ON_ITS_HOST = f'mount --bind "$0" {HOME} && exec "$@"'
+
+
+class SeedServer(Member):
+    """One of the three; `folder` is what its host knows as /usr/local/zk."""
+
+    def __init__(self, folder: Path, sid: int, kind: str, network: Network) -> None:
+        super().__init__(folder, sid, kind, network.hosts[sid], ports=PORTS)
+        self.config_path = HOME / "conf" / "zoo.cfg"
+        self.prefix = (*network.inside(sid), "sh", "-c", ON_ITS_HOST, str(folder))
+
+    def configure(self, _: Mapping[str, object]) -> None:
+        for name in ("conf", "logs"):
+            (self.folder / name).mkdir(exist_ok=True)
+        (self.folder / "conf" / "zoo.cfg").write_text(ZOO_CFG)
+
+
+class SeedEnsemble(Ensemble):
+    """The ensemble of these three, each of one of the kinds of `Ensemble`."""
+
+    def __init__(self, folder: Path, kinds: Sequence[str], network: Network) -> None:
+        super().__init__(folder, [])
+        for sid, kind in enumerate(kinds, start=1):
+            self.members[sid] = SeedServer(folder / f"zk-{sid}", sid, kind, network)
+
+    def start_in_turn(self) -> None:
+        """Start host after host; the first answers, and serves once the second is there."""
+        for sid, member in self.members.items():
+            member.launch()
+            if sid == 1:
+                eventually(lambda: self.members[1].word("srvr"), "an answer of the first host", FORM_TIMEOUT_S)
+                assert "not currently serving requests" in self.members[1].word("srvr")
+            else:
+                self.wait_until_serving(*range(1, sid + 1))
+
+
+@contextlib.contextmanager
+def seed_network() -> Iterator[Network]:
+    """The three hosts, ready for servers; this process is on the machine beside them, 192.168.170.254.
+
+    Raises:
+        UnavailableError: this machine does not permit namespaces.
+    """
+    leave_the_machine()
+    make_home()
+    with Network(hosts=HOSTS) as network:
+        yield network
+
+
+def make_home() -> None:
+    """Lay an empty /usr/local/zk over /usr/local, for this process and what it starts: /mnt holds it for them."""
+    options = f"lowerdir={LOCAL},upperdir={SPARE}/upper,workdir={SPARE}/work"
+    try:
+        _mount("-t", "tmpfs", "tmpfs", str(SPARE))
+        for name in ("upper", "work"):
+            (SPARE / name).mkdir()
+        _mount("-t", "overlay", "overlay", "-o", options, str(LOCAL))
+        HOME.mkdir(exist_ok=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UnavailableError(f"{HOME} cannot be laid over this machine's: {error}") from None
+
+
+def _mount(*words: str) -> None:
+    subprocess.run(["mount", *words], check=True, capture_output=True, text=True)
