@@ -28,10 +28,11 @@ SUITES = {
     "learner-sync": ("tests.interop.learner_sync", "how long a learner takes to join, and what clients notice"),
     "kafka": ("tests.interop.kafka", "Kafka 3.4.0 on the hosts of docs/seed-deployment.md (4 minutes)"),
     "kafka39": ("tests.interop.kafka39", "the same with Kafka 3.9.2, its znodes below /kafka"),
+    "curator": ("tests.interop.curator", "Curator's recipes on three servers, one of which is killed"),
     "connections": ("tests.interop.connections", "ten thousand pinging connections, bytes each"),
 }
 # Short enough for .ci/run; what is longer runs before an issue is called resolved.
-CI = ("c-client", "node", "zkcli", "java-client", "control", "compose")
+CI = ("c-client", "node", "zkcli", "java-client", "control", "compose", "curator")
 # All three kinds in one ensemble: the Java server that leads is killed under load and comes back.
 MIXED_IN_CI = "failover: java39 leads pyzk and java38"
 
