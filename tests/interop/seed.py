@@ -3,6 +3,8 @@
 Every host is a network namespace with its address and a /usr/local/zk of its own, so that the ports are 2181, 2888 and
 3888 and zoo.cfg is the text that people copy. The process that makes them leaves the machine's own network first.
 
+(tests/integration/seed_deployment.py goes through the steps by which people set these hosts up.)
+
     with seed_network() as network, SeedEnsemble(folder, ["pyzk"] * 3, network) as ensemble:
         ensemble.start_in_turn()
 """
@@ -15,25 +17,14 @@ from pathlib import Path
 from tests.integration.ensemble import FORM_TIMEOUT_S, Ensemble, Member
 from tests.integration.namespaces import Network, leave_the_machine
 from tests.integration.processes import eventually
+from tests.integration.seed_deployment import ADDRESSES, CONFIGURATION
 from tests.interop.maven import UnavailableError
 
-HOSTS = {1: "192.168.170.111", 2: "192.168.170.113", 3: "192.168.170.114"}
 PORTS = (2181, 2888, 3888)
 LOCAL = Path("/usr/local")
 HOME = LOCAL / "zk"
 # A mount point of every machine, empty in the mounts of our own.
 SPARE = Path("/mnt")
-ZOO_CFG = """\
-tickTime=2000
-initLimit=10
-syncLimit=5
-dataDir=/usr/local/zk/data
-dataLogDir=/usr/local/zk/logs
-clientPort=2181
-server.1=192.168.170.111:2888:3888
-server.2=192.168.170.113:2888:3888
-server.3=192.168.170.114:2888:3888
-"""
 # The host's own folder becomes its /usr/local/zk; ip netns exec has made the mounts private already.
 ON_ITS_HOST = f'mount --bind "$0" {HOME} && exec "$@"'
 
@@ -49,7 +40,7 @@ class SeedServer(Member):
     def configure(self, _: Mapping[str, object]) -> None:
         for name in ("conf", "logs"):
             (self.folder / name).mkdir(exist_ok=True)
-        (self.folder / "conf" / "zoo.cfg").write_text(ZOO_CFG)
+        (self.folder / "conf" / "zoo.cfg").write_text(CONFIGURATION)
 
 
 class SeedEnsemble(Ensemble):
@@ -80,7 +71,7 @@ def seed_network() -> Iterator[Network]:
     """
     leave_the_machine()
     make_home()
-    with Network(hosts=HOSTS) as network:
+    with Network(hosts=ADDRESSES) as network:
         yield network
 
 
