@@ -11,9 +11,11 @@ final class Barriers {
     static final class Single implements Recipe {
         private final DistributedBarrier mine;
         private final DistributedBarrier theirs;
+        private final Stage stage;
         private CompletableFuture<Boolean> passed;
 
         Single(Stage stage) {
+            this.stage = stage;
             mine = new DistributedBarrier(stage.one, "/barriers/single");
             theirs = new DistributedBarrier(stage.two, "/barriers/single");
         }
@@ -21,6 +23,7 @@ final class Barriers {
         @Override
         public void begin() throws Exception {
             mine.setBarrier();
+            stage.level();
             Stage.say("passes a closed barrier", theirs.waitOnBarrier(500, TimeUnit.MILLISECONDS));
             passed = Together.run(() -> theirs.waitOnBarrier(2 * Stage.PATIENCE_MS, TimeUnit.MILLISECONDS));
         }

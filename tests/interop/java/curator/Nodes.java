@@ -115,7 +115,7 @@ final class Nodes {
         @Override
         public void goOn() throws Exception {
             String left = "/nodes/container/other";
-            stage.two.sync().forPath(left);
+            stage.level();
             Stage.say("children", stage.two.getChildren().forPath("/nodes").contains("container"));
             stage.two.delete().guaranteed().deletingChildrenIfNeeded().forPath("/nodes/container");
             Stage.say("there", stage.two.checkExists().forPath(left) != null);
@@ -190,6 +190,7 @@ final class Nodes {
         public void goOn() throws Exception {
             commit("2", 1);
             refuse(1);
+            stage.level();
             Stage.say("data", Stage.text(stage.two.getData().forPath("/transactions/checked")));
         }
     }

@@ -4,6 +4,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
 import org.apache.curator.framework.state.ConnectionState;
@@ -37,6 +39,17 @@ final class Stage implements AutoCloseable {
         return new long[] {
             one.getZookeeperClient().getZooKeeper().getSessionId(), two.getZookeeperClient().getZooKeeper().getSessionId()
         };
+    }
+
+    /** Have both sessions see what the other has written: their servers may be at different txns. */
+    void level() throws Exception {
+        for (CuratorFramework client : List.of(one, two)) {
+            CountDownLatch answered = new CountDownLatch(1);
+            client.sync().inBackground((itself, event) -> answered.countDown()).forPath("/");
+            if (!answered.await(PATIENCE_MS, TimeUnit.MILLISECONDS)) {
+                throw new IllegalStateException("no answer to a sync");
+            }
+        }
     }
 
     static void say(String line) {

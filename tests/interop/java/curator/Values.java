@@ -49,8 +49,10 @@ final class Values {
         private static final int TIMES = 50;
         private final DistributedAtomicLong mine;
         private final DistributedAtomicLong theirs;
+        private final Stage stage;
 
         Atomic(Stage stage) {
+            this.stage = stage;
             mine = new DistributedAtomicLong(stage.one, "/values/atomic", new RetryNTimes(1_000, 5));
             theirs = new DistributedAtomicLong(stage.two, "/values/atomic", new RetryNTimes(1_000, 5));
         }
@@ -58,6 +60,7 @@ final class Values {
         private void count() throws Exception {
             var other = Together.run(() -> increments(theirs));
             int counted = increments(mine) + other.get();
+            stage.level();
             Stage.say("increments", counted);
             Stage.say("value", mine.get().postValue());
         }
