@@ -10,18 +10,35 @@ from pathlib import Path
 
 from pyzk.errors import SaslError
 from pyzk.sasl.digest_md5 import DigestClient
+from pyzk.sasl.gssapi import KerberosClient
 from pyzk.sasl.jaas import LoginModule, parse_jaas
 from pyzk.sasl.mechanism import ClientExchange
 
-Login = Callable[[], ClientExchange]
+Login = Callable[[str], ClientExchange]
+"""Begins the exchange with the server on a host."""
 
 CLIENT_SECTION = "Client"
+SERVICE = "zookeeper"
+"""The first part of the principals of servers."""
 NONCE_BYTES = 30
 
 
 def digest_login(user: str, password: str) -> Login:
     """Prove to know a password, by DIGEST-MD5."""
-    return lambda: DigestClient(user, password, base64.b64encode(secrets.token_bytes(NONCE_BYTES)).decode())
+    return lambda _: DigestClient(user, password, base64.b64encode(secrets.token_bytes(NONCE_BYTES)).decode())
+
+
+def kerberos_login(service: str = SERVICE, *, keytab: str | None = None, principal: str | None = None) -> Login:
+    """Show a ticket of Kerberos: of a keytab's principal, or of the user that runs this (kinit).
+
+    Raises:
+        SaslError: the extra `kerberos` is not installed.
+    """
+    try:
+        from pyzk.client.aio_kerberos import initiate  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise SaslError(f"Kerberos needs an extra: pip install 'pyzk-server[kerberos]' ({error})") from error
+    return lambda host: KerberosClient(initiate(service, host, keytab, principal))
 
 
 def jaas_login(path: str, section: str = CLIENT_SECTION) -> Login:
@@ -38,7 +55,10 @@ def jaas_login(path: str, section: str = CLIENT_SECTION) -> Login:
 
 
 def _module_login(module: LoginModule, place: str) -> Login:
-    user, password = module.options.get("username"), module.options.get("password")
+    options = module.options
+    user, password = options.get("username"), options.get("password")
+    if module.is_kerberos:
+        return kerberos_login(keytab=options.get("keyTab"), principal=options.get("principal"))
     if not module.is_digest or user is None or password is None:
-        raise SaslError(f"{place}: DigestLoginModule with username and password is what is known here")
+        raise SaslError(f"{place}: write a DigestLoginModule with username and password, or a Krb5LoginModule")
     return digest_login(user, password)

@@ -5,7 +5,7 @@ Source: docs/protocol/client-protocol.md sections 3, 7, 8; data-model.md section
 """
 
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from enum import Enum, auto
 
 from pyzk.client.calls import Call, Identity, Outstanding, request_error
@@ -92,11 +92,11 @@ class Dialogue:
         body = AuthRequest(0, identity.scheme, identity.auth).encode()
         self.send(Call(OpCode.AUTH, body, identity=identity, own=True, xid=XID_AUTH))
 
-    def log_in(self, exchange: ClientExchange) -> Verdict | None:
+    def log_in(self, login: Callable[[], ClientExchange]) -> Verdict | None:
         """Begin a SASL exchange on the present connection."""
-        self._exchange = exchange
         try:
-            self._send_token(exchange.start())
+            self._exchange = login()
+            self._send_token(self._exchange.start())
         except SaslError as error:
             self.login_failure = str(error)
             return Verdict.LOGIN_FAILED

@@ -14,6 +14,7 @@ Source: docs/protocol/client-protocol.md sections 2, 3, 7, 8; data-model.md sect
 
 from collections.abc import Callable, Hashable
 from enum import Enum, auto
+from functools import partial
 from random import Random
 
 from pyzk import errors
@@ -67,7 +68,7 @@ class Session:
         read_only: whether a server without a quorum will do.
         frame_bytes_max: longest reply accepted.
         backlog_max: how many requests may wait for a connection.
-        login: begins the SASL exchange of each connection; None for no SASL.
+        login: begins the SASL exchange with the server on a host; None for no SASL.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Session:
         read_only: bool = False,
         frame_bytes_max: int = FRAME_BYTES_MAX_DEFAULT,
         backlog_max: int = BACKLOG_MAX_DEFAULT,
-        login: Callable[[], ClientExchange] | None = None,
+        login: Callable[[str], ClientExchange] | None = None,
     ) -> None:
         self.state = State.CONNECTING
         self.session_id = 0
@@ -245,7 +246,9 @@ class Session:
             self._go_on(now)
             return
         self._phase = _Phase.LOGIN
-        self._act(self._dialogue.log_in(self._login()), now)
+        assert self.address is not None
+        host, _ = self.address
+        self._act(self._dialogue.log_in(partial(self._login, host)), now)
 
     def _go_on(self, now: float) -> None:
         """The session has its connection, and the server knows who we are."""

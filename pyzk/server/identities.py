@@ -4,12 +4,18 @@ Source: docs/protocol/data-model.md section 6, docs/protocol/client-protocol.md 
 """
 
 import base64
+import os
+import re
 import secrets
 from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 
+from pyzk.errors import SaslError
 from pyzk.sasl.digest_md5 import DigestServer
+from pyzk.sasl.gssapi import KerberosServer
+from pyzk.sasl.jaas import LoginModule
 from pyzk.sasl.mechanism import ServerExchange
 from pyzk.sasl.principals import Names, parse_rules
 from pyzk.server.config import Config
@@ -20,11 +26,14 @@ from pyzk.service.service import Service
 from pyzk.tree.acl import SCHEMES, Scheme
 from pyzk.tree.schemes import EnsembleScheme, SaslScheme
 from pyzk.tree.x509 import X509Scheme
+from pyzk.zab.entries import refused
 
 log = structlog.get_logger()
 
 NONCE_BYTES = 30
+KRB5_CONF = "/etc/krb5.conf"
 _SUPER = "super"
+_DEFAULT_REALM = re.compile(r"^\s*default_realm\s*=\s*(\S+)", re.MULTILINE)
 
 
 def set_up_identities(service: Service, config: Config) -> None:
@@ -79,12 +88,45 @@ def exchanges(config: Config) -> Callable[[], ServerExchange] | None:
     if not has_sasl(config):
         return None
     module = server_module(config)
+    if module is not None and module.is_kerberos:
+        return _kerberos_exchanges(config, module)
     passwords = {**(module.users if module is not None else {}), **config.sasl_users}
     if config.sasl_super_password:
         passwords[_SUPER] = config.sasl_super_password
-    names = Names(
-        parse_rules(config.auth_to_local),
-        without_host=config.kerberos_without_host,
-        without_realm=config.kerberos_without_realm,
-    )
+    names = _names(config, "")
     return lambda: DigestServer(passwords.get, new_nonce(), authorize=names.identity)
+
+
+def _names(config: Config, default_realm: str) -> Names:
+    return Names(
+        parse_rules(config.auth_to_local), default_realm, config.kerberos_without_host, config.kerberos_without_realm
+    )
+
+
+def _kerberos_exchanges(config: Config, module: LoginModule) -> Callable[[], ServerExchange]:
+    """Raises ConfigError if there is no key for the principal, or no library."""
+    principal, keytab = module.options["principal"], module.options.get("keyTab")
+    place = f"section {config.sasl_section} of {config.jaas_file}"
+    if config.krb5_conf is not None:
+        os.environ["KRB5_CONFIG"] = config.krb5_conf
+    try:
+        from pyzk.client.aio_kerberos import Acceptor  # noqa: PLC0415 - an extra
+
+        acceptor = Acceptor(principal, keytab)
+    except ImportError as error:
+        remedy = f"pip install 'pyzk-server[kerberos]' ({error})"
+        raise refused("java.security.auth.login.config", place, "Kerberos needs an extra", remedy) from error
+    except SaslError as error:
+        raise refused("keyTab", keytab, f"the keytab has no key for {principal}", f"{place}: {error}") from error
+    names = _names(config, default_realm(os.environ.get("KRB5_CONFIG", KRB5_CONF)))
+    return lambda: KerberosServer(acceptor.context(), names.identity)
+
+
+def default_realm(path: str) -> str:
+    """The realm that a krb5.conf names; empty if it names none."""
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    found = _DEFAULT_REALM.search(text)
+    return found[1] if found else ""

@@ -18,7 +18,7 @@ ROOT = PathWatchRequest(b"/", watch=False)
 def harness_with(passwords, password="secret"):
     ensemble = FakeEnsemble()
     ensemble.passwords = passwords
-    return Harness(ensemble, login=lambda: DigestClient("bob", password, "nonce"))
+    return Harness(ensemble, login=lambda _: DigestClient("bob", password, "nonce"))
 
 
 def opcodes(harness):
@@ -66,7 +66,7 @@ def test_a_session_ends_when_its_login_cannot_begin():
         def start(self):
             raise SaslError("no ticket")
 
-    harness = Harness(login=Broken)
+    harness = Harness(login=lambda _: Broken())
     harness.connect()
     assert harness.session.state is State.AUTH_FAILED
     assert harness.session.last_failure == "no ticket"

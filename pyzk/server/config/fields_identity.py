@@ -65,6 +65,9 @@ class SaslSettings:
     sasl_open_acl_id: str | None = setting(
         "letAnySaslUserDoX", TEXT, None, "ACL entries of scheme sasl with this id let in every SASL user."
     )
+    krb5_conf: str | None = setting(
+        "java.security.krb5.conf", TEXT, None, "Kerberos' own configuration; else $KRB5_CONFIG, else /etc/krb5.conf."
+    )
     kerberos_without_host: bool = setting(
         "kerberos.removeHostFromPrincipal", BOOLEAN, False, "`zk/host@REALM` becomes `zk@REALM`."
     )

@@ -108,10 +108,10 @@ def _read_jaas(path: str) -> dict[str, LoginModule]:
 
 def _check_module(config: Config) -> None:
     module = server_module(config)
-    if module is None or module.is_digest:
+    if module is None or module.is_digest or (module.is_kerberos and module.options.get("principal")):
         return
     message = f"section {config.sasl_section} of the JAAS file has a login module that is not known"
-    remedy = "write org.apache.zookeeper.server.auth.DigestLoginModule"
+    remedy = "write org.apache.zookeeper.server.auth.DigestLoginModule, or a Krb5LoginModule with principal and keyTab"
     raise refused(_JAAS_KEY, module.class_name, message, remedy)
 
 

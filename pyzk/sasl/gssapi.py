@@ -1,0 +1,106 @@
+"""GSSAPI: both sides prove who they are by tickets of Kerberos. Only the frame around the tickets is here.
+
+Tickets are made and checked by a `Context`, which a library provides (`pyzk.client.aio_kerberos`).
+When both contexts stand, the server offers layers of protection and the client takes one; ZooKeeper knows none but
+"no layer". Source: RFC 4752, docs/protocol/client-protocol.md section 8.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from pyzk.errors import SaslError
+
+NO_LAYER = 1
+OFFER = bytes([NO_LAYER, 0, 0, 0])
+"""Layers as bits, and the longest message behind one: none."""
+
+
+class Context(Protocol):
+    """One side of a Kerberos exchange; all its methods raise SaslError."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether this side knows who the other is."""
+
+    def step(self, token: bytes) -> bytes | None:
+        """The answer to a token; the first one is empty for the side that begins."""
+
+    def wrap(self, message: bytes) -> bytes:
+        """Sign a message."""
+
+    def unwrap(self, token: bytes) -> bytes:
+        """The message of a token that the other side has signed."""
+
+    def initiator(self) -> str:
+        """The principal that has begun."""
+
+
+class KerberosServer:
+    """The side that asks.
+
+    Args:
+        context: accepts tickets.
+        authorize: makes of the principal the identity.
+    """
+
+    __slots__ = ("_authorize", "_context", "_has_offered", "identity")
+
+    def __init__(self, context: Context, authorize: Callable[[str], str] = str) -> None:
+        self.identity: str | None = None
+        self._context = context
+        self._authorize = authorize
+        self._has_offered = False
+
+    def respond(self, token: bytes) -> bytes | None:
+        """The answer to a token. Raises SaslError."""
+        if self.identity is not None:
+            raise SaslError("the exchange is over")
+        if self._has_offered:
+            self._finish(token)
+            return None
+        answer = None if self._context.is_complete else self._context.step(token)
+        if answer or not self._context.is_complete:
+            return answer or b""
+        self._has_offered = True
+        return self._context.wrap(OFFER)
+
+    def _finish(self, token: bytes) -> None:
+        chosen = self._context.unwrap(token)
+        if len(chosen) < len(OFFER) or chosen[0] != NO_LAYER:
+            raise SaslError("the client wants a layer of protection that was not offered")
+        # Whom it wants to be besides (behind the first four bytes) does not count, as in Apache.
+        self.identity = self._authorize(self._context.initiator())
+
+
+class KerberosClient:
+    """The side that has a ticket, or gets one.
+
+    Args:
+        context: for the service.
+    """
+
+    __slots__ = ("_context", "_has_chosen", "is_complete")
+
+    def __init__(self, context: Context) -> None:
+        self.is_complete = False
+        self._context = context
+        self._has_chosen = False
+
+    def start(self) -> bytes:
+        """The ticket. Raises SaslError."""
+        return self._context.step(b"") or b""
+
+    def respond(self, token: bytes | None) -> bytes | None:
+        """The answer to a token. Raises SaslError."""
+        if self._has_chosen:
+            self.is_complete = True
+            return None
+        if token is None:
+            raise SaslError("the server offers no SASL")
+        if not self._context.is_complete:
+            return self._context.step(token) or b""
+        offered = self._context.unwrap(token)
+        if len(offered) != len(OFFER) or not offered[0] & NO_LAYER:
+            raise SaslError("the server wants a layer of protection, and there is none here")
+        self._has_chosen = True
+        return self._context.wrap(OFFER)
