@@ -175,10 +175,14 @@ class BaseServer(ABC):
             self.audit.server(SERVER_START, SUCCESS)
 
     def take_settings(self, config: Config) -> None:
-        """Go on with a configuration that differs in what `pyzk.server.config.reloadable` names, and nothing else."""
+        """Go on with a configuration that differs in what `pyzk.server.config.reloadable` names, and nothing else.
+
+        Raises:
+            ConfigError: it cannot be used, and nothing has changed.
+        """
+        set_up_identities(self.peer.service, config)
         self.config = config
         self.peer.service.settings = service_settings(config)
-        set_up_identities(self.peer.service, config)
         self.peer.log.slow_sync_ms = config.fsync_warning_threshold_ms
         if self.client_ports is not None:
             self.client_ports.limits.set(config)

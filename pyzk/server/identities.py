@@ -37,9 +37,14 @@ _DEFAULT_REALM = re.compile(r"^\s*default_realm\s*=\s*(\S+)", re.MULTILINE)
 
 
 def set_up_identities(service: Service, config: Config) -> None:
-    """Have a service know the schemes, provers and users of a configuration, from now on."""
+    """Have a service know the schemes, provers and users of a configuration, from now on.
+
+    Raises:
+        ConfigError: Kerberos has no key for us, and nothing has changed.
+    """
+    new_exchange = exchanges(config)
     service.access.use(make_schemes(config))
-    service.provers, service.new_exchange = make_provers(config), exchanges(config)
+    service.provers, service.new_exchange = make_provers(config), new_exchange
 
 
 def make_schemes(config: Config) -> dict[bytes, Scheme]:

@@ -42,7 +42,11 @@ def reload(server: BaseServer, set_up_log: Callable[[Config], None]) -> None:
     # The sources of the others would speak of values that do not count.
     sources = {name: source for name, source in current.sources.items() if name not in taken}
     sources |= {name: source for name, source in config.sources.items() if name in taken}
-    server.take_settings(attrs.evolve(current, **taken, jaas=config.jaas, sources=sources))
+    try:
+        server.take_settings(attrs.evolve(current, **taken, jaas=config.jaas, sources=sources))
+    except ConfigError as error:
+        log.error("reload_refused", error=str(error))  # noqa: TRY400 - its message says it all
+        return
     set_up_log(server.config)
     if config.jaas != current.jaas:
         changed.add("jaas_file")  # what it says counts, whatever its name

@@ -149,3 +149,13 @@ async def test_users_of_sasl_come_and_go(reloaded: Reloaded, tmp_path: Path) -> 
         "pyzk.sasl.user.",
     ]
     assert identity(reloaded.server, "three") == "bob"
+
+
+async def test_a_keytab_without_our_key_changes_nothing(reloaded: Reloaded, tmp_path: Path) -> None:
+    pytest.importorskip("gssapi", reason="the extra kerberos is not installed")
+    jaas = tmp_path / "jaas.conf"
+    jaas.write_text('Server {\n x.Krb5LoginModule required keyTab="/no/such" principal="zookeeper/a@B";\n};\n')
+    event = reloaded.reload(**{"java.security.auth.login.config": jaas, "4lw.commands.whitelist": "ruok"})
+    assert event["event"] == "reload_refused"
+    assert "has no key for zookeeper/a@B" in event["error"]
+    assert b"not in the whitelist" not in await ask_word(reloaded.server, b"wchc")
