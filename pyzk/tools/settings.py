@@ -11,8 +11,10 @@ from pathlib import Path
 
 from pyzk.errors import ConfigError
 from pyzk.server.config import Config, find_config, load_config
+from pyzk.server.config.insecure import insecurities
 from pyzk.server.config.kinds import BOOLEAN, STRICT_BOOLEAN, YES_NO, Setting, Status
 from pyzk.server.config.settings import KNOWN_NAMES, NUMBERED_KEYS, bare_name, find_setting
+from pyzk.tools.keyfiles import check_files, of_files
 from pyzk.tools.output import ToolError, note, say, say_json
 from pyzk.zab.membership import is_membership_key
 from pyzk.zab.properties import parse_properties
@@ -20,9 +22,12 @@ from pyzk.zab.properties import parse_properties
 EXIT_REFUSED = 2
 """Apache's code for an invalid configuration."""
 
+EXIT_INSECURE = 1
+
 EXAMPLES = """\
 examples:
   pyzk config check conf/zoo.cfg
+  pyzk config check --secure conf/zoo.cfg
   pyzk config explain snapCount
   pyzk config explain 4lw.commands.whitelist --config conf/zoo.cfg --json
 """
@@ -51,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     checking = verbs.add_parser("check", help="read a zoo.cfg as a server would")
     checking.add_argument("file", metavar="FILE")
+    checking.add_argument("--secure", action="store_true", help=f"exit code {EXIT_INSECURE} for what is insecure")
     checking.set_defaults(run=check)
     explaining = verbs.add_parser("explain", help="what a key means, its value and where that comes from")
     explaining.add_argument("key", metavar="KEY")
@@ -68,6 +74,7 @@ def check(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """`pyzk config check`."""
     try:
         config, warnings = load_config(options.file, environ)
+        check_files(config)
     except ConfigError as error:
         refused = {"file": options.file, "starts": False, "setting": error.setting, "error": str(error)}
         if options.json:
@@ -76,15 +83,19 @@ def check(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             note(f"{options.file}: a server would not start: {error}")
         return EXIT_REFUSED
     warnings = [*warnings, *_directory_warnings(config)]
+    insecure = [*insecurities(config), *of_files(config)]
+    code = EXIT_INSECURE if options.secure and insecure else 0
     if options.json:
-        say_json({"file": options.file, "starts": True, "warnings": warnings, **_facts(config)})
-        return 0
+        say_json({"file": options.file, "starts": True, "warnings": warnings, "insecure": insecure, **_facts(config)})
+        return code
     for warning in warnings:
         say(f"warning: {warning}")
+    for sentence in insecure:
+        say(f"insecure: {sentence}")
     for name, value in _facts(config).items():
         say(f"{name.replace('_', ' '):14} {value}")
     say(f"{options.file}: a server would start, with {len(warnings)} warnings")
-    return 0
+    return code
 
 
 def _facts(config: Config) -> dict[str, object]:
@@ -93,6 +104,7 @@ def _facts(config: Config) -> dict[str, object]:
     facts: dict[str, object] = {
         "role": config.peer_type if config.is_distributed else "standalone",
         "clients": "none" if config.client_port is None else f"{address}:{config.client_port}",
+        **_secure_port(config),
         "data": str(Path(config.data_dir).absolute()),
         "log": str(Path(config.data_log_dir).absolute()),
         "sessions": f"{config.min_session_timeout_ms} to {config.max_session_timeout_ms} ms",
@@ -102,6 +114,13 @@ def _facts(config: Config) -> dict[str, object]:
     if config.servers:
         facts["servers"] = ", ".join(f"{server.server_id}={server.canonical()}" for server in config.servers)
     return facts
+
+
+def _secure_port(config: Config) -> dict[str, object]:
+    if config.secure_client_port is None:
+        return {}
+    address = config.secure_client_port_address or "0.0.0.0"  # noqa: S104 - Apache's default, said and not bound
+    return {"clients_by_tls": f"{address}:{config.secure_client_port}"}
 
 
 def _directory_warnings(config: Config) -> Iterator[str]:

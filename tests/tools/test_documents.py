@@ -21,5 +21,5 @@ def test_every_example_prints_what_the_page_says():
 def test_the_page_has_an_example_of_every_tool():
     commands = [command.split()[:2] for command, _ in examples(PAGE.read_text())]
     tools = {words[1] for words in commands if words[0] == "pyzk"}
-    assert tools == {"log", "snapshot", "verify", "cleanup", "config", "top"}
+    assert tools == {"log", "snapshot", "verify", "cleanup", "config", "certs", "top"}
     assert any(words[0] == "pyzk-cli" for words in commands)

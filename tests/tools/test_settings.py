@@ -74,6 +74,56 @@ def test_a_data_directory_that_is_a_file_is_told(tmp_path, capsys):
     assert f"dataDir={tmp_path}/file is no directory" in capsys.readouterr().out
 
 
+@pytest.fixture
+def certificates(tmp_path):
+    """The files of `pyzk certs`: a function of how long they are valid."""
+
+    def make(*arguments):
+        assert main(["certs", str(tmp_path), "localhost", *arguments]) == 0
+        return [
+            *("secureClientPort=2281", "admin.enableServer=false"),
+            f"ssl.keyStore.location={tmp_path}/localhost.pem",
+            f"ssl.trustStore.location={tmp_path}/ca.pem",
+        ]
+
+    return make
+
+
+def test_a_secure_file_passes_the_strict_check(config, certificates, capsys):
+    assert main(["config", "check", "--secure", config(*certificates())]) == 0
+    assert "clients by tls 0.0.0.0:2281\n" in capsys.readouterr().out
+
+
+def test_what_is_insecure_is_listed_and_fails_the_strict_check(config, capsys):
+    path = config("clientPort=2181")
+    assert main(["config", "check", path]) == 0
+    assert main(["config", "check", "--secure", "--json", path]) == 1
+    out = capsys.readouterr().out
+    assert out.count("insecure: ") == 2
+    assert "takes plain connections" in json.loads(out.splitlines()[-1])["insecure"][0]
+
+
+def test_files_that_others_may_read_and_certificates_that_end_are_insecure(config, certificates, tmp_path, capsys):
+    path = config(*certificates("--days", "10"), "ssl.keyStore.password=secret")
+    for name in ("zoo.cfg", "localhost.pem"):
+        (tmp_path / name).chmod(0o644)
+    assert main(["config", "check", "--secure", path]) == 1
+    out = capsys.readouterr().out
+    assert "zoo.cfg holds passwords, and others may read it" in out
+    assert "localhost.pem can be read by others" in out
+    assert "its certificate expires in 9 days" in out
+    main(["certs", str(tmp_path), "localhost", "--days", "-1"])
+    main(["config", "check", path])
+    assert "its certificate has expired" in capsys.readouterr().out
+
+
+def test_a_key_store_that_cannot_be_read_would_stop_the_start(config, certificates, tmp_path, capsys):
+    path = config(*certificates())
+    (tmp_path / "localhost.pem").write_text("nothing")
+    assert main(["config", "check", path]) == 2
+    assert "ssl.keyStore.location" in capsys.readouterr().err
+
+
 def test_a_key_is_explained_with_value_and_source(config, capsys):
     path = config("clientPort=2181", "snapCount=500")
     code, facts = explained(capsys, "snapCount", "--config", path)

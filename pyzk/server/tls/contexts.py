@@ -54,12 +54,16 @@ class Contexts:
         accepting = self._make(ssl.PROTOCOL_TLS_SERVER, key, trust)
         accepting.verify_mode = CLIENT_AUTH[self.settings.client_auth]
         if self._dials:
-            dialing = self._make(ssl.PROTOCOL_TLS_CLIENT, key, trust)
-            dialing.verify_mode = ssl.CERT_REQUIRED
-            self.dialing = dialing
+            self.dialing = self._make(ssl.PROTOCOL_TLS_CLIENT, key, trust)
         self.accepting = accepting
 
-    def _make(self, protocol: int, key: Store, trust: Store | None) -> ssl.SSLContext:
+    def client_context(self) -> ssl.SSLContext:
+        """What a client needs: with a certificate or without one, and with the host checked. Raises ConfigError."""
+        context = self._make(ssl.PROTOCOL_TLS_CLIENT, self._read("keyStore"), self._read("trustStore"))
+        context.check_hostname = self.settings.hostname_verification
+        return context
+
+    def _make(self, protocol: int, key: Store | None, trust: Store | None) -> ssl.SSLContext:
         settings = self.settings
         context = ssl.SSLContext(protocol)
         # Hosts are compared by `names.py`: OpenSSL knows neither the server list nor who has dialed.
@@ -70,7 +74,8 @@ class Contexts:
         # As Java: whoever is in the trust store is trusted, whether somebody vouches for him or not.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         self._choose_ciphers(context)
-        self._load_key(context, key)
+        if key is not None:
+            self._load_key(context, key)
         self._load_trust(context, trust)
         if settings.crl:
             self._load_revoked(context)
@@ -166,6 +171,12 @@ class Contexts:
             await asyncio.sleep(WATCH_SECONDS)
             if self._state_of_files() != self._seen:
                 await self.reload()
+
+
+def store_password(settings: TlsSettings) -> str:
+    """Of the key store. Raises OSError."""
+    path = settings.key_store_password_path
+    return settings.key_store_password if path is None else _first_line(path)
 
 
 def _first_line(path: str) -> str:

@@ -26,7 +26,7 @@ usage: pyzk-cli [options] [command [arguments]]
   -timeout MS                                 session timeout to ask for, default 30000
   -r                                          a server without a quorum will do, for reads
   -waitforconnection                          wait for the session before the command, at most the timeout
-  -client-configuration FILE                  Java properties of a ZooKeeper client: TLS with PEM files, SASL
+  -client-configuration FILE                  Java properties of a ZooKeeper client: TLS, SASL
   --json                                      one JSON document a command
   --version, --help
 
@@ -99,14 +99,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def run(options: Options) -> int:
     """One session from its beginning to its end."""
     screen = Screen(sys.stdout, sys.stderr, json=options.json)
-    context = client_context(options.client_configuration) if options.client_configuration else None
-    login = client_login(client_properties(options.client_configuration, os.environ))
+    properties = client_properties(options.client_configuration, os.environ)
     session = Session(
         screen,
         timeout_ms=int(options.timeout),
         read_only=options.read_only,
-        ssl=context,
-        login=login,
+        ssl=client_context(properties),
+        login=client_login(properties),
     )
     session.wait_for_connection = options.wait_for_connection
     interpreter = Interpreter(session)

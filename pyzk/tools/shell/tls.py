@@ -1,41 +1,29 @@
-"""TLS from the properties of a Java client (`-client-configuration FILE`): PEM stores only."""
+"""TLS from the properties of a Java client: `zookeeper.client.secure`, and the `ssl.` keys that a server has too."""
 
 import ssl
+from collections.abc import Mapping
 
 from pyzk.errors import ConfigError
+from pyzk.server.config.fields_security import TlsSettings
+from pyzk.server.config.kinds import settings_of
 from pyzk.tools.shell.options import CommandError
-from pyzk.tools.shell.session import read_file
-from pyzk.zab.properties import parse_properties
 
-PREFIX = "zookeeper."
-JAVA_STORES = (".jks", ".p12", ".pfx", ".bcfks")
+PREFIX = "ssl."
+ROWS = {row.name: row for row in settings_of(TlsSettings, PREFIX)}
 
 
-def client_context(path: str) -> ssl.SSLContext | None:
-    """The context that a file of properties asks for; None without zookeeper.client.secure=true.
+def client_context(properties: Mapping[str, str]) -> ssl.SSLContext | None:
+    """The context that properties ask for, as `client_properties` has them; None without client.secure=true.
 
     Raises CommandError.
     """
+    if properties.get("client.secure", "false").lower() != "true":
+        return None
+    # Who has no TLS does not wait for what reads certificates.
+    from pyzk.server.tls.contexts import Contexts  # noqa: PLC0415
+
     try:
-        entries = parse_properties(read_file(path), path)
+        values = {ROWS[key].field: ROWS[key].parse(text, key) for key, text in properties.items() if key in ROWS}
+        return Contexts(TlsSettings(**values), PREFIX).client_context()  # type: ignore[arg-type]
     except ConfigError as error:
         raise CommandError(str(error)) from error
-    values = {entry.key.removeprefix(PREFIX): entry.value for entry in entries}
-    if values.get("client.secure", "false").lower() != "true":
-        return None
-    context = ssl.create_default_context()
-    context.check_hostname = values.get("ssl.hostnameVerification", "true").lower() == "true"
-    trust, key = values.get("ssl.trustStore.location"), values.get("ssl.keyStore.location")
-    for name, store in (("ssl.trustStore.location", trust), ("ssl.keyStore.location", key)):
-        if store is not None and store.lower().endswith(JAVA_STORES):
-            raise CommandError(
-                f"{path}: {name}={store} is a Java key store; write a PEM file (openssl pkcs12 makes one)"
-            )
-    try:
-        if trust is not None:
-            context.load_verify_locations(trust)
-        if key is not None:
-            context.load_cert_chain(key, password=values.get("ssl.keyStore.password"))
-    except (OSError, ssl.SSLError) as error:
-        raise CommandError(f"{path}: the PEM files {trust} and {key} cannot be used: {error}") from error
-    return context

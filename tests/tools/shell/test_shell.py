@@ -225,20 +225,24 @@ async def test_blank_lines_are_not_counted(shell):
     assert err.endswith("No command entered\n")
 
 
-def test_tls_wants_pem_files(tmp_path):
-    file = tmp_path / "client.properties"
-    file.write_text("zookeeper.client.secure=true\nzookeeper.ssl.keyStore.location=/x.jks\n")
-    with pytest.raises(CommandError, match="write a PEM file"):
-        client_context(str(file))
-    file.write_text("zookeeper.client.secure=true\nzookeeper.ssl.trustStore.location=/no/such.pem\n")
-    with pytest.raises(CommandError, match="cannot be used"):
-        client_context(str(file))
-    file.write_text("zookeeper.client.secure=false\n")
-    assert client_context(str(file)) is None
-    file.write_text("zookeeper.client.secure=true\nzookeeper.ssl.hostnameVerification=false\n")
-    context = client_context(str(file))
+def test_tls_is_as_java_s_properties_say():
+    assert client_context({}) is None
+    assert client_context({"client.secure": "false", "ssl.keyStore.location": "/missing.pem"}) is None
+    context = client_context({"client.secure": "true"})
+    assert context is not None
+    assert context.check_hostname
+    context = client_context({"client.secure": "TRUE", "ssl.hostnameVerification": "false"})
     assert context is not None
     assert not context.check_hostname
+
+
+@pytest.mark.parametrize("name", ["key.jks", "key-pkcs12.jks"])
+def test_tls_takes_java_s_stores(name):
+    stores = {"ssl.keyStore.location": str(VECTORS / "tls" / name), "ssl.keyStore.password": "sesame-1"}
+    trust = {"ssl.trustStore.location": str(VECTORS / "tls" / "trust.jks"), "ssl.trustStore.password": "sesame-1"}
+    assert client_context({"client.secure": "true", **stores, **trust}) is not None
+    with pytest.raises(CommandError, match=r"ssl\.keyStore\.location"):
+        client_context({"client.secure": "true", **stores, "ssl.keyStore.password": "wrong"})
 
 
 def test_history_is_for_its_owner_alone(tmp_path, monkeypatch):
