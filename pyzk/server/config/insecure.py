@@ -46,9 +46,10 @@ def _of_client_ports(config: Config) -> Iterator[str]:
 
 
 def _of_identities(config: Config) -> Iterator[str]:
-    is_open = config.client_port is not None or config.client_tls.client_auth != "need"
+    is_plain = config.client_port is not None and not is_loopback(config.client_port_address)
+    is_secure = config.secure_client_port is not None and not is_loopback(config.secure_client_port_address)
     is_required = config.require_client_sasl or config.enforce_auth_enabled
-    if is_open and not is_required:
+    if (is_plain or (is_secure and config.client_tls.client_auth != "need")) and not is_required:
         yield (
             "clients need not say who they are: enforce.auth.enabled=true with enforce.auth.schemes, "
             "or secureClientPort alone with ssl.clientAuth=need"
