@@ -25,6 +25,7 @@ SUITES = {
     "kill9": ("tests.interop.kill9", "kill -9 under write load, --rounds times"),
     "mixed": ("tests.interop.mixed", "ensembles of pyzk and Apache's servers, --repeat times"),
     "chaos": ("tests.interop.chaos", "faults at random on ensembles under load, for --minutes"),
+    "fuzz": ("tests.interop.fuzz", "noise on every port of an ensemble with TLS, for --minutes"),
     "learner-sync": ("tests.interop.learner_sync", "how long a learner takes to join, and what clients notice"),
     "kafka": ("tests.interop.kafka", "Kafka 3.4.0 on the hosts of docs/seed-deployment.md (4 minutes)"),
     "kafka39": ("tests.interop.kafka39", "the same with Kafka 3.9.2, its znodes below /kafka"),

@@ -219,6 +219,21 @@ async def test_the_trace_mask_can_be_set(server: Server) -> None:
     assert (await fields(server, "gtmk"))["tracemask"] == 7
 
 
+@pytest.mark.parametrize(
+    "noise", [b"\x16\x03\x01\x02\x00\x01", b"\x80\x81 / \xff\r\n\r\n", b"GET /\x00 HTTP/9.9\r\n\r\n"]
+)
+async def test_what_is_no_http_is_answered_and_not_logged(
+    server: Server, noise: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.admin_port)
+    writer.write(noise)
+    writer.write_eof()
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.") or answer == b""
+    assert caplog.records == []
+
+
 async def test_secrets_stay_where_they_are(tmp_path: Path) -> None:
     text = "tickTime=2000\nDigestAuthenticationProvider.superDigest=super:abc\nssl.keyStore.password=hunter\n"
     sources = {"super_digest": "zoo.cfg:2", "tick_time_ms": "zoo.cfg:1"}

@@ -1,6 +1,7 @@
 """The ports for clients with TLS: who is let in, who he is then, and what the others are told."""
 
 import asyncio
+import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -356,6 +357,35 @@ def test_noise_and_floods_leave_the_port_as_it_was(run: Run, authority: Authorit
             assert (await good.ask(good.exists(b"/"))).err == 0
             await good.close()
             await until(lambda: not server.peer.clients, "nobody is left")
+
+    run(talk())
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl program is not installed")
+async def test_renegotiation_is_refused(authority: Authority) -> None:
+    """A client that could ask for it would have the server sign again and again on one connection."""
+    async with secure(authority) as server:
+        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{server.secure_port}", "-tls1_2", "-state"]
+        command += ["-cert", str(alice(authority)), "-key", str(alice(authority)), "-CAfile", str(authority.trust)]
+        pipes = {
+            "stdin": asyncio.subprocess.PIPE,
+            "stdout": asyncio.subprocess.PIPE,
+            "stderr": asyncio.subprocess.STDOUT,
+        }
+        client = await asyncio.create_subprocess_exec(*command, **pipes)
+        said, _ = await asyncio.wait_for(client.communicate(b"R\n"), 20)
+        assert b"RENEGOTIATING" in said
+        assert b"no renegotiation" in said
+        await until(lambda: not server.peer.clients, "it is gone")
+
+
+def test_who_opens_no_session_is_closed_over_tls_too(run: Run, authority: Authority) -> None:
+    async def talk() -> None:
+        async with secure(authority, sessionless_timeout_ms=100) as server:
+            idle = await dial(server.secure_port, authority.client_context(alice(authority)))
+            assert await idle.rest() == b""
+            assert server.peer.service.counters.sessionless_expired == 1
+            await idle.close()
 
     run(talk())
 

@@ -5,12 +5,14 @@ have been answered and the loop has had `REST_RATIO` times as long for others; w
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, cast
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from pyzk.server.clock import monotonic_seconds
 
@@ -27,6 +29,15 @@ HEADERS_MAX = 64
 Later = Callable[[], Awaitable[web.StreamResponse]]
 """What goes on when others may have their turn already."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse | Later]]
+
+
+def _is_our_mistake(record: logging.LogRecord) -> bool:
+    """What is no HTTP is answered with 400; anybody could fill the log with it."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+
+
+SERVER_LOG = logging.getLogger("pyzk.http")
+SERVER_LOG.addFilter(_is_our_mistake)
 
 
 class Listening(Protocol):
@@ -133,6 +144,7 @@ class Gate:
         runner = self._runner = web.AppRunner(
             application,
             access_log=None,
+            logger=SERVER_LOG,
             handle_signals=False,
             keepalive_timeout=self._idle_seconds,
             max_headers=HEADERS_MAX,
