@@ -14,7 +14,9 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import NoAuthError
 from kazoo.security import make_acl
 
+from tests.integration.ensemble import Ensemble
 from tests.integration.processes import PyzkServer, eventually, free_port
+from tests.integration.test_quorum_sasl import REQUIRED
 from tests.server.tls.certificates import Authority
 
 pytestmark = pytest.mark.integration
@@ -72,6 +74,34 @@ def test_sighup_reads_certificates_again(authority: Authority, tmp_path: Path) -
             assert client.exists("/") is not None
             client.stop()
             client.close()
+
+
+def test_servers_prove_a_password_inside_tls(authority: Authority, tmp_path: Path) -> None:
+    """SASL between servers and TLS between servers at once, and a member that comes back."""
+    tls = {**authority.settings(authority.issue("server"), "ssl.quorum."), "sslQuorum": "true"}
+    password = {"pyzk.quorum.sasl.user": "zk", "pyzk.quorum.sasl.password": "secret"}
+    with Ensemble(tmp_path, ["pyzk"] * 3, {**REQUIRED, **password, **tls}) as ensemble:
+        ensemble.start()
+        with ensemble.talking() as client:
+            client.create("/a", b"")
+            ensemble.kill(1)
+            client.create("/b", b"")
+            ensemble.start(1)
+        assert sorted(member.mode for member in ensemble.members.values()) == ["follower", "follower", "leader"]
+        assert ensemble.unlike() == []
+
+
+def test_status_asks_a_server_that_speaks_tls_only(authority: Authority, tmp_path: Path) -> None:
+    port = free_port()
+    settings = {**authority.settings(authority.issue("server")), "secureClientPort": port}
+    with PyzkServer(tmp_path / "server", settings=settings) as server:
+        alone = tmp_path / "status.cfg"
+        lines = server.config_path.read_text().splitlines()
+        alone.write_text("\n".join(line for line in lines if not line.startswith("clientPort")))
+        program = str(Path(sys.executable).parent / "pyzk-server")
+        done = subprocess.run([program, "status", "--config", str(alone)], capture_output=True, text=True, check=False)
+        assert "Mode: standalone" in done.stdout
+        assert done.returncode == 0
 
 
 def test_a_server_without_tls_does_not_wait_for_what_reads_certificates() -> None:

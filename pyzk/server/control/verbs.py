@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from pyzk import VERSION_WORD
 from pyzk.errors import ConfigError
-from pyzk.server.config import find_config
+from pyzk.server.config import find_config, load_config
 from pyzk.server.control import process
 from pyzk.server.control.address import Address, find_address, read_values
 
@@ -167,22 +167,24 @@ def status(site: Site) -> int:
     if address is None:
         return EXIT_FAILED
     _say(str(address))
-    mode = _mode(address)
+    mode = _mode(site.config, address)
     if mode:
         _say(mode)
         return EXIT_OK
     if address.is_tls:
-        _say(f"\nNote: secureClientPort ({address.port}) was asked without a certificate of a client. A server with")
-        _say("  ssl.clientAuth=need refuses that: ask it with pyzk-cli and -client-configuration, or set clientPort.\n")
+        _say(
+            f"\nNote: secureClientPort ({address.port}) was asked with the server's own certificate. A server that does"
+        )
+        _say("  not trust itself refuses that: ask it with pyzk-cli and -client-configuration, or set clientPort.\n")
     _say("Error contacting service. It is probably not running.")
     return EXIT_FAILED
 
 
-def _mode(address: Address) -> str:
+def _mode(config: str, address: Address) -> str:
     """The line of the word srvr that says it; empty when nobody answers."""
     try:
         with socket.create_connection((address.host, int(address.port)), ANSWER_SECONDS) as plain:
-            connection = _encrypted(plain) if address.is_tls else plain
+            connection = _encrypted(plain, config) if address.is_tls else plain
             connection.sendall(b"srvr")
             answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
     except OSError:
@@ -190,9 +192,13 @@ def _mode(address: Address) -> str:
     return next((line for line in answer.splitlines() if "Mode" in line), "")
 
 
-def _encrypted(plain: socket.socket) -> ssl.SSLSocket:
-    """It is our own server, and nothing secret is said: its certificate is not looked at."""
-    context = ssl.create_default_context()
+def _encrypted(plain: socket.socket, path: str) -> ssl.SSLSocket:
+    """It is our own server, and nothing secret is said: its certificate is not looked at, and we show the same one."""
+    # Who has no TLS does not wait for what reads certificates.
+    from pyzk.server.tls.contexts import Contexts  # noqa: PLC0415
+
+    config, _ = load_config(path, os.environ)
+    context = Contexts(config.client_tls, "ssl.").client_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context.wrap_socket(plain)
 
