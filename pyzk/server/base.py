@@ -18,6 +18,7 @@ from pyzk.server.admin.words import FourLetterWords
 from pyzk.server.auditlog import INVOKED, SERVER_START, SERVER_STOP, AuditLog, server_user
 from pyzk.server.clientports import ClientPorts
 from pyzk.server.config import Config
+from pyzk.server.config.identities import required_schemes
 from pyzk.server.driver import Driver
 from pyzk.server.files import FileDisk, lock_directory, require_directory
 from pyzk.server.identities import set_up_identities
@@ -111,6 +112,8 @@ class BaseServer(ABC):
         start(watch_loop(driver, self.statistics.queued_at_learners))
         start(housekeeping.keep_sessions(driver, config.tick_time_ms))
         start(housekeeping.close_sessionless(driver, config.sessionless_timeout_ms))
+        if required_schemes(config) and config.authentication_timeout_ms:
+            start(housekeeping.close_unauthenticated(driver, config.authentication_timeout_ms))
         start(housekeeping.watch_disk(driver, self._disk, self.places.logs, config.tick_time_ms))
         if config.container_check_interval_ms > 0:
             start(housekeeping.delete_containers(driver, config))

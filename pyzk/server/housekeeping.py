@@ -89,9 +89,25 @@ async def close_sessionless(driver: Driver, timeout_ms: int) -> None:
         await asyncio.sleep(timeout_seconds / SESSIONLESS_CHECKS_PER_TIMEOUT)
         now = monotonic_seconds()
         for state in list(driver.service.connections.values()):
-            if not state.established and now - state.last_heard_at > timeout_seconds:
+            # Differs from Apache: who sends a byte now and then does not keep a place. A session that is being opened
+            # may take its time.
+            since = state.last_heard_at if state.handshaking else state.connected_at
+            if not state.established and now - since > timeout_seconds:
                 driver.service.counters.sessionless_expired += not state.closing
                 driver.service.close(state, f"no session within {timeout_ms} ms")
+        driver.wake()
+
+
+async def close_unauthenticated(driver: Driver, timeout_ms: int) -> None:
+    """Close connections that must authenticate and do not."""
+    timeout_seconds = timeout_ms / 1000
+    while True:
+        await asyncio.sleep(timeout_seconds / SESSIONLESS_CHECKS_PER_TIMEOUT)
+        now = monotonic_seconds()
+        for state in list(driver.service.connections.values()):
+            if state.barred and state.established and now - state.connected_at > timeout_seconds:
+                reason = f"not authenticated within {timeout_ms} ms (pyzk.authenticationTimeoutMs)"
+                driver.service.close(state, reason, notable=True)
         driver.wake()
 
 

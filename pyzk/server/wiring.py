@@ -97,6 +97,7 @@ def service_settings(config: Config) -> Settings:
         required_schemes=frozenset(scheme.encode() for scheme in required_schemes(config)),
         sasl_failures_allowed=config.sasl_failed_clients_allowed,
         super_users=super_users(config),
+        watch_bytes_max=config.watch_bytes_max,
         local_sessions=config.is_distributed and config.local_sessions_enabled,
         local_sessions_upgrade=config.local_sessions_upgrading_enabled,
         requests=_request_limits(config),
@@ -119,7 +120,11 @@ def _request_limits(config: Config) -> RequestLimits:
 def _session_weights(config: Config) -> SessionWeights:
     if not config.connection_weight_enabled:
         return SessionWeights()
-    return SessionWeights(config.connection_global_session_weight, config.connection_renew_session_weight)
+    return SessionWeights(
+        config.connection_global_session_weight,
+        config.connection_renew_session_weight,
+        config.connection_local_session_weight,
+    )
 
 
 def _token_rates(config: Config) -> TokenRates:

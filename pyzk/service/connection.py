@@ -78,6 +78,7 @@ class Connection:
     closing: bool = False
     deaf: bool = False
     connected_wall_ms: int = 0
+    connected_at: float = 0.0
     last_heard_at: float = 0.0
     last_xid: int = -1
     last_opcode: int | None = None

@@ -165,6 +165,9 @@ def _bad_length(service: Service, received: bytes) -> str:
 
 def _account(service: Service, state: Connection, count: int, answered: int, now: float) -> None:
     counters, stats = service.counters, state.stats
+    if service.watches.bytes_of.get(state.id, 0) > service.settings.watch_bytes_max:
+        reason = f"its watches take more than {service.settings.watch_bytes_max} bytes"
+        service.close(state, f"{reason} (pyzk.watchBytesPerConnectionMax)", notable=True)
     counters.received += count
     stats.received += count
     if answered:

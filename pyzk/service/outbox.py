@@ -6,6 +6,9 @@ from pyzk.codec.framing import JUTE_MAX_BUFFER_DEFAULT
 from pyzk.service.throttle import RequestLimits, SessionWeights
 from pyzk.tree.request import Request
 
+WATCH_BYTES_MAX_DEFAULT = 256 << 20
+"""A million watches, about."""
+
 
 @dataclass(slots=True)
 class Settings:
@@ -15,6 +18,7 @@ class Settings:
         required_schemes: clients must authenticate by one of these (enforce.auth.schemes); empty: they need not.
         sasl_failures_allowed: a client that fails at SASL stays, without an identity (allowSaslFailedClients).
         super_users: SASL names that may do anything (superUser).
+        watch_bytes_max: what the watches of one connection may take; with more it is closed.
         local_sessions: sessions begin as local ones (localSessionsEnabled); not on a standalone server.
         local_sessions_upgrade: they become global when they need to (localSessionsUpgradingEnabled).
     """
@@ -33,6 +37,7 @@ class Settings:
     super_users: frozenset[bytes] = frozenset()
     local_sessions: bool = False
     local_sessions_upgrade: bool = False
+    watch_bytes_max: int = WATCH_BYTES_MAX_DEFAULT
     requests: RequestLimits = field(default_factory=RequestLimits)
     session_weights: SessionWeights = field(default_factory=SessionWeights)
 

@@ -163,7 +163,7 @@ class Service:
         """A client has connected from `address` (text, without port); `proven` is who it is by its certificate."""
         state = Connection(connection, address, ())
         add_identities(self, state, ((b"ip", address.encode()), *proven))
-        state.connected_wall_ms, state.last_heard_at = wall_ms, now
+        state.connected_wall_ms, state.connected_at, state.last_heard_at = wall_ms, now, now
         self.connections[connection] = state
 
     def receive(self, connection: int, data: bytes, now: float) -> None:

@@ -11,10 +11,13 @@ from collections.abc import Collection, Iterator
 
 from pyzk.codec.opcodes import EventType, WatcherType
 from pyzk.errors import MarshallingError
-from pyzk.tree.paths import ancestors
+from pyzk.tree.paths import Above
 
 Event = tuple[EventType, bytes, Collection[int]]
 """What happened, the path, and the connections to tell, each once."""
+
+BYTES_A_WATCH = 200
+"""What a watch takes beside its path: entries of two dicts and of their tables."""
 
 # A persistent watch always stands in both tables at once, a recursive one only with the data watches.
 _DATA = 1
@@ -85,16 +88,22 @@ class _Table:
 
 
 class Watches:
-    """All watches of one server."""
+    """All watches of one server.
 
-    __slots__ = ("_by_connection", "_child", "_data", "_recursive")
+    Attributes:
+        bytes_of: what the watches of each connection take, roughly.
+    """
+
+    __slots__ = ("_above", "_by_connection", "_child", "_data", "_recursive", "bytes_of")
 
     def __init__(self) -> None:
         self._by_connection: dict[int, dict[bytes, int]] = {}
+        self.bytes_of: dict[int, int] = {}
         self._data = _Table(_DATA | _PERSISTENT | _RECURSIVE, _DATA)
         self._child = _Table(_CHILD | _PERSISTENT, _CHILD)
         # Once more those of `_data` that also see what happens below their path: usually none at all.
         self._recursive = _Table(_RECURSIVE, 0)
+        self._above = Above()
 
     # Registering.
 
@@ -214,6 +223,8 @@ class Watches:
         """Change the bits of one connection on one path, and the tables accordingly."""
         if after:
             self._by_connection.setdefault(connection, {})[path] = after
+            if not before:
+                self.bytes_of[connection] = self.bytes_of.get(connection, 0) + len(path) + BYTES_A_WATCH
         else:
             self._forget(connection, path)
         for table in (self._data, self._child, self._recursive):
@@ -222,12 +233,16 @@ class Watches:
                     table.leave(path, connection)
             elif after & table.mask:
                 table.enter(path, connection)
+        if (before ^ after) & _RECURSIVE:
+            (self._above.add if after & _RECURSIVE else self._above.remove)(path)
 
     def _forget(self, connection: int, path: bytes) -> None:
         paths = self._by_connection[connection]
         del paths[path]
-        if not paths:
-            del self._by_connection[connection]
+        if paths:
+            self.bytes_of[connection] -= len(path) + BYTES_A_WATCH
+        else:
+            del self._by_connection[connection], self.bytes_of[connection]
 
     def _take_data(self, path: bytes) -> Collection[int]:
         """Who is told about the znode itself."""
@@ -235,7 +250,7 @@ class Watches:
         if not self._recursive.total:
             return told
         return dict.fromkeys(told) | dict.fromkeys(
-            [connection for ancestor in ancestors(path) for connection in self._recursive.at(ancestor)]
+            [connection for ancestor in self._above.candidates(path) for connection in self._recursive.at(ancestor)]
         )
 
     def _take(self, table: _Table, path: bytes) -> list[int]:

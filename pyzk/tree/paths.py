@@ -5,11 +5,13 @@ Source: docs/protocol/client-protocol.md section 5.10. Nothing here looks at the
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from pyzk.errors import BadArgumentsError
 
 ROOT = b"/"
+SLASH = ord("/")
 
 # One or more components of printable ASCII, none of them "." or "..": nearly every path there is.
 _PLAIN = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[ -.0-~]+)+")
@@ -52,6 +54,36 @@ def require_slash(path: bytes) -> None:
 def parent_of(path: bytes) -> bytes:
     """What stands before the last slash; the root for its children and for itself."""
     return path[: path.rindex(b"/")] or ROOT
+
+
+class Above:
+    """Finds which of some paths lie above another one.
+
+    Only lengths that occur among them are looked at: a path may have a hundred thousand levels, and who made it should
+    not be able to have them all walked at each write.
+    """
+
+    __slots__ = ("_lengths",)
+
+    def __init__(self) -> None:
+        self._lengths: Counter[int] = Counter()
+
+    def add(self, path: bytes) -> None:
+        """One more."""
+        self._lengths[len(path)] += 1
+
+    def remove(self, path: bytes) -> None:
+        """One less."""
+        self._lengths[len(path)] -= 1
+        if not self._lengths[len(path)]:
+            del self._lengths[len(path)]
+
+    def candidates(self, path: bytes) -> Iterator[bytes]:
+        """The ancestors of a path that may be among them, the nearest first."""
+        size = len(path)
+        for length in sorted(self._lengths, reverse=True):
+            if length < size and (path[length] == SLASH or (length == 1 and path[0] == SLASH)):
+                yield path[:length]
 
 
 def ancestors(path: bytes) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Self
 
-from pyzk.tree.paths import ROOT, ancestors
+from pyzk.tree.paths import ROOT, Above
 
 QUOTA_ROOT = b"/zookeeper/quota"
 QUOTA_PREFIX = QUOTA_ROOT + b"/"
@@ -151,26 +151,31 @@ def _judge_one(soft: int, hard: int, used: int, change: int) -> Verdict:
 class QuotaTrie:
     """The paths that have a quota. A set is enough: paths are short, and most trees have no quota at all."""
 
-    __slots__ = ("paths",)
+    __slots__ = ("_above", "paths")
 
     def __init__(self) -> None:
         self.paths: dict[bytes, None] = {}
+        self._above = Above()
 
     def add(self, path: bytes) -> None:
         """Let `path` have a quota.
 
         Differs from Apache: a quota on the root (or the empty path) stops the server there; here it never counts.
         """
-        if path not in {b"", ROOT}:
+        if path not in {b"", ROOT} and path not in self.paths:
             self.paths[path] = None
+            self._above.add(path)
 
     def remove(self, path: bytes) -> None:
         """Take the quota of `path` away, if it has one."""
-        self.paths.pop(path, None)
+        if path in self.paths:
+            del self.paths[path]
+            self._above.remove(path)
 
     def clear(self) -> None:
         """Forget all of them."""
         self.paths.clear()
+        self._above = Above()
 
     def find(self, path: bytes) -> bytes | None:
         """The deepest path with a quota that is `path` itself or above it. The outer ones do not count."""
@@ -178,7 +183,7 @@ class QuotaTrie:
             return None
         if path in self.paths:
             return path
-        return next((ancestor for ancestor in ancestors(path) if ancestor in self.paths), None)
+        return next((ancestor for ancestor in self._above.candidates(path) if ancestor in self.paths), None)
 
     def __len__(self) -> int:
         return len(self.paths)

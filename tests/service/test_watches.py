@@ -6,7 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from pyzk.codec.opcodes import EventType, WatcherType
 from pyzk.errors import MarshallingError
-from pyzk.service.watches import Event, Watches
+from pyzk.service.watches import BYTES_A_WATCH, Event, Watches
 from pyzk.tree.paths import ancestors, parent_of
 
 CREATED, DELETED = EventType.NODE_CREATED, EventType.NODE_DELETED
@@ -240,6 +240,14 @@ class WatchesAgainstModel(RuleBasedStateMachine):
     def compare(self, events: list[Event], expected: list[tuple[EventType, bytes, set[int]]]) -> None:
         assert [(kind, path, set(who)) for kind, path, who in events] == [event for event in expected if event[2]]
         assert all(len(set(who)) == len(who) for _, _, who in events)
+
+    @invariant()
+    def weigh(self) -> None:
+        pairs = {(connection, path) for connection, path, _, _ in self.model}
+        weights = Counter[int]()
+        for connection, path in pairs:
+            weights[connection] += len(path) + BYTES_A_WATCH
+        assert self.watches.bytes_of == dict(weights)
 
     @invariant()
     def agree(self) -> None:

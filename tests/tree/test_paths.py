@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyzk.errors import BadArgumentsError
-from pyzk.tree.paths import ancestors, parent_of, require_slash, validate
+from pyzk.tree.paths import Above, ancestors, parent_of, require_slash, validate
 
 
 @pytest.mark.parametrize(
@@ -91,3 +91,17 @@ def test_ancestors_go_up_to_the_root() -> None:
     assert list(ancestors(b"/a/b/c")) == [b"/a/b", b"/a", b"/"]
     assert list(ancestors(b"/a")) == [b"/"]
     assert list(ancestors(b"/")) == []
+
+
+@given(st.lists(st.lists(st.sampled_from([b"a", b"bb", b"c"]), max_size=5)), st.lists(st.sampled_from([b"a", b"bb"])))
+def test_above_finds_what_a_walk_over_all_levels_finds(others: list[list[bytes]], parts: list[bytes]) -> None:
+    path = b"/" + b"/".join(parts)
+    known = [b"/" + b"/".join(other) for other in others]
+    above = Above()
+    for other in known:
+        above.add(other)
+    expected = [ancestor for ancestor in ancestors(path) if ancestor in known]
+    assert [found for found in above.candidates(path) if found in known] == expected
+    for other in known:
+        above.remove(other)
+    assert list(above.candidates(path)) == []

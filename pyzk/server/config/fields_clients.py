@@ -172,6 +172,13 @@ class LimitSettings:
         0,
         "Requests that waited longer in the throttler are answered THROTTLEDOP; 0: off.",
     )
+    watch_bytes_max: int = setting(
+        "pyzk.watchBytesPerConnectionMax",
+        integer(100_000),
+        256 * 2**20,
+        "Watched paths of one connection in bytes, and 200 for each of them; a connection with more is closed.",
+        apache_default="no limit",
+    )
     response_cache_entries_max: int = setting(
         "maxResponseCacheSize",
         integer(-INT_MAX),
@@ -258,7 +265,6 @@ class ConnectionThrottleSettings:
         integer(1),
         1,
         "Tokens of a new local session.",
-        status=Status.PLANNED,
     )
     connection_renew_session_weight: int = setting(
         "connection_throttle_renew_session_weight",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import attrs
 
 from pyzk.sasl.principals import parse_rules
-from pyzk.server.config.kinds import BOOLEAN, STRICT_BOOLEAN, TEXT, WORDS, Kind, family, setting
+from pyzk.server.config.kinds import BOOLEAN, MILLISECONDS, STRICT_BOOLEAN, TEXT, WORDS, Kind, family, setting
 
 
 def _parse_auth_to_local(text: str) -> str:
@@ -28,6 +28,13 @@ class AuthenticationSettings:
     )
     enforce_auth_schemes: frozenset[str] = setting(
         "enforce.auth.schemes", WORDS, frozenset(), "The schemes that will do: sasl, digest, x509, ip."
+    )
+    authentication_timeout_ms: int = setting(
+        "pyzk.authenticationTimeoutMs",
+        MILLISECONDS,
+        30_000,
+        "A connection that must authenticate and has not after this is closed; 0: it may take its time.",
+        apache_default="no limit",
     )
     super_user: str | None = setting("superUser", TEXT, None, "SASL name that may do everything.")
     more_super_users: Mapping[str, str] = family("superUser.", TEXT, "One more: `superUser.admin=admin@REALM`.")
