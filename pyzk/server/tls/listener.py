@@ -197,6 +197,7 @@ class Listener:
         if first == TLS_FIRST_BYTE:
             return await self._shake_hands(connection, address)
         if not first:
+            connection.close()
             return "" if self._options.allows_plain else "closed by the other side before a handshake"
         if not self._options.allows_plain:
             return "plain bytes on a port for TLS: the other side must use TLS, or the port without"

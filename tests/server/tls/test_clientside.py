@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import socket
 import ssl
+import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -400,6 +401,18 @@ def test_a_server_that_stops_gives_handshakes_up(run: Run, authority: Authority)
         await waiting.close()
 
     run(talk())
+
+
+async def test_who_leaves_without_a_word_leaves_no_socket_behind(authority: Authority) -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        async with secure(authority, client_port_unification=True) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write_eof()
+            assert await reader.read() == b""
+            writer.close()
+            await writer.wait_closed()
+    assert [str(warning.message) for warning in told] == []
 
 
 async def test_who_connects_in_the_moment_of_the_end_is_closed(authority: Authority) -> None:
