@@ -38,6 +38,8 @@ HIGH_WATER_BYTES = 256 * 1024
 TREE_CHUNKS_PER_TURN = 2
 """Chunks of a tree written in one turn of the loop, so that clients and pings come in between."""
 OUT_BUFFER_BYTES_MAX = 256 * 2**20
+ELECTION_OUT_BYTES_MAX = 2**20
+"""What may wait on an election link: hardly more than the longest notification, as only the last one counts."""
 SILENT_HOSTS_MAX = 100
 """Hosts that are known not to answer; one more, and all are forgotten."""
 
@@ -367,9 +369,12 @@ class Links:
         if link.transport is None:
             return False
         waiting_bytes = link.waiting_bytes
-        if waiting_bytes <= self.options.out_buffer_bytes_max:
+        limit, name = self.options.out_buffer_bytes_max, "pyzk.peerOutBufferBytesMax"
+        if link.port == Port.ELECTION and limit > ELECTION_OUT_BYTES_MAX:
+            limit, name = ELECTION_OUT_BYTES_MAX, f"on an election link at most {ELECTION_OUT_BYTES_MAX}"
+        if waiting_bytes <= limit:
             return True
-        reason = f"{waiting_bytes} bytes wait for {link.label}, which does not take them (pyzk.peerOutBufferBytesMax)"
+        reason = f"{waiting_bytes} bytes wait for {link.label}, which does not take them ({name})"
         self._forget(link)
         link.abort()
         # The caller is in the middle of a list of effects.

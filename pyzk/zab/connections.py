@@ -138,12 +138,16 @@ class Connections:
             self._keep(link, server_id)
 
     def received(self, link: int, data: bytes) -> list[tuple[int, bytes]]:
-        """Server ids and the bodies of the notifications that they have sent, in order."""
+        """The server and the body of the last notification in what it has sent, if there is a whole one.
+
+        What a server says replaces what it has said before, on the way out (`send`) as here: nobody who says the same a
+        thousand times takes the time of a thousand answers.
+        """
         if link in self._guests:
             return self._greet(link, data)
         sender = self._links[link]
         try:
-            return [(sender.server_id, body) for body in sender.reader.feed(data)]
+            return [(sender.server_id, body) for body in sender.reader.feed(data)[-1:]]
         except DecodeError as error:
             reason = f"bad notification of server {sender.server_id}: {error}"
             self._effects.append(Note("peer_link_refused", {"reason": reason}, is_warning=True))

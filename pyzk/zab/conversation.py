@@ -69,6 +69,13 @@ class Conversation:
                 return
             self._step(self._script, packet)
 
+    def close(self) -> None:
+        """The other side is gone: keep nothing. A script and its link would keep each other alive."""
+        script, self._script = self._script, None
+        if script is not None:
+            script.close()
+        self.inbox.clear()
+
     def _step(self, script: Script, packet: Packet | None) -> None:
         try:
             # A condition is answered with nothing: the script does not look at what it is given.

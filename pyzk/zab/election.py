@@ -15,6 +15,9 @@ from pyzk.zab.effects import Effect, Note
 from pyzk.zab.membership import parse_text
 from pyzk.zab.votes import DATA_LOST, Electorate, Vote, agreeing
 
+ROUND_MAX = (1 << 63) - 1
+"""What fits into a notification."""
+
 
 @dataclass(slots=True)
 class ElectionSettings:
@@ -125,7 +128,9 @@ class Election:
         """
         self.winner = self.newer_config = None
         self.state = ServerState.LOOKING
-        self.logical_clock += 1
+        # Differs from Apache: at its end the clock stands still, and does not begin anew far below that of all others.
+        # Only somebody who plays a voter can have brought it there.
+        self.logical_clock = min(self.logical_clock + 1, ROUND_MAX)
         self._initial = initial
         if self.current.round < 0:
             self.current = replace(initial, round=-1)

@@ -42,7 +42,7 @@ class Leading(Master):
         established: whether a quorum has our history.
         began_at: when it began, monotonic seconds.
         ended: why the term is over, empty while it is not.
-        acks_ms: how often a learner, by its id, took so many ms to acknowledge a proposal; of those of one moment, one
+        acks_ms: how often a voter, by its id, took so many ms to acknowledge a proposal; of those of one moment, one
             is measured.
     """
 

@@ -54,9 +54,10 @@ def _acknowledged(leading: Leading, learner: Learner, zxid: int, now: float) -> 
     if zxid > leading.proposals.last_zxid:
         raise PeerError(f"an ack of 0x{zxid:x}, and only 0x{leading.proposals.last_zxid:x} is proposed")
     if learner.overdue is not None and zxid >= learner.overdue[0]:
-        took_ms = int((now - learner.overdue[1]) * 1000)
-        counts = leading.acks_ms.setdefault(learner.server_id, {})
-        counts[took_ms] = counts.get(took_ms, 0) + 1
+        if learner.server_id in leading.state.membership.voter_ids:
+            took_ms = int((now - learner.overdue[1]) * 1000)
+            counts = leading.acks_ms.setdefault(learner.server_id, {})
+            counts[took_ms] = counts.get(took_ms, 0) + 1
         learner.overdue = (leading.proposals.last_zxid, now) if zxid < leading.proposals.last_zxid else None
     leading.proposals.acknowledge(learner.server_id, zxid)
 

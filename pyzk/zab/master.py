@@ -89,10 +89,17 @@ class Master(ABC):
 
     def accept(self, link: int, label: str, now: float) -> None:
         """A learner has connected."""
-        if len(self.learners) >= LEARNERS_MAX:
+        if len(self.learners) >= LEARNERS_MAX and not self._make_room():
             self.state.close(link, f"{LEARNERS_MAX} learners are connected already")
             return
         self.learners[link] = Learner(self, link, label, now)
+
+    def _make_room(self) -> bool:
+        """Close the oldest link that has not said whose it is: whoever keeps silent keeps nobody out."""
+        silent = next((learner for learner in self.learners.values() if learner.server_id < 0), None)
+        if silent is not None:
+            self.drop(silent, f"{LEARNERS_MAX} links are open, and it has not said who it is")
+        return silent is not None
 
     def name_learner(self, learner: Learner, server_id: int) -> None:
         """A learner has said who it is; an older link of the same server that is silent is closed. Raises PeerError.
@@ -104,7 +111,9 @@ class Master(ABC):
             raise PeerError(f"it says it is server {server_id}, as we are: two servers have the same id (myid)")
         older = [other for other in self.learners.values() if other.server_id == server_id and other is not learner]
         for other in older:
-            if other.is_established and learner.heard_at - other.heard_at < self.settings.tick_ms / 1000:
+            silent_seconds = learner.heard_at - other.heard_at
+            # A busy server may miss a ping or two, and is still the one.
+            if other.is_established and silent_seconds < self.settings.sync_seconds / 2:
                 raise PeerError(f"server {server_id} is connected already, from {other.label}, and was heard just now")
             self.drop(other, "the server has connected again")
         learner.server_id = server_id
@@ -160,6 +169,7 @@ class Master(ABC):
     def forget(self, learner: Learner, reason: str) -> None:
         """A learner is gone."""
         del self.learners[learner.link]
+        learner.conversation.close()
         self.state.note("learner_left", is_warning=True, learner=str(learner), reason=reason)
         self.state.effects.append(LearnerLeft(learner.link))
 
@@ -167,6 +177,7 @@ class Master(ABC):
         """Close all links, because this is over."""
         for learner in self.learners.values():
             self.state.close(learner.link, reason)
+            learner.conversation.close()
         self.learners.clear()
 
     # Bringing learners up.

@@ -26,6 +26,10 @@ SUITES = {
     "mixed": ("tests.interop.mixed", "ensembles of pyzk and Apache's servers, --repeat times"),
     "chaos": ("tests.interop.chaos", "faults at random on ensembles under load, for --minutes"),
     "fuzz": ("tests.interop.fuzz", "noise on every port of an ensemble with TLS, for --minutes"),
+    "hostile-peers": (
+        "tests.interop.hostile",
+        "attacks on the peer ports of an ensemble under load, for --minutes",
+    ),
     "learner-sync": ("tests.interop.learner_sync", "how long a learner takes to join, and what clients notice"),
     "kafka": ("tests.interop.kafka", "Kafka 3.4.0 on the hosts of docs/seed-deployment.md (4 minutes)"),
     "kafka39": ("tests.interop.kafka39", "the same with Kafka 3.9.2, its znodes below /kafka"),
@@ -62,12 +66,12 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--cluster", type=int, default=1, help="kazoo: servers of the suite's cluster, 1 or 3")
     arguments.add_argument("--only", help="only cases that match this word")
     arguments.add_argument("--rounds", type=int, default=100, help="kill9: how many times")
-    arguments.add_argument("--seed", type=int, help="kill9, mixed, chaos: repeat one run")
+    arguments.add_argument("--seed", type=int, help="kill9, mixed, chaos, hostile-peers: repeat one run")
     arguments.add_argument("--repeat", type=int, default=1, help="mixed, kafka: how many times in a row")
     arguments.add_argument(
         "--kinds", help="mixed, chaos, learner-sync, kafka: kinds of servers, such as java38,java38,java39"
     )
-    arguments.add_argument("--minutes", type=float, default=10.0, help="chaos: how long")
+    arguments.add_argument("--minutes", type=float, default=10.0, help="chaos, hostile-peers: how long")
     return arguments
 
 

@@ -144,6 +144,17 @@ async def test_a_server_that_does_not_read_is_given_up_when_too_much_waits(sides
     assert len(server.links) == 0
 
 
+async def test_on_an_election_link_hardly_more_than_one_notification_waits(sides: Any, silent: Any) -> None:
+    server = sides()
+    await silent(await server.listen(Port.ELECTION))
+    await until(lambda: server.of(Accepted), "it is accepted")
+    for _ in range(40):
+        server.perform(Send(-1, bytes(1 << 19)))
+        await asyncio.sleep(0)
+    (gone,) = server.of(Disconnected)
+    assert "on an election link at most 1048576" in gone.reason
+
+
 async def test_one_message_may_be_longer_than_the_limit(sides: Any) -> None:
     server, client = sides(), sides(LinkOptions(out_buffer_bytes_max=1 << 20))
     await client.dialed(1, await server.listen())

@@ -63,7 +63,7 @@ def test_a_server_with_a_smaller_id_is_dialed_and_the_link_is_kept() -> None:
     server = Server()
     link = server.dialed(1)
     assert server.done() == [Send(link, hello_of(2)), Send(link, NOTIFICATION)]
-    assert server.connections.received(link, NOTIFICATION * 2) == [(1, BODY), (1, BODY)]
+    assert server.connections.received(link, NOTIFICATION) == [(1, BODY)]
 
 
 def test_the_hello_goes_out_in_one_piece_and_names_all_addresses_only_when_that_is_enabled() -> None:
@@ -250,11 +250,19 @@ def test_a_queue_is_empty_when_the_message_was_handed_to_a_link() -> None:
 
 def test_hello_and_notifications_may_come_in_any_pieces() -> None:
     stream = hello_of(3) + NOTIFICATION + NOTIFICATION
-    for size in (1, 7, len(stream)):
+    for size, found in ((1, 2), (7, 2), (len(stream), 1)):
         server = Server()
         server.connections.accepted(-1, "somebody", 0.0)
         pieces = [stream[start : start + size] for start in range(0, len(stream), size)]
-        assert [got for piece in pieces for got in server.connections.received(-1, piece)] == [(3, BODY), (3, BODY)]
+        assert [got for piece in pieces for got in server.connections.received(-1, piece)] == [(3, BODY)] * found
+
+
+def test_of_many_notifications_in_one_piece_the_last_counts() -> None:
+    server = Server()
+    link = server.dialed(1)
+    last = frame(BODY[:-4])
+    assert server.connections.received(link, NOTIFICATION * 1000 + last) == [(1, BODY[:-4])]
+    assert server.connections.received(link, NOTIFICATION + last[:10]) == [(1, BODY)]
 
 
 @pytest.mark.parametrize(

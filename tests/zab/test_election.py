@@ -3,7 +3,7 @@
 import pytest
 
 from pyzk.codec.election import NOBODY, Notification, ServerState
-from pyzk.zab.election import ElectionSettings
+from pyzk.zab.election import ROUND_MAX, ElectionSettings
 from pyzk.zab.votes import DATA_LOST, Vote
 from tests.zab.election_server import EPOCH, FOLLOWING, LEADING, LOOKING, OBSERVING, Server, members, vote_of
 
@@ -344,3 +344,14 @@ def test_an_observer_observes_the_winner() -> None:
     assert server.winner == vote_of(3)
     assert server.election.state is OBSERVING
     assert server.election.electors == {1, 3}
+
+
+def test_a_round_that_nobody_can_have_reached_is_the_last_and_elections_go_on_in_it() -> None:
+    server = Server()
+    server.hear(3, LOOKING, vote_of(3, in_round=ROUND_MAX))
+    assert server.election.logical_clock == ROUND_MAX
+    server.election.set_state(LOOKING)
+    server.election.start(vote_of(2), server.now)
+    server.hear(3, LOOKING, vote_of(3, in_round=ROUND_MAX))
+    server.wait()
+    assert server.winner == vote_of(3, in_round=ROUND_MAX)

@@ -1,10 +1,14 @@
 """The leader's side: docs/protocol/zab.md sections 3.2, 4, 6.1 and 9."""
 
+import gc
+import weakref
+
 import pytest
 
 from pyzk.codec.quorum import LearnerInfo, PacketType, pack_epoch, packet
 from pyzk.zab.effects import Append, Opened, Synced
 from pyzk.zab.events import Sync
+from pyzk.zab.master import LEARNERS_MAX
 from pyzk.zab.membership import parse_text
 from tests.zab.bench import LeaderBench, entries
 
@@ -204,10 +208,69 @@ def test_a_second_link_of_a_server_that_follows_and_is_heard_is_refused():
     leader.greet(-2, 1)
     assert leader.is_closed(-2)
     assert not leader.is_closed(-1)
-    leader.now += 1.5
+    leader.now += 2.4
     leader.greet(-3, 1)
-    assert leader.is_closed(-1), "it is silent: the server has lost it"
-    assert not leader.is_closed(-3)
+    assert leader.is_closed(-3), "a busy server may be silent for a while"
+    leader.now += 0.2
+    leader.greet(-4, 1)
+    assert leader.is_closed(-1), "half of syncLimit: the server has lost it"
+    assert not leader.is_closed(-4)
+
+
+def test_a_link_that_is_gone_leaves_nothing_behind_for_the_garbage_collector():
+    leader = LeaderBench(logged=LOGGED)
+    gc.disable()
+    try:
+        for link, server_id, end in ((-1, 1, "left"), (-2, 2, "junk"), (-3, 7, "over")):
+            leader.greet(link, server_id)
+            learner = weakref.ref(leader.role.learners[link])
+            if end == "left":
+                leader.role.left(link, "closed by the other side")
+            elif end == "junk":
+                leader.hear(link, b"\xff" * 100)
+            else:
+                leader.role.stop()
+            assert learner() is None, end
+    finally:
+        gc.enable()
+
+
+def test_links_that_say_nothing_keep_no_learner_out():
+    leader = LeaderBench(logged=LOGGED)
+    leader.establish()
+    for link in range(-100, -100 - LEARNERS_MAX, -1):
+        leader.role.accept(link, "somebody", leader.now)
+    leader.collect()
+    assert len(leader.role.learners) == LEARNERS_MAX
+    leader.bring_up(-2, 2, LAST)
+    leader.acknowledge(-2, 2 << 32)
+    assert leader.heard_by(-2)[-1][0] == "UPTODATE"
+    assert not leader.is_closed(-1)
+    assert [leader.is_closed(link) for link in (-100, -101, -102)] == [True, True, False]
+
+
+def test_a_learner_that_comes_when_all_links_have_their_server_is_refused():
+    leader = LeaderBench(logged=LOGGED)
+    leader.establish()
+    for number in range(LEARNERS_MAX - 1):
+        leader.greet(-100 - number, 100 + number)
+    leader.role.accept(-2, "somebody", leader.now)
+    leader.collect()
+    assert leader.is_closed(-2)
+    assert not leader.is_closed(-100)
+
+
+def test_the_acks_of_servers_that_are_no_voters_are_not_measured():
+    leader = LeaderBench(logged=LOGGED)
+    leader.establish()
+    leader.bring_up(-2, 77, LAST)
+    leader.acknowledge(-2, 2 << 32)
+    (txn,) = entries(2, 1, 1)
+    leader.role.proposals.propose([txn], leader.now)
+    leader.collect()
+    for link in (-1, -2):
+        leader.acknowledge(link, txn[0])
+    assert list(leader.role.acks_ms) == [1]
 
 
 def test_two_servers_with_one_id_are_told_apart():
