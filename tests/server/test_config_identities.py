@@ -174,6 +174,12 @@ def test_servers_have_a_section_for_each_side(folder: Folder) -> None:
     assert (quorum_login(config), quorum_users(config)) == (("zk", "secret"), {"zk": "secret"})
 
 
+def test_kerberos_between_servers_is_refused_by_name(folder: Folder) -> None:
+    text = QUORUM.replace("org.apache.zookeeper.server.auth.DigestLoginModule", "x.Krb5LoginModule")
+    error = folder.refusal(ENABLED + jaas(folder, text))
+    assert "servers know each other by DIGEST-MD5 only" in str(error)
+
+
 def test_one_password_in_zoo_cfg_does_for_both_sides(folder: Folder) -> None:
     config = folder.load(f"{ENABLED}pyzk.quorum.sasl.user=zk\npyzk.quorum.sasl.password=secret\n")
     assert (quorum_login(config), quorum_users(config)) == (("zk", "secret"), {"zk": "secret"})

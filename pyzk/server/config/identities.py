@@ -86,6 +86,10 @@ def _check_quorum(config: Config) -> None:
         (config.quorum_server_section, quorum_users(config)),
         (config.quorum_learner_section, quorum_login(config)),
     ):
+        module = config.jaas.get(section)
+        if not found and module is not None and not module.is_digest:
+            remedy = f"write org.apache.zookeeper.server.auth.DigestLoginModule in section {section}"
+            raise refused(_JAAS_KEY, module.class_name, "servers know each other by DIGEST-MD5 only", remedy)
         if not found:
             message = (
                 "SASL-authentication failed because the specified JAAS configuration section "
