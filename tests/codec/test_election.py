@@ -102,7 +102,7 @@ def test_longest_address_text_is_accepted():
 
 
 @pytest.mark.parametrize("port", ["65536", "99999"])
-def test_port_that_is_none_is_a_decode_error_and_nothing_worse(port: str):
+def test_row_6_a_port_that_is_none_is_a_decode_error_and_nothing_worse(port: str):
     # apache-defects.md, row 6: there it ends the listener.
     with pytest.raises(DecodeError, match=port):
         addresses_in(f"127.0.0.1:{port}")

@@ -108,7 +108,7 @@ def test_a_wrong_password_proves_nothing(user: str, password: str, other: str) -
     assert server.identity is None
 
 
-def test_a_user_that_is_not_known_is_refused_like_a_wrong_password() -> None:
+def test_row_21_a_user_that_is_not_known_is_refused_like_a_wrong_password() -> None:
     reasons = []
     for user, password in (("bob", "wrong"), ("eve", "")):
         with pytest.raises(SaslError) as caught:

@@ -188,7 +188,7 @@ def test_all_spellings_are_the_same_setting(folder: Folder, line: str) -> None:
         ("jute.maxbuffer=7", "jute_max_buffer", 7),
     ],
 )
-def test_names_that_java_takes_from_flags_only_work_in_the_file(
+def test_row_16_names_that_java_takes_from_flags_only_work_in_the_file(
     folder: Folder, line: str, field: str, value: object
 ) -> None:
     assert getattr(folder.load(f"{line}\n"), field) == value

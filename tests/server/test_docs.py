@@ -51,3 +51,10 @@ def test_a_setting_said_not_to_work_yet_is_not_read() -> None:
         if row.field and row.status is Status.PLANNED and re.search(rf"config\.{row.field}\b", outside)
     ]
     assert not working, "remove status=Status.PLANNED from their rows, then run scripts/docs-config"
+
+
+def test_every_defect_of_apaches_that_we_do_not_share_has_a_test_of_its_name() -> None:
+    rows = re.findall(r"^\| (\d+) \|", (DOCS / "protocol" / "apache-defects.md").read_text(), re.MULTILINE)
+    assert len(rows) > 20
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [row for row in rows if not re.search(rf"def test_\w*(row|defect)_{row}_", tests)] == []

@@ -10,6 +10,7 @@ from pyzk.errors import StorageError
 from pyzk.server.config import Config
 from pyzk.server.standalone import Server
 from pyzk.storage.memory import MemoryDisk
+from tests.integration.processes import free_port
 from tests.server.shell import Wire, ask_word, running, until
 
 
@@ -43,6 +44,23 @@ async def test_the_sessions_of_before_have_their_whole_timeout_after_a_restart(t
         assert len(server.peer.service.tracker) == 2
         await until(lambda: len(tree.sessions) == 1, "the short one has expired")
         assert tree.ephemerals == {}
+
+
+async def test_row_13_who_connects_in_the_first_instant_has_a_session(tmp_path: Path) -> None:
+    port = free_port()
+
+    async def first() -> Wire:
+        while True:
+            try:
+                return Wire(*await asyncio.open_connection("127.0.0.1", port))
+            except ConnectionRefusedError:
+                await asyncio.sleep(0)  # lets the server start
+
+    connecting = asyncio.create_task(first())
+    async with running(tmp_path, client_port=port):
+        wire = await Wire.greet(await connecting)
+        assert (await wire.ask(wire.create(b"/at-once"))).err == 0
+        await wire.close()
 
 
 async def test_a_directory_has_one_server(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_txn_that_peers_would_not_take_is_refused_and_leaves_nothing_behind():
     assert len(proposer.overlay) == 0
 
 
-def test_close_of_a_session_with_too_many_ephemerals_goes_without_its_list_and_deletes_them_all_the_same():
+def test_row_20_close_of_a_session_with_too_many_ephemerals_goes_without_its_list_and_deletes_them_all_the_same():
     proposer = Proposer(Tree(), Rules(AccessControl()), txn_bytes_max=1000)
     replica = Tree()
     requests = [

@@ -282,7 +282,7 @@ def test_torn_last_batch_is_cut_on_the_disk(disk, places, log, server):
     assert (restore(disk, places).last_zxid, restore(disk, places).notes) == (24, [])
 
 
-def test_newest_log_of_length_zero_does_not_stop_the_start(disk, places, log, server):
+def test_row_9_newest_log_of_length_zero_does_not_stop_the_start(disk, places, log, server):
     """Defects, row 9."""
     build(disk, places, log, server)
     put(disk, f"{DIRECTORY}/log.1a")

@@ -152,7 +152,7 @@ def tail_forms(tree):
     return [(form, b"".join(sealed(snapshot.walk(tree), *form))) for form in forms]
 
 
-def test_every_form_of_the_tail_is_read(disk, server):
+def test_row_11_every_form_of_the_tail_is_read(disk, server):
     """Among them the one of digest.enabled=false, which Apache cannot mix with the others (defects, row 11)."""
     server.batch(3)
     for number, (form, data) in enumerate(tail_forms(server.tree), 10):
@@ -224,7 +224,7 @@ def test_snapshots_above_a_zxid_are_removed_durably(disk):
     assert disk.names(DIRECTORY) == ["snapshot.2"]
 
 
-def test_stored_kind_of_a_ttl_node_is_kept(disk, load_vector, txn):
+def test_row_12_stored_kind_of_a_ttl_node_is_kept(disk, load_vector, txn):
     """Defects, row 12: a Java server without extendedTypesEnabled deletes it while loading."""
     load_vector(disk, "b-snap-395")
     tree = load(disk, DIRECTORY, "snapshot.1c").tree

@@ -275,7 +275,7 @@ def test_of_many_notifications_in_one_piece_the_last_counts() -> None:
         (hello_of(3) + (600_000).to_bytes(4), "600000"),
     ],
 )
-def test_what_cannot_be_read_closes_its_own_link_and_says_why(data: bytes, named: str) -> None:
+def test_row_6_what_cannot_be_read_closes_its_own_link_and_says_why(data: bytes, named: str) -> None:
     """docs/protocol/apache-defects.md, row 6: there a port above 65535 ends the listener."""
     server = Server()
     server.greeted(-1, 3)

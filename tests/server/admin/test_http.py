@@ -298,7 +298,7 @@ async def restrict_root(wire: Wire, *entries: ACL) -> None:
         (SUPER, 200),
     ],
 )
-async def test_only_the_super_user_gets_a_snapshot_while_the_root_is_open(
+async def test_row_15_only_the_super_user_gets_a_snapshot_while_the_root_is_open(
     server: Server, header: str | None, status: int
 ) -> None:
     headers = {} if header is None else {"Authorization": header}
@@ -370,7 +370,7 @@ async def test_a_damaged_snapshot_is_refused_and_counts_for_the_limit(server: Se
     assert server.peer.service.tree.digest == digest
 
 
-async def test_snapshots_are_limited_in_milliseconds(server: Server) -> None:
+async def test_row_15_snapshots_are_limited_in_milliseconds(server: Server) -> None:
     statuses = [(await ask(server, "snap?streaming=false", Authorization=SUPER))[0] for _ in range(2)]
     assert statuses == [200, 429]
     assert server.statistics.snapshots_rate_limited == 1
