@@ -107,8 +107,8 @@ class Server(BaseServer):
         stored = self._load()
         driver = self.peer = self._make_driver(stored)
         if self.config.has_quorum_tls:
-            driver.links.security = await asyncio.to_thread(self._load_security)
-            self.keep_certificates(driver.links.security.contexts, watch=self.config.quorum_certificate_reload)
+            driver.links.dialer.security = await asyncio.to_thread(self._load_security)
+            self.keep_certificates(driver.links.dialer.security.contexts, watch=self.config.quorum_certificate_reload)
         self._ports = PeerPorts(
             driver.links,
             on_all_addresses=self.config.quorum_listen_on_all_ips,

@@ -1,50 +1,35 @@
 """Links to other servers: the sockets behind the numbers by which the agreement knows them.
 
-What is sent in one turn of the loop goes out in one write: the hello of an election link must arrive in one piece. A
-server that does not take what it is sent is given up when too much waits for it. A tree goes out in slices, as fast as
-the other side takes it, and what is sent meanwhile waits behind it. Source: docs/protocol/zab.md sections 2 and 4.3,
+Effects of the agreement go to the link that they name, and what happens on a link becomes an event. A server that does
+not take what it is sent is given up when too much waits for it. Source: docs/protocol/zab.md sections 2 and 4.3,
 docs/protocol/election.md section 2.
 """
 
 import asyncio
 import socket
-import ssl
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol
 
 import structlog
 
-from pyzk.server.clients import label_of
+from pyzk.server.dialing import Dialer
+from pyzk.server.link import Link
 from pyzk.tree.walk import Walk
 from pyzk.zab.admission import Admission
 from pyzk.zab.effects import Close, Dial, Send, SendTree
 from pyzk.zab.events import Accepted, Connected, Disconnected, Port, Received
 
-if TYPE_CHECKING:
-    from pyzk.server.tls.peerside import PeerSecurity
-
 log = structlog.get_logger()
 
 ACCEPTED_PER_PORT_MAX = 2000
 """Links that others may have open on one of our ports; more are closed at once."""
-LINGER_SECONDS = 5.0
-"""How long a closed link may take to send the last of what was written."""
-HIGH_WATER_BYTES = 256 * 1024
-"""A tree pauses when so much of it waits in the process."""
-TREE_CHUNKS_PER_TURN = 2
-"""Chunks of a tree written in one turn of the loop, so that clients and pings come in between."""
 OUT_BUFFER_BYTES_MAX = 256 * 2**20
 ELECTION_OUT_BYTES_MAX = 2**20
 """What may wait on an election link: hardly more than the longest notification, as only the last one counts."""
-SILENT_HOSTS_MAX = 100
-"""Hosts that are known not to answer; one more, and all are forgotten."""
-
-HANDSHAKE_ERRORS = (ssl.SSLError, ConnectionResetError, ConnectionAbortedError)
-"""What a dial ends with when there is somebody who does not like our TLS, or speaks none."""
 
 LinkEvent = Accepted | Connected | Received | Disconnected
 LinkEffect = Dial | Send | SendTree | Close
@@ -91,232 +76,6 @@ class LinkOptions:
     admissions: "Admissions | None" = None
 
 
-class Link(asyncio.Protocol):
-    """One socket to another server, or one that is being dialed.
-
-    Where servers authenticate themselves, the agreement is told of nothing that comes before that is done, and what it
-    sends meanwhile waits: but for the hello of the election port, which goes ahead of all.
-    """
-
-    __slots__ = (
-        "_admission",
-        "_behind",
-        "_behind_bytes",
-        "_is_greeted",
-        "_is_parting",
-        "_links",
-        "_out",
-        "_out_bytes",
-        "_paused",
-        "_tree",
-        "_will_pull",
-        "dialed_host",
-        "dialing",
-        "label",
-        "number",
-        "objection",
-        "port",
-        "transport",
-    )
-
-    def __init__(self, links: "Links", number: int, port: Port, admission: Admission | None = None) -> None:
-        self._links = links
-        self._admission = admission
-        self._is_greeted = self._is_parting = False
-        self._out: list[bytes] = []
-        self._out_bytes = 0
-        self._tree: Walk | None = None
-        self._behind: list[bytes] = []
-        self._behind_bytes = 0
-        self._paused = self._will_pull = False
-        self.number = number
-        self.port = port
-        self.label = "?"
-        self.transport: asyncio.Transport | None = None
-        self.dialing: asyncio.Task[None] | None = None
-        self.dialed_host = self.objection = ""
-
-    # asyncio.Protocol
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        opened = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
-        self.objection = self._links.objection_to(opened, self.dialed_host)
-        if self.objection:
-            opened.abort()
-            return
-        self.transport = opened
-        self.transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
-        peername = transport.get_extra_info("peername")
-        if peername:
-            self.label = label_of(str(peername[0]), peername[1])
-        if self._admission is not None:
-            self._links.limit_admission(self)
-        if self._is_dialed_elsewhere:
-            self._begin_admission(b"")
-        else:
-            self._links.opened(self)
-
-    def data_received(self, data: bytes) -> None:
-        if self._admission is not None:
-            data = self._admit(self._admission, data)
-        if data:
-            self._links.received(self, data)
-
-    # Who is there?
-
-    @property
-    def _is_dialed_elsewhere(self) -> bool:
-        """Whether it is for us to say who we are, first of all."""
-        return self._admission is not None and self.number > 0 and self.port != Port.ELECTION
-
-    def _begin_admission(self, greeting: bytes) -> None:
-        assert self._admission is not None
-        assert self.transport is not None
-        self._is_greeted = True
-        # In one piece: Apache reads a hello with a single read.
-        self.transport.write(greeting + self._admission.start())
-        self._judge(self._admission)
-
-    def _admit(self, admission: Admission, data: bytes) -> bytes:
-        """More of the exchange; what is for the agreement."""
-        assert self.transport is not None
-        answer = admission.receive(data)
-        if answer:
-            self.transport.write(answer)
-        return self._judge(admission)
-
-    def _judge(self, admission: Admission) -> bytes:
-        if not admission.is_over:
-            return b""
-        is_news = self._is_dialed_elsewhere
-        self._admission = None
-        if admission.failure:
-            self._links.refuse(self, admission.failure)
-        elif self._is_parting:
-            self.close()
-        elif is_news:
-            self._links.opened(self)
-        else:
-            self.flush()
-        return b"" if admission.failure else admission.rest
-
-    def end_admission(self) -> None:
-        """The other side is gone in the midst of it, or takes too long."""
-        admission = self._admission
-        if admission is not None:
-            admission.ended()
-            rest = self._judge(admission)
-            if rest:
-                self._links.received(self, rest)
-
-    # asyncio.Protocol, more of it
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self.transport is None:
-            return  # who has dialed is told by its task
-        self.end_admission()
-        self._end_tree()
-        if isinstance(exc, TimeoutError):
-            peername = self.transport.get_extra_info("peername")
-            self._links.silent(peername[0] if peername else "")
-        self._links.lost(self, str(exc) if exc is not None else "closed by the other side")
-
-    def pause_writing(self) -> None:
-        self._paused = True
-
-    def resume_writing(self) -> None:
-        self._paused = False
-        if self._tree is not None and not self._will_pull:
-            self._pull()
-
-    # What Links asks for.
-
-    @property
-    def waiting_bytes(self) -> int:
-        """What was sent and has not left the process, without what a tree still has to give."""
-        assert self.transport is not None
-        return self.transport.get_write_buffer_size() + self._out_bytes + self._behind_bytes
-
-    def send(self, data: bytes) -> None:
-        """Send with the next `flush`, or behind the tree that is on its way."""
-        if self._admission is not None and self.number > 0 and not self._is_greeted:
-            self._begin_admission(data)
-        elif self._tree is None:
-            self._out.append(data)
-            self._out_bytes += len(data)
-        else:
-            self._behind.append(data)
-            self._behind_bytes += len(data)
-
-    def flush(self) -> None:
-        """Write what has gathered, in one piece."""
-        if self._out and self.transport is not None and self._admission is None and not self.transport.is_closing():
-            out, self._out, self._out_bytes = self._out, [], 0
-            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
-
-    def send_tree(self, tree: Walk) -> None:
-        """Send a tree; what is sent from now on goes behind it."""
-        assert self._tree is None, "one tree at a time"
-        self.flush()
-        self._tree = tree
-        self._pull_later()
-
-    def _pull_later(self) -> None:
-        self._will_pull = True
-        asyncio.get_running_loop().call_soon(self._pull)
-
-    def _pull(self) -> None:
-        """Write some of the tree, unless the other side has to catch up first."""
-        self._will_pull = False
-        if self._tree is None or self.transport is None:
-            return
-        for _ in range(TREE_CHUNKS_PER_TURN):
-            if self._paused:
-                return
-            chunk = next(self._tree, None)
-            if chunk is None:
-                self._finish_tree()
-                return
-            self.transport.write(chunk)
-        self._pull_later()
-
-    def _finish_tree(self) -> None:
-        self._tree = None
-        self._out, self._out_bytes = self._behind, self._behind_bytes
-        self._behind, self._behind_bytes = [], 0
-        self.flush()
-
-    def _end_tree(self) -> None:
-        """Keep nothing aside for it any more."""
-        if self._tree is not None:
-            self._tree.close()
-            self._tree = None
-
-    def close(self) -> None:
-        """Let what was written go out; but not for ever. A tree that is on its way stays unfinished."""
-        if self._admission is not None and self._is_greeted and self.port == Port.ELECTION:
-            # The other side dials back only to one that has proven who it is.
-            self._is_parting = True
-            return
-        if self.dialing is not None:
-            self.dialing.cancel()
-        if self.transport is None:
-            return
-        self._admission = None
-        if self._tree is None:
-            self.flush()
-        self._end_tree()
-        self.transport.close()
-        if self.transport.get_write_buffer_size():
-            asyncio.get_running_loop().call_later(LINGER_SECONDS, self.transport.abort)
-
-    def abort(self) -> None:
-        """Close now."""
-        self._end_tree()
-        if self.transport is not None:
-            self.transport.abort()
-
-
 class Links:
     """All links of one server, by number.
 
@@ -326,7 +85,7 @@ class Links:
         wake: asks for `flush` at the end of this turn of the loop.
 
     Attributes:
-        security: TLS; None without.
+        dialer: finds an address that answers.
     """
 
     def __init__(
@@ -337,14 +96,13 @@ class Links:
         options: LinkOptions | None = None,
     ) -> None:
         self.options = options or LinkOptions()
-        self.security: PeerSecurity | None = None
+        self.dialer = Dialer(self.options.reach_timeout_ms)
         self._handle = handle
         self._walk = walk
         self._wake = wake
         self._links: dict[int, Link] = {}
         self._dirty: dict[int, Link] = {}
         self._accepted = Counter[Port]()
-        self._silent_hosts: set[str] = set()
         self._numbers = count(-1, -1)
         self._stopped = False
         self._loop = asyncio.get_running_loop()
@@ -402,7 +160,7 @@ class Links:
         admissions = self.options.admissions
         admission = admissions.to(effect.addresses[0][0]) if admissions is not None and effect.addresses else None
         link = self._links[effect.link] = Link(self, effect.link, effect.port, admission)
-        link.dialing = self._loop.create_task(self._dial(link, effect.addresses, effect.timeout_ms))
+        link.dialing = self._loop.create_task(self._dial(link, effect))
 
     def flush(self) -> None:
         """Write what was sent on each link since the last time."""
@@ -424,53 +182,12 @@ class Links:
         del self._links[link.number]
         self._dirty.pop(link.number, None)
 
-    # Dials. Names are resolved at each of them: containers change their addresses.
-
-    async def _dial(self, link: Link, addresses: Sequence[tuple[str, int]], timeout_ms: int) -> None:
-        reasons = []
-        addresses = sorted(addresses, key=lambda address: address[0] in self._silent_hosts)
-        for position, (host, port) in enumerate(addresses, 1):
-            is_last = position == len(addresses)
-            wait_ms = timeout_ms if is_last else min(timeout_ms, self.options.reach_timeout_ms or timeout_ms)
-            link.dialed_host = host
-            try:
-                async with asyncio.timeout(wait_ms / 1000):
-                    await self._connect(link, host, port)
-                self._silent_hosts.discard(host)
-            except TimeoutError:
-                self.silent(host)
-                reasons.append(f"{host}:{port} does not answer within {wait_ms} ms")
-            except (OSError, UnicodeError) as error:  # UnicodeError: a name that can be none
-                reasons.append(f"{host}:{port}: {self._explain(error, host, port)}")
-            if link.objection:
-                reasons.append(f"{host}:{port}: {link.objection}")
-                log.warning("server_not_trusted", address=f"{host}:{port}", reason=link.objection)
-            if link.transport is not None:
-                # What happens to it from now on is told by the link itself.
-                break
+    async def _dial(self, link: Link, effect: Dial) -> None:
+        why_not = await self.dialer.dial(link, effect.addresses, effect.timeout_ms)
         link.dialing = None
         if link.transport is None:
             self._forget(link)
-            self._handle(Disconnected(link.number, "; ".join(reasons) or "no address"))
-
-    async def _connect(self, link: Link, host: str, port: int) -> None:
-        context = self.security.dialing if self.security is not None else None
-        name = None if context is None else host
-        await self._loop.create_connection(lambda: link, host, port, ssl=context, server_hostname=name)
-
-    def _explain(self, error: OSError | UnicodeError, host: str, port: int) -> str:
-        """Why a dial has failed; a handshake that fails is told, for it will fail again."""
-        if self.security is None or not isinstance(error, HANDSHAKE_ERRORS):
-            return str(error)
-        reason = self.security.explain(error)
-        log.warning("tls_handshake_failed", address=f"{host}:{port}", reason=reason)
-        return reason
-
-    def objection_to(self, transport: asyncio.BaseTransport, dialed_host: str) -> str:
-        """Why a server that was dialed is not who it should be; empty if it is. Others were checked by their port."""
-        if self.security is None or not dialed_host:
-            return ""
-        return self.security.objection_to(transport, dialed_host)
+            self._handle(Disconnected(link.number, why_not))
 
     # What links tell.
 
@@ -537,12 +254,6 @@ class Links:
         if link.number in self._links:
             self._forget(link)
             self._handle(Disconnected(link.number, reason))
-
-    def silent(self, host: str) -> None:
-        """An address does not answer: its network may be down."""
-        if len(self._silent_hosts) >= SILENT_HOSTS_MAX:
-            self._silent_hosts.clear()
-        self._silent_hosts.add(host)
 
     def labels(self) -> Iterable[tuple[int, str]]:
         """Numbers and addresses of the links that are open."""

@@ -102,7 +102,7 @@ class PeerPorts:
 
     async def _open_place(self, place: Place) -> Listening:
         host, number, port = place
-        create, security = self._links.acceptor(port), self._links.security
+        create, security = self._links.acceptor(port), self._links.dialer.security
         if security is not None:
             return await security.listen(port.name, create, host, number, BACKLOG)
         return await asyncio.get_running_loop().create_server(create, host, number, backlog=BACKLOG)

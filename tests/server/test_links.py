@@ -10,6 +10,8 @@ import pytest
 import uvloop
 
 from pyzk.errors import PeerPortError
+from pyzk.server import dialing
+from pyzk.server import link as link_module
 from pyzk.server import links as links_module
 from pyzk.server.links import LinkOptions
 from pyzk.server.peerports import PeerPorts
@@ -102,7 +104,7 @@ async def test_what_was_sent_before_a_close_goes_out_first(sides: Any) -> None:
 async def test_a_closed_link_whose_other_side_does_not_read_is_cut_after_a_while(
     sides: Any, silent: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links_module, "LINGER_SECONDS", 0.0)
+    monkeypatch.setattr(link_module, "LINGER_SECONDS", 0.0)
     server = sides()
     other = await silent(await server.listen())
     await until(lambda: server.of(Accepted), "it is accepted")
@@ -324,9 +326,9 @@ async def test_an_address_that_was_silent_is_tried_last_until_it_answers(sides: 
 
 async def test_hosts_that_are_silent_are_remembered_within_a_bound(sides: Any) -> None:
     side = sides()
-    for number in range(links_module.SILENT_HOSTS_MAX * 2 + 1):
-        side.links.silent(f"host-{number}")
-    assert len(side.links._silent_hosts) <= links_module.SILENT_HOSTS_MAX
+    for number in range(dialing.SILENT_HOSTS_MAX * 2 + 1):
+        side.links.dialer.silent(f"host-{number}")
+    assert len(side.links.dialer.silent_hosts) <= dialing.SILENT_HOSTS_MAX
 
 
 async def test_a_link_on_which_nothing_is_acknowledged_any_more_makes_its_host_silent(sides: Any, silent: Any) -> None:
@@ -336,7 +338,7 @@ async def test_a_link_on_which_nothing_is_acknowledged_any_more_makes_its_host_s
     link = server.links._links[-1]
     link.connection_lost(TimeoutError(110, "Connection timed out"))
     assert server.events[-1] == Disconnected(-1, "[Errno 110] Connection timed out")
-    assert server.links._silent_hosts == {HOST}
+    assert server.links.dialer.silent_hosts == {HOST}
     peer.socket.close()
 
 

@@ -117,7 +117,7 @@ async def test_only_servers_of_the_list_are_let_in(authority: Authority, tmp_pat
         assert not await reaches(port, authority.client_context())
         stranger = Authority(tmp_path / "stranger").issue("member", "127.0.0.1")
         assert not await reaches(port, authority.client_context(stranger))
-        assert members[1].peer.links.security.handshakes.failed == 3
+        assert members[1].peer.links.dialer.security.handshakes.failed == 3
 
 
 @pytest.mark.parametrize("checked", [True, False])
