@@ -1,12 +1,13 @@
 """The admin port over TLS."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from pyzk.server.config.fields_security import TlsSettings
 from tests.server.http import get
-from tests.server.shell import running
+from tests.server.shell import Wire, running, until
 from tests.server.tls.certificates import Authority
 
 ADMIN = {"admin_enabled": True, "admin_address": "127.0.0.1", "admin_port": 0}
@@ -42,3 +43,16 @@ async def test_who_must_show_a_certificate(authority: Authority) -> None:
         assert (await get(server.admin_port, "/livez", tls=shown))[0] == 200
         with pytest.raises((OSError, IndexError)):
             await get(server.admin_port, "/livez", tls=authority.client_context())
+
+
+async def test_a_connection_that_is_gone_does_not_wait_for_a_garbage_collection(authority: Authority) -> None:
+    """It and its transport knew each other, and the buffers of TLS stayed with them: 40 kB a connection."""
+    async with running(**ADMIN, admin_force_https=True, quorum_tls=files(authority)) as server:
+        (admin,) = server._operations
+        connections = admin._gate.connections  # type: ignore[attr-defined]
+        wire = Wire(*await asyncio.open_connection("127.0.0.1", server.admin_port, ssl=authority.client_context()))
+        await until(lambda: connections, "the connection is there")
+        (connection,) = connections
+        assert connection.transport is not None
+        await wire.close()
+        await until(lambda: connection.transport is None, "it has let go")

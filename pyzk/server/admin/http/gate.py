@@ -101,6 +101,8 @@ class Connection(asyncio.Protocol):
         """The socket is gone."""
         if self._gate.leave(self):
             self._inner.connection_lost(exc)
+        # The transport knows us: without this both would wait for a garbage collection, and those are rare here.
+        self._transport = None
 
     @property
     def transport(self) -> asyncio.Transport | None:
