@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from pyzk.errors import AdminPortError, StorageError
+from pyzk.errors import AdminPortError, DiskFullError, StorageError
 from pyzk.server import housekeeping
 from pyzk.server.admin.statistics import Statistics
 from pyzk.server.admin.words import FourLetterWords
@@ -28,6 +28,7 @@ from pyzk.server.wiring import make_log, make_roll, service_settings
 from pyzk.service.audit import SUCCESS, Auditor
 from pyzk.storage.disk import Disk
 from pyzk.storage.names import Places
+from pyzk.tree.tree import Tree
 
 if TYPE_CHECKING:
     from pyzk.server.tls.contexts import Contexts
@@ -189,6 +190,20 @@ class BaseServer(ABC):
         self.peer.log.slow_sync_ms = config.fsync_warning_threshold_ms
         if self.client_ports is not None:
             self.client_ports.limits.set(config)
+
+    @property
+    def replace_obstacle(self) -> str:
+        """Why no other tree can be taken here; empty if it can."""
+        return ""
+
+    @abstractmethod
+    async def replace_tree(self, tree: Tree) -> None:
+        """Make another tree the whole database, durably; sessions and watches stay. Raises PyzkError."""
+
+    def _require_space(self, tree: Tree) -> None:
+        """Refuse a tree that would not fit beside what is there. Raises DiskFullError."""
+        if self._disk.free_bytes(self.places.snapshots) < housekeeping.snapshot_bytes(tree):
+            raise DiskFullError(f"{self.places.snapshots}: not enough space left for a snapshot")
 
     def directory_sizes(self) -> tuple[int, int]:
         """Bytes of all files beside the snapshots, and beside the logs; often the same directory."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 import structlog
 
-from pyzk.errors import StorageError
+from pyzk.errors import AdminRefusalError, StorageError
 from pyzk.server.admin.statistics import Statistics
 from pyzk.server.admissions import SaslAdmissions
 from pyzk.server.base import BaseServer
@@ -30,6 +30,7 @@ from pyzk.server.wiring import make_service, restore_options, settle_garbage, tx
 from pyzk.service.member import Member
 from pyzk.storage.disk import Disk
 from pyzk.storage.member import MemberFiles, Stored
+from pyzk.tree.tree import Tree
 from pyzk.tree.walk import walk
 from pyzk.zab.connections import ConnectionSettings
 from pyzk.zab.dynamic_files import DynamicFiles
@@ -37,6 +38,7 @@ from pyzk.zab.effects import ConfigChanged, SaveConfig
 from pyzk.zab.election import ElectionSettings
 from pyzk.zab.events import OracleSays
 from pyzk.zab.history import History
+from pyzk.zab.learning import Learning
 from pyzk.zab.membership import Membership, parse_text
 from pyzk.zab.peer import Peer
 from pyzk.zab.settings import AgreementSettings
@@ -49,6 +51,9 @@ log = structlog.get_logger()
 
 ORACLE_SECONDS = 0.1
 """How often the oracle's file is looked at."""
+
+REPLACE_SECONDS_MAX = 300.0
+"""How long the members may take to have other data."""
 
 DOUBT_REMEDY = (
     "an established leader gives everything back; if there can be none, start the member with the best data once with "
@@ -126,6 +131,33 @@ class Server(BaseServer):
         self._chores.start(self._open_peer_ports())
         driver.start()
         await self._open_operations()
+
+    @property
+    def replace_obstacle(self) -> str:
+        """See `BaseServer`."""
+        role = self.peer.member.peer.role
+        if self.peer.decides:
+            return ""
+        if isinstance(role, Learning):
+            return f"server {role.leader_id} leads: ask it, and it gives the data to all"
+        return "nobody leads"
+
+    async def replace_tree(self, tree: Tree) -> None:
+        """See `BaseServer`. A leader gives it to all, and leads anew with it. Raises PyzkError.
+
+        Differs from Apache: there each server replaces its own, and they differ until it was done on all of them.
+        """
+        self._require_space(tree)
+        tree.sessions.update(self.peer.service.tree.sessions)
+        try:
+            async with asyncio.timeout(REPLACE_SECONDS_MAX):
+                is_taken = await self.peer.replace_tree(tree)
+        except TimeoutError:
+            raise AdminRefusalError(503, "no quorum has taken the data yet: look who leads, and what it has") from None
+        if not is_taken:
+            raise AdminRefusalError(503, "another server was elected meanwhile, with the old data")
+        gc.freeze()
+        log.warning("data_restored", zxid=hex(tree.last_zxid), znodes=tree.node_count)
 
     async def _leave(self) -> None:
         """Others notice at once that we are gone."""

@@ -21,6 +21,7 @@ from pyzk.storage.disk import Disk
 from pyzk.storage.names import Places, snapshot_name
 from pyzk.storage.snapshot import SnapshotFile, encode
 from pyzk.storage.txnlog import Roll
+from pyzk.tree.tree import Tree
 
 log = structlog.get_logger()
 
@@ -179,6 +180,11 @@ async def purge(disk: Disk, places: Places, config: Config, gate: Gate, damaged:
         await asyncio.sleep(config.purge_interval_hours * 3600)
 
 
+def snapshot_bytes(tree: Tree) -> int:
+    """The space that a snapshot wants, with what the log must have left."""
+    return tree.data_bytes + SNAPSHOT_NODE_BYTES * tree.node_count + FREE_BYTES_MIN
+
+
 class Snapshots:
     """Takes a snapshot, in slices, whenever enough has been logged; one at a time.
 
@@ -252,8 +258,7 @@ class Snapshots:
             return name
         directory = self._places.snapshots
         # A snapshot that fills the disk would take the log's last space with it.
-        wanted_bytes = tree.data_bytes + SNAPSHOT_NODE_BYTES * tree.node_count + FREE_BYTES_MIN
-        if self._disk.free_bytes(directory) < wanted_bytes:
+        if self._disk.free_bytes(directory) < snapshot_bytes(tree):
             raise DiskFullError(f"{directory}: not enough space left for a snapshot")
         begun_at = monotonic_seconds()
         file = SnapshotFile(self._disk, directory, name)

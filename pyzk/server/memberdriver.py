@@ -19,6 +19,7 @@ from pyzk.server.links import Links
 from pyzk.server.memberdisk import MemberDisk
 from pyzk.server.metrics.stages import Elections
 from pyzk.service.member import Member
+from pyzk.tree.tree import Tree
 from pyzk.zab.effects import (
     Append,
     Close,
@@ -38,7 +39,7 @@ from pyzk.zab.effects import (
     SendTree,
     Truncate,
 )
-from pyzk.zab.events import Event, Unwritten, Wake
+from pyzk.zab.events import Event, Replace, Unwritten, Wake
 
 log = structlog.get_logger()
 agreement_log = structlog.get_logger("zab")
@@ -128,10 +129,23 @@ class MemberDriver(Driver):
         if not self.member.peer.keeps_log:
             return self.is_established
         while self.is_established and self.member.state.history.durable_zxid < zxid:
-            waiter = self._loop.create_future()
-            self._waiters.append(waiter)
-            await waiter
+            await self._change()
         return self.is_established
+
+    async def replace_tree(self, tree: Tree) -> bool:
+        """While we lead, have all take this tree; whether we lead again with it: then a quorum has it durably."""
+        state = self.member.state
+        epoch = state.current_epoch
+        self.receive(Replace(tree))
+        while not self.is_established or state.current_epoch <= epoch:
+            await self._change()
+        return self.decides and self.service.tree is tree
+
+    async def _change(self) -> None:
+        """Wait until something is durable, or a role begins or ends."""
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        await waiter
 
     def _tell_waiters(self) -> None:
         waiters, self._waiters = self._waiters, []
@@ -282,6 +296,7 @@ class MemberDriver(Driver):
         self.established.set()
         self.on_opened(has_new_tree=self._has_new_tree)
         self._has_new_tree = False
+        self._tell_waiters()
 
     def _closed(self, effect: Closed) -> None:
         log.warning("serves_no_more", reason=effect.reason)

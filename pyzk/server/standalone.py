@@ -52,10 +52,11 @@ class Server(BaseServer):
         await self._open_operations()
 
     async def replace_tree(self, tree: Tree) -> None:
-        """Make another tree the whole database, durably; sessions and watches stay. Raises StorageError.
+        """See `BaseServer`. Raises StorageError.
 
         Nobody is served meanwhile: there must be no moment in which a client sees the one, and a restart the other.
         """
+        self._require_space(tree)
         peer = self.peer
         async with self._gate.beside():
             while not peer.is_idle:

@@ -63,6 +63,8 @@ class Member:
         self._read_only_enabled = read_only_enabled
         self._roleless_since: float | None = None
         self._events: deque[Event] = deque()
+        self._next_tree: Tree | None = None
+        """What we are going to have when our term as a leader is over."""
         service.is_serving = False
         proposer.rules.reconfigure = self._reconfigure
 
@@ -187,9 +189,15 @@ class Member:
         self._roleless_since = now
         if self.service.is_serving:
             self.service.close_all(effect.reason)
+        if self._next_tree is not None:
+            self.replace_tree(self._next_tree)
+            self._next_tree = None
 
     def _install(self, effect: effects.Install, now: float, wall_ms: int) -> None:  # noqa: ARG002
-        self.replace_tree(effect.tree)
+        if self.desk is None:
+            self.replace_tree(effect.tree)
+        else:
+            self._next_tree = effect.tree
 
     def _requests(self, effect: effects.Requests, now: float, wall_ms: int) -> None:
         if self.desk is not None:

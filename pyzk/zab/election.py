@@ -77,6 +77,7 @@ class Election:
         "_initial",
         "_interval_ms",
         "_is_finalizing",
+        "_not_counting",
         "_proposal",
         "_server_id",
         "_settings",
@@ -109,6 +110,7 @@ class Election:
         self._settings = settings
         self._initial = self._proposal = self.current
         self._votes: dict[int, Vote] = {}  # of this round
+        self._not_counting: set[int] = set()  # had a role when they heard us
         self._settled: dict[int, Vote] = {}  # of servers that follow or lead, whatever their round
         self._heard: deque[tuple[int, Vote]] = deque()  # of voters only; empty after each call
         self._answers: dict[int, _Answer] = {}
@@ -136,6 +138,7 @@ class Election:
             self.current = replace(initial, round=-1)
         self._votes.clear()
         self._settled.clear()
+        self._not_counting.clear()
         self._is_finalizing = False
         self._interval_ms = self._settings.interval_ms_min
         self._propose(initial)
@@ -196,10 +199,25 @@ class Election:
                     self.looking_heard.add(sender)
                 self._connections.send(sender, self._encode(self.current, self.current.round))
         elif self._deadline is not None:
-            if vote.state is ServerState.LOOKING and vote.round < self.logical_clock:
+            if self._is_to_be_told(sender, vote):
                 self._connections.send(sender, self._encode(self._proposal, self.logical_clock))
             self._heard.append((sender, vote))
             self._work(now)
+
+    def _is_to_be_told(self, sender: int, vote: Vote) -> bool:
+        """Whether a voter does not know what we propose.
+
+        Differs from Apache: there nobody tells it again who had a role still when it was told, and did not count it.
+        The first to look for a leader was then left out, though its vote was the best.
+        """
+        if vote.state is not ServerState.LOOKING:
+            self._not_counting.add(sender)
+            return False
+        has_missed = sender in self._not_counting
+        self._not_counting.discard(sender)
+        return vote.round < self.logical_clock or (
+            has_missed and vote.round == self.logical_clock and self._electorate.is_better(self._proposal, vote)
+        )
 
     def _answer_stranger(self, sender: int, question: bytes, now: float) -> None:
         """Tell a server without a vote our leader, with our own logical clock, whatever it has said.

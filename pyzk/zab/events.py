@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from pyzk.errors import StorageError
+from pyzk.tree.tree import Tree
 
 Entry = tuple[int, bytes]
 """A txn for the log: zxid and payload."""
@@ -147,6 +148,13 @@ class StepDown:
 
 
 @dataclass(slots=True)
+class Replace:
+    """An operator wants this tree in place of all that the ensemble has; who does not lead ignores it."""
+
+    tree: Tree
+
+
+@dataclass(slots=True)
 class Answer:
     """Service's encoded packets for the other end of a link: REQUESTs for the leader, REVALIDATEs, replies to PING."""
 
@@ -168,5 +176,6 @@ Event = (
     | Propose
     | Sync
     | StepDown
+    | Replace
     | Answer
 )

@@ -24,6 +24,7 @@ from pyzk.zab.syncs import Syncs, Waiting
 
 if TYPE_CHECKING:
     from pyzk.codec.quorum import Packet
+    from pyzk.tree.tree import Tree
     from pyzk.zab.catchup import Plan
     from pyzk.zab.events import Entry, Sync
     from pyzk.zab.serving import Learner
@@ -61,7 +62,8 @@ class Leading(Master):
         self._promises: dict[int, None] = {}
         self._synced: dict[int, None] = {}
         self._left_out_since: dict[int, float] = {}
-        self._accepted_token = self._current_token = 0
+        self._accepted_token = self._current_token = self._replaced_token = 0
+        self._replacement: Tree | None = None
         self._half_ticks = 0
         self._due = now + self.settings.tick_ms / 2000
         self._give_up_at = now + self.settings.init_seconds
@@ -156,6 +158,28 @@ class Leading(Master):
         """The configurations in force have changed."""
         self.proposals.broadcast.quorums = self.syncs.quorums = self.state.quorums()
 
+    # Another tree.
+
+    def replace(self, tree: Tree) -> None:
+        """Give everybody this tree in place of what we have: when it is durable here, the term ends.
+
+        Its zxid is above all that anybody can have logged, so this server wins the election that follows. No log leads
+        up to it, so all others are sent the whole tree before the new term is established. If another server is elected
+        all the same, this one gives the tree up as it would a txn that no quorum has.
+        """
+        self.proposals.is_closed = True
+        self._replacement = tree
+
+    def _go_on_replacing(self) -> None:
+        """What was proposed before is committed first; the tree is then alone on its way to the disk."""
+        state, tree = self.state, self._replacement
+        if self._replaced_token:
+            if state.done_token >= self._replaced_token:
+                self.end("an operator has replaced the data")
+        elif tree is not None and state.is_settled and not state.history.tail:
+            tree.last_zxid = self.proposals.last_zxid + 1
+            self._replaced_token = state.install(tree)
+
     # Learners.
 
     def outstanding(self, learner: Learner) -> list[Entry]:
@@ -181,6 +205,7 @@ class Leading(Master):
             self._promise(self.state.server_id)
         if self.may_synchronise() and self.state.server_id not in self._synced:
             self._sync(self.state.server_id)
+        self._go_on_replacing()
         super().go_on(now)
 
     def forget(self, learner: Learner, reason: str) -> None:
@@ -250,6 +275,7 @@ class Leading(Master):
         for learner in list(self.learners.values()):
             self._judge(learner, now, was_late=was_late)
         self._half_ticks += 1
+        self._go_on_replacing()
         if self._half_ticks % 2 == 0 and not was_late:
             self.tick += 1
             self._require_quorum()

@@ -394,6 +394,11 @@ class Peer:
         if isinstance(self.role, Leading):
             self.role.end(event.reason)
 
+    def _replace(self, event: events.Replace, now: float) -> None:
+        if isinstance(self.role, Leading) and self.role.established:
+            self.role.replace(event.tree)
+            self.role.go_on(now)
+
     def _answer(self, event: events.Answer, now: float) -> None:  # noqa: ARG002
         role = self.role
         master = role if isinstance(role, Leading) else self._mastering
@@ -415,5 +420,6 @@ class Peer:
         events.Propose: _propose,
         events.Sync: _sync,
         events.StepDown: _step_down,
+        events.Replace: _replace,
         events.Answer: _answer,
     }

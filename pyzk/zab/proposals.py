@@ -32,6 +32,7 @@ class Proposals:
 
     Attributes:
         last_zxid: the last one given out.
+        is_closed: nothing more is proposed; what is under way may still be committed.
     """
 
     def __init__(self, leading: Leading) -> None:
@@ -39,9 +40,12 @@ class Proposals:
         self.state = leading.state
         self.broadcast = Broadcast(*leading.state.quorums())
         self.last_zxid = 0
+        self.is_closed = False
 
     def propose(self, entries: Sequence[Entry], now: float) -> None:
         """Service has prepared these txns, in order."""
+        if self.is_closed:
+            return
         if entries[-1][0] & COUNTER_MASK == COUNTER_MASK or epoch_of(entries[-1][0]) != self.leading.epoch:
             # The first zxid behind them would be of the next epoch, which is not ours (ZOOKEEPER-1277).
             self.leading.end("the zxids of this epoch are used up")

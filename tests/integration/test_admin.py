@@ -2,28 +2,16 @@
 
 import json
 import urllib.error
-import urllib.request
 
 from kazoo.client import KazooClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from pyzk.tree.acl import digest_id
+from tests.integration.admin import SUPER, WITH_SUPER, fetch
 from tests.integration.conftest import Connect, MakeServer
 from tests.integration.processes import eventually, free_port
 
 PROVIDER = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
-SUPER = {"Authorization": "digest super:secret"}
 LIMIT = 3
-
-
-def fetch(port: int, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, headers or {})
-    try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
 
 
 def is_open(port: int) -> bool:
@@ -44,7 +32,7 @@ def test_operators_ask_and_restore_over_http_while_clients_go_on(make_server: Ma
             "metricsProvider.className": PROVIDER,
             "metricsProvider.httpHost": "127.0.0.1",
             "metricsProvider.httpPort": metrics_port,
-            "DigestAuthenticationProvider.superDigest": digest_id(b"super:secret").decode(),
+            **WITH_SUPER,
         }
     )
     eventually(lambda: is_open(admin_port) and is_open(metrics_port), "both ports are open")

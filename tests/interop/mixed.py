@@ -87,6 +87,11 @@ def all_cases(kinds: Sequence[str]) -> Iterator[Case]:
                 yield Case(
                     f"{name}: {leads} leads, {learns}", lambda arena, b=body, one=leads, two=learns: b(arena, one, two)
                 )
+        if subject == "pyzk":
+            yield Case(
+                f"restored: {subject} leads, {partner}",
+                lambda arena, one=subject, two=partner: cases.restored(arena, one, two),
+            )
         yield Case(
             f"rolling: {partner} to {subject} and back",
             lambda arena, one=partner, two=subject: cases.rolling(arena, one, two),

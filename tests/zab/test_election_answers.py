@@ -72,6 +72,26 @@ def test_unknown_states_and_what_cannot_be_read_are_dropped(state: int) -> None:
     assert server.election.deadline() == server.now + 0.2
 
 
+def test_who_had_a_role_still_when_it_heard_our_vote_is_told_again_once_it_looks_itself() -> None:
+    server = Server(initial=Vote(2, EPOCH + 1, 0, 1))
+    server.said()
+    server.hear(1, FOLLOWING, vote_of(2))
+    server.hear(3, LOOKING, vote_of(3))
+    assert server.said() == [], "server 3 has counted what it heard"
+    server.hear(1, LOOKING, vote_of(1))
+    assert server.said() == [(1, LOOKING, 2, EPOCH + 1, 1, 1)]
+    server.hear(1, LOOKING, vote_of(1))
+    assert server.said() == []
+
+
+def test_who_had_a_role_still_and_has_a_better_vote_is_followed_and_not_told_twice() -> None:
+    server = Server()
+    server.said()
+    server.hear(3, FOLLOWING, vote_of(1))
+    server.hear(3, LOOKING, vote_of(3, EPOCH + 1))
+    assert [(to, leader) for to, _, leader, *_ in server.said()] == [(1, 3), (3, 3)]
+
+
 def test_messages_sent_twice_and_late_ones_do_no_harm() -> None:
     server = Server()
     for _ in range(3):

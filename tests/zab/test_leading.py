@@ -6,7 +6,8 @@ import weakref
 import pytest
 
 from pyzk.codec.quorum import LearnerInfo, PacketType, pack_epoch, packet
-from pyzk.zab.effects import Append, Opened, Synced
+from pyzk.tree.tree import Tree
+from pyzk.zab.effects import Append, Install, Opened, Synced
 from pyzk.zab.events import Sync
 from pyzk.zab.master import LEARNERS_MAX
 from pyzk.zab.membership import parse_text
@@ -360,3 +361,44 @@ def test_a_sync_that_the_other_of_two_has_not_answered_is_answered_when_the_orac
     leader.role.sync(Sync(0, 8))
     leader.collect()
     assert [effect.tag for effect in leader.kinds(Synced)] == [7, 8]
+
+
+# Another tree.
+
+
+def test_a_tree_in_place_of_everything_waits_for_what_is_proposed_and_ends_the_term_when_it_is_durable():
+    leader = LeaderBench(logged=LOGGED)
+    leader.establish()
+    (txn,) = entries(2, 1, 1)
+    leader.role.proposals.propose([txn], leader.now)
+    leader.collect()
+    tree = Tree()
+    leader.role.replace(tree)
+    leader.role.go_on(leader.now)
+    leader.collect()
+    leader.role.proposals.propose(entries(2, 2, 2), leader.now)
+    leader.done()
+    assert not leader.kinds(Install), "only our own log has it"
+    leader.acknowledge(-1, txn[0])
+    leader.pass_time(1)
+    assert leader.delivered == [txn[0]]
+    (install,) = leader.kinds(Install)
+    assert install.tree is tree
+    assert tree.last_zxid == txn[0] + 1, "above all that anybody can have logged"
+    assert not leader.role.ended
+    leader.all_done()
+    assert "replaced" in leader.role.ended
+    assert leader.state.history.last_zxid == tree.last_zxid
+    assert [effect.entries for effect in leader.kinds(Append)] == [[txn]], "nothing was proposed behind it"
+
+
+def test_a_term_that_ends_before_takes_the_tree_with_it():
+    leader = LeaderBench(logged=LOGGED)
+    leader.establish()
+    leader.role.proposals.propose(entries(2, 1, 1), leader.now)
+    leader.role.replace(Tree())
+    leader.role.go_on(leader.now)
+    leader.role.end("no quorum follows any more")
+    leader.collect()
+    leader.all_done()
+    assert not leader.kinds(Install)

@@ -385,15 +385,97 @@ async def test_snapshots_can_be_switched_off(tmp_path: Path, setting: str, statu
         assert (await ask(server, "snapshot", Authorization=SUPER))[0] == status
 
 
-async def test_restore_is_asked_with_post_and_not_of_a_member(server: Server) -> None:
+async def test_restore_is_asked_with_post(server: Server) -> None:
     assert (await ask(server, "restore", Authorization=SUPER))[0] == 405
-    async with ensemble(1, **ON, **WITH_SUPER, standalone_enabled=False) as one:
-        status, _, body = await get(
-            one[1].admin_port, "/commands/restore", method="POST", body=b"", Authorization=SUPER
-        )
-        assert status == 503
-        assert "member of an ensemble" in json.loads(body)["error"]
-        assert (await ask(one[1], "snapshot", Authorization=SUPER))[0] == 200
+
+
+# Restoring an ensemble.
+
+
+async def restore(server: Server, body: bytes) -> tuple[int, dict[str, object]]:
+    status, _, answer = await get(server.admin_port, "/commands/restore", method="POST", body=body, Authorization=SUPER)
+    return status, json.loads(answer)
+
+
+@pytest.fixture
+async def three() -> AsyncIterator[Ensemble]:
+    """The last one observes."""
+    async with ensemble(3, observers=(3,), **ON, **WITH_SUPER, admin_rate_limit_interval_ms=0) as members:
+        yield members
+
+
+def contents(server: Server) -> set[bytes]:
+    return {path for path in server.peer.service.tree.nodes if path.count(b"/") == 1}
+
+
+async def test_a_leader_gives_a_restored_tree_to_all(three: Ensemble) -> None:
+    leader = three.leader()
+    wire = await Wire.session(three[leader])
+    await wire.ask(wire.create(b"/before"))
+    body = (await ask(three[leader], "snapshot", Authorization=SUPER))[2]
+    await wire.ask(wire.create(b"/later"))
+    next_epoch = (three[leader].peer.service.tree.last_zxid >> 32) + 1
+    status, answer = await restore(three[leader], body)
+    assert (status, answer["last_zxid"]) == (200, next_epoch << 32), "zxids go on: no client has seen a later one"
+    assert three.leader() == leader
+    await three.serving()
+    again = await Wire.session(three[leader])
+    assert wire.response is not None
+    assert wire.response.session_id in three[leader].peer.service.tree.sessions
+    assert (await again.ask(again.create(b"/after"))).err == 0
+    await three.level()
+    for server in three.servers.values():
+        assert contents(server) >= {b"/before", b"/after"}
+        assert b"/later" not in contents(server)
+        assert server.peer.service.tree.last_zxid >> 32 == next_epoch
+    for connection in (wire, again):
+        await connection.close()
+
+
+async def test_a_restored_ensemble_starts_with_what_it_was_given(three: Ensemble) -> None:
+    body = (await ask(three[three.leader()], "snapshot", Authorization=SUPER))[2]
+    wire = await Wire.session(three[three.leader()])
+    await wire.ask(wire.create(b"/later"))
+    assert (await restore(three[three.leader()], body))[0] == 200
+    await three.serving()
+    await wire.close()
+    await three.stop(1, 2, 3)
+    await three.start()
+    await three.serving()
+    for server in three.servers.values():
+        assert b"/later" not in contents(server)
+
+
+async def test_who_does_not_lead_restores_nothing_and_names_who_does(three: Ensemble) -> None:
+    follower, leader = three[three.followers()[0]], three.leader()
+    body = (await ask(follower, "snapshot", Authorization=SUPER))[2]
+    status, answer = await restore(follower, body)
+    assert status == 503
+    assert answer["error"] == f"server {leader} leads: ask it, and it gives the data to all"
+
+
+async def test_a_tree_that_does_not_fit_changes_nothing(three: Ensemble) -> None:
+    leader = three[three.leader()]
+    body = (await ask(leader, "snapshot", Authorization=SUPER))[2]
+    epoch = leader.peer.member.state.current_epoch
+    disk = three.disks[three.leader()]
+    disk.capacity_bytes = 1 << 16
+    status, answer = await restore(leader, body)
+    assert status == 500
+    assert "not enough space" in str(answer["error"])
+    assert leader.peer.member.state.current_epoch == epoch
+    disk.capacity_bytes = 1 << 50
+
+
+async def test_a_leader_that_loses_its_followers_meanwhile_says_that_nobody_has_taken_the_data(
+    three: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyzk.server.ensemble.REPLACE_SECONDS_MAX", 0.5)
+    leader = three[three.leader()]
+    body = (await ask(leader, "snapshot", Authorization=SUPER))[2]
+    await three.stop(three.followers()[0])
+    status, answer = await restore(leader, body)
+    assert (status, answer["error"]) == (503, "no quorum has taken the data yet: look who leads, and what it has")
 
 
 # Floods.

@@ -16,7 +16,6 @@ from pyzk.codec.opcodes import Perms
 from pyzk.errors import AdminRefusalError, AuthFailedError, PyzkError
 from pyzk.server.clients import host_of
 from pyzk.server.clock import monotonic_seconds
-from pyzk.server.standalone import Server as StandaloneServer
 from pyzk.service.connection import Connection
 from pyzk.storage import names
 from pyzk.storage.compression import GZIP_MAGIC, XERIAL_MAGIC
@@ -155,10 +154,8 @@ class Transfers:
             raise AdminRefusalError(503, "admin.restore.enabled is false")
         if not server.config.serialize_last_processed_zxid:
             raise AdminRefusalError(500, "serializeLastProcessedZxid.enabled is false")
-        if not isinstance(server, StandaloneServer):
-            raise AdminRefusalError(
-                503, "a member of an ensemble takes no other data than its leader's: stop all, see docs"
-            )
+        if server.replace_obstacle:
+            raise AdminRefusalError(503, server.replace_obstacle)
         if not self._restores.admits(monotonic_seconds(), server.config.admin_rate_limit_interval_ms):
             statistics.restores_rate_limited += 1
             raise AdminRefusalError(429, "too soon after the last one (admin.rateLimiterIntervalInMS)")
@@ -169,7 +166,8 @@ class Transfers:
         except PyzkError as error:
             statistics.restore_errors += 1
             log.warning("restore_failed", error=str(error))
-            raise AdminRefusalError(500, str(error)) from error
+            status = error.status if isinstance(error, AdminRefusalError) else 500
+            raise AdminRefusalError(status, str(error)) from error
         statistics.restore_ms.add(int((monotonic_seconds() - began_at) * 1000))
         return tree.last_zxid
 
