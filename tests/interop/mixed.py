@@ -28,6 +28,7 @@ from tests.integration.processes import NotServingError
 from tests.interop import mixed_cases as cases
 from tests.interop.apache import UnavailableError
 from tests.interop.mixed_cases import Arena
+from tests.interop.mixed_restored import restored
 from tests.interop.results import FAILED, PASSED, SKIPPED, Result
 
 KINDS = ("pyzk", "java38", "java39")
@@ -90,7 +91,7 @@ def all_cases(kinds: Sequence[str]) -> Iterator[Case]:
         if subject == "pyzk":
             yield Case(
                 f"restored: {subject} leads, {partner}",
-                lambda arena, one=subject, two=partner: cases.restored(arena, one, two),
+                lambda arena, one=subject, two=partner: restored(arena, one, two),
             )
         yield Case(
             f"rolling: {partner} to {subject} and back",

@@ -19,7 +19,6 @@ from kazoo.protocol.states import KazooState
 from pyzk.client.aio import Client
 from pyzk.codec.opcodes import CreateMode
 from pyzk.errors import ConnectionLostError
-from tests.integration.admin import SUPER, WITH_SUPER, fetch
 from tests.integration.ensemble import SETTINGS, Ensemble, Member
 from tests.integration.load import Load
 from tests.integration.namespaces import Network
@@ -435,38 +434,6 @@ def rolling(arena: Arena, old: str, new: str) -> list[str]:
             load.wait_for(WRITES)
         print(f"    {old} to {new} and back: {load.summary()}", flush=True)
         return reckoning(ensemble, load)
-
-
-def restored(arena: Arena, leads: str, learns: str) -> list[str]:
-    """A leader of ours is given an older state of everything; all servers have it, and go on from there."""
-    port = free_port()
-    with arena.ensemble([learns, learns, leads]) as ensemble:
-        lines = {
-            "admin.enableServer": "true",
-            "admin.serverPort": port,
-            "admin.rateLimiterIntervalInMS": 0,
-            **WITH_SUPER,
-        }
-        path = ensemble[3].config_path
-        path.write_text(path.read_text() + "".join(f"{key}={value}\n" for key, value in lines.items()))
-        ensemble.start(first=3)
-        with ensemble.talking() as client:
-            client.create("/before", b"1")
-            status, snapshot = fetch(port, "/commands/snapshot", headers=SUPER)
-            broken = expect(status == 200, f"the leader sends a snapshot, not {status}")
-            client.set("/before", b"2")
-            client.create("/later")
-            for number in (1, 2):
-                status, answer = fetch(port, "/commands/restore", snapshot, SUPER)
-                broken += expect(status == 200, f"restore {number} ends with 200, not {status} {answer!r}")
-                client.retry(client.create, f"/after-{number}")
-            broken += expect(client.get("/before")[0] == b"1", "the data are the old ones")
-        release(port)
-        broken += expect(ensemble.leader() == 3, "it leads again")
-        for sid, tree in ensemble.trees().items():
-            found = {path for path in tree if path.count("/") == 1} - {"/", "/zookeeper"}
-            broken += expect(found == {"/before", "/after-2"}, f"server {sid} has what was restored, not {found}")
-        return broken + ensemble.unlike()
 
 
 # Servers that authenticate themselves to each other

@@ -478,6 +478,31 @@ async def test_a_leader_that_loses_its_followers_meanwhile_says_that_nobody_has_
     assert (status, answer["error"]) == (503, "no quorum has taken the data yet: look who leads, and what it has")
 
 
+async def test_restored_data_that_no_quorum_has_taken_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyzk.server.ensemble.REPLACE_SECONDS_MAX", 0.5)
+    async with ensemble(3, **ON, **WITH_SUPER) as voters:
+        alone, others = voters.leader(), voters.followers()
+        body = (await ask(voters[alone], "snapshot", Authorization=SUPER))[2]
+        wire = await Wire.session(voters[alone])
+        await wire.ask(wire.create(b"/kept"))
+        await voters.level()
+        await voters.stop(*others)
+        assert (await restore(voters[alone], body))[0] == 503
+        await wire.close()
+        await voters.stop(alone)
+        await voters.start(*others)
+        await voters.serving()
+        await voters.start(alone)
+        await voters.serving()
+        again = await Wire.session(voters[alone])
+        assert (await again.ask(again.create(b"/after"))).err == 0
+        await voters.level()
+        for server in voters.servers.values():
+            assert contents(server) >= {b"/kept", b"/after"}
+            assert not server.peer.member.state.doubt
+        await again.close()
+
+
 # Floods.
 
 
