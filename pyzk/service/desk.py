@@ -104,6 +104,8 @@ class Desk(Role):
 
     def take_own(self, count_max: int, now: float, wall_ms: int) -> list[Order]:
         """What our own clients have submitted, at most `count_max` requests."""
+        if self.service.points.fires("one request a turn"):
+            count_max = 1
         requests = self.service.next_requests(count_max, len(self.outstanding), now)
         return self._in_order(map(self._own, requests), OURS, now, wall_ms)
 

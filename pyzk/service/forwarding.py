@@ -66,6 +66,7 @@ class Forwarding(Role):
         self.link = link
         self.pending: dict[tuple[int, int], Request] = {}
         self._cxid = first_cxid
+        self._keeps_back = False
         self._syncs: deque[Syncing | Relayed] = deque()
         self._revalidating: dict[int, deque[int | Relayed]] = {}
 
@@ -205,7 +206,9 @@ class Forwarding(Role):
 
     def pinged(self, zxid: int) -> bytes:
         """The reply to a PING, with the sessions that have shown life since the last one."""
-        return packet(PacketType.PING, zxid, pack_touches(self._touches.take()))
+        # Never twice in a row: the session of a client that is heard must not end.
+        self._keeps_back = not self._keeps_back and self.service.points.fires("touches kept back")
+        return packet(PacketType.PING, zxid, pack_touches({} if self._keeps_back else self._touches.take()))
 
     def stop(self) -> None:
         """The leader is lost; nothing is sent again."""

@@ -98,7 +98,7 @@ def serve(service: Service, state: Connection, data: bytes, now: float) -> None:
     out, queue = state.out, state.queue
     fast = NOTHING if state.barred else service.fast
     answered = len(out)
-    room = TURN_REPLY_BYTES_MAX
+    room = 1 if service.points.fires("turn ends early") else TURN_REPLY_BYTES_MAX
     xid, opcode = state.last_xid, state.last_opcode
     while end - position >= 12 and room > 0:
         length, next_xid, next_opcode = FRAME_HEAD.unpack_from(data, position)

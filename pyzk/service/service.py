@@ -16,6 +16,7 @@ from itertools import accumulate
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.requests import CreateSessionRequest, EmptyRequest, PathRequest
 from pyzk.codec.txns import DIGEST_VERSION, TxnHeader, decode_txn
+from pyzk.faultpoints import NONE, FaultPoints
 from pyzk.sasl.mechanism import ServerExchange
 from pyzk.service import delivery, intake
 from pyzk.service.audit import Auditor
@@ -79,12 +80,14 @@ class Service:
         settings: Settings,
         new_session_id: Callable[[], int],
         throttle: ConnectionThrottle | None = None,
+        points: FaultPoints = NONE,
     ) -> None:
         self.tree = tree
         self.access = access
         self.settings = settings
         self.new_session_id = new_session_id
         self.throttle = throttle
+        self.points = points
         self.role: Role = Standalone(self)
         self.tracker: Sessions = self.role.sessions
         self.writes = self.role.writes

@@ -53,6 +53,7 @@ class Faults:
     def end(self) -> None:
         """Mend everything."""
         self.is_over = True
+        self.world.points.chances.clear()
         self.world.network.mend()
         for host in self.world.hosts.values():
             self.mend_disk(host)

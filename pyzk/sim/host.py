@@ -124,7 +124,7 @@ class Host:
         history = History(max(0, stored.last_zxid), stored.recent, world.settings.window_txns)
         state = State(self.server_id, world.settings, self.membership, self.last_seen, history)
         state.accepted_epoch, state.current_epoch = stored.accepted_epoch, stored.current_epoch
-        state.doubt = stored.doubt
+        state.doubt, state.points = stored.doubt, world.points
         self.peer = self._make_process(state, stored.tree)
         world.trace(self.server_id, "starts", f"{stored.last_zxid:x} {stored.accepted_epoch} {stored.current_epoch}")
         world.checker.loaded(self, stored)

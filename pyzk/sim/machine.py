@@ -58,8 +58,9 @@ class Machine:
 
     def _open_files(self) -> None:
         disk = self.host.disk
-        self.files = MemberFiles(disk, PLACES, RestoreOptions())
-        self.log = TxnLog(disk, PLACES.logs, preallocate_bytes=PREALLOCATE_BYTES)
+        points = self.world.points
+        self.files = MemberFiles(disk, PLACES, RestoreOptions(), points=points)
+        self.log = TxnLog(disk, PLACES.logs, preallocate_bytes=PREALLOCATE_BYTES, points=points)
 
     def load(self) -> Stored:
         """What a starting process finds."""

@@ -84,7 +84,7 @@ class MemberHost(Host):
         rng = Random(world.rng.getrandbits(32))
         peer = WatchedPeer(state, ConnectionSettings(), self.election_settings, rng)
         settings = Settings(world.settings.tick_ms, 2 * world.settings.tick_ms, 20 * world.settings.tick_ms)
-        service = Service(tree, access, settings, SessionIds(self.wall_ms, self.server_id).next)
+        service = Service(tree, access, settings, SessionIds(self.wall_ms, self.server_id).next, points=world.points)
         member = self.member = WatchedMember(
             service, Proposer(tree, Rules(access, reconfig_enabled=world.settings.reconfig_enabled)), peer, rng
         )

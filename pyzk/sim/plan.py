@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
+from pyzk.sim.points import draw_chances
 from pyzk.zab.settings import AgreementSettings
 
 CALM_SHARES = 0.05, 0.15
@@ -59,6 +60,7 @@ class Plan:
         clock_drift: how much faster or slower a clock may go.
         has_blackout: whether all servers lose power at the end, before everything must be well.
         faults: by time.
+        points: how often each fault point of the code fires, by name, of those that do.
     """
 
     seed: int
@@ -71,6 +73,7 @@ class Plan:
     clock_drift: float = 0.001
     has_blackout: bool = False
     faults: list[Fault] = field(default_factory=list)
+    points: dict[str, float] = field(default_factory=dict)
 
 
 def draw_plan(seed: int, seconds: float, kinds: list[str], clients: int, servers: int = 0) -> Plan:
@@ -106,6 +109,7 @@ def draw_plan(seed: int, seconds: float, kinds: list[str], clients: int, servers
         clock_drift=rng.choice((0.001, 0.001, 0.02)),
         has_blackout=rng.random() < 0.5,
         faults=_faults(rng, seconds, kinds),
+        points=draw_chances(rng),
     )
     settings.observer_sync_enabled = rng.random() < 0.7
     return plan

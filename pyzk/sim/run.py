@@ -174,6 +174,9 @@ def shrink(plan: Plan, failure: Outcome, runs_max: int = 100) -> tuple[Plan, Out
     fails(replace(plan, seconds=min(plan.seconds, failure.seconds), faults=_before(plan.faults, failure.seconds)))
     if plan.has_blackout:
         fails(replace(best, has_blackout=False))
+    if not fails(replace(best, points={})):
+        for name in plan.points:
+            fails(replace(best, points={other: best.points[other] for other in best.points if other != name}))
     size = len(best.faults) // 2
     while size and runs < runs_max:
         at = 0

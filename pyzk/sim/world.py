@@ -16,6 +16,7 @@ from pyzk.sim.client import Client
 from pyzk.sim.host import Host
 from pyzk.sim.member_host import MemberHost
 from pyzk.sim.network import Network
+from pyzk.sim.points import DrawnPoints
 from pyzk.sim.trace import TraceLine
 from pyzk.sim.txns import TxnMaker
 from pyzk.sim.workload import create
@@ -41,6 +42,7 @@ class World:
     Attributes:
         now: seconds since the beginning.
         tally: what was done and what went wrong, counted.
+        points: the fault points of the code, for all servers.
         quiet_until: up to when clients ask for nothing.
     """
 
@@ -50,6 +52,7 @@ class World:
         self.now = 0.0
         self.tally: Counter[str] = Counter()
         self.quiet_until = 0.0
+        self.points = DrawnPoints(Random(f"{plan.seed} points"), plan.points, self.tally)
         self.settings = plan.settings
         self.clock_drift = plan.clock_drift
         self.membership = parse_text(plan.membership)

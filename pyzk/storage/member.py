@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from pyzk.errors import DamageError, GapError
+from pyzk.faultpoints import NONE, FaultPoints
 from pyzk.storage import catchup, database, names
 from pyzk.storage.database import INITIALIZE, Restored, RestoreOptions, restore
 from pyzk.storage.disk import Disk
@@ -68,9 +69,19 @@ class MemberFiles:
         places: the directories.
         options: what the operator has set; `certain_tears_only` is taken for true.
         with_last_zxid: whether snapshots get their third section (serializeLastProcessedZxid.enabled).
+        points: of the simulator.
     """
 
-    def __init__(self, disk: Disk, places: Places, options: RestoreOptions, *, with_last_zxid: bool = True) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        places: Places,
+        options: RestoreOptions,
+        *,
+        with_last_zxid: bool = True,
+        points: FaultPoints = NONE,
+    ) -> None:
+        self.points = points
         self.disk = disk
         self.places = places
         self.options = replace(options, certain_tears_only=True)
@@ -146,6 +157,8 @@ class MemberFiles:
 
     def read_log(self, after: int, until: int, size_factor: float) -> list[tuple[int, bytes]] | None:
         """See `pyzk.storage.catchup.read_log`."""
+        if self.points.fires("log is not there"):
+            return None
         return catchup.read_log(self.disk, self.places, after, until, size_factor)
 
     def _load(self) -> Stored:

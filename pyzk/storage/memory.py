@@ -1,11 +1,14 @@
 """MemoryDisk: the twin of the real disk that forgets what was not synced.
 
-At `crash(rng)` each write not covered by a sync of its file is forgotten, kept or torn, and each new name, rename or
-removal not covered by a sync of its directory is forgotten or kept, one independently of the other: this is harsher
-than any journaling file system, and all that POSIX promises. Failures are switched on by attributes.
+At `crash(rng)` each write not covered by a sync of its file is forgotten, kept or torn, at one byte or sector by sector,
+and each new name, rename or removal not covered by a sync of its directory is forgotten or kept, one independently of
+the other: this is harsher than any journaling file system, and all that POSIX promises. Failures are switched on by
+attributes.
 """
 
 from collections import deque
+from collections.abc import Iterator
+from itertools import pairwise
 from random import Random
 
 from pyzk.errors import DiskFullError, FsyncError, StorageError
@@ -64,7 +67,7 @@ class Inode:
 
     def crash(self, rng: Random) -> None:
         for number, data in self.pending:
-            fate = rng.choice(("forgotten", "kept", "torn"))
+            fate = rng.choice(("forgotten", "kept", "torn", "scattered"))
             if fate == "kept" or (fate == "torn" and data is None):
                 _change(self.durable, number, data)
             elif fate == "torn" and data is not None:
@@ -72,8 +75,19 @@ class Inode:
                 # The page cache is written back in any order: what is kept may be the end of a write.
                 at, part = (number, data[:cut]) if rng.random() < 0.5 else (number + cut, data[cut:])
                 self.durable.write(at, part)
+            elif fate == "scattered" and data is not None:
+                for at, part in _sectors(number, data):
+                    if rng.random() < 0.5:
+                        self.durable.write(at, part)
         self.pending.clear()
         self.live = self.durable.copy()
+
+
+def _sectors(position: int, data: bytes) -> Iterator[tuple[int, bytes]]:
+    """What a write puts into each sector of the disk, and where."""
+    edges = range(position - position % SECTOR_BYTES + SECTOR_BYTES, position + len(data), SECTOR_BYTES)
+    for begin, end in pairwise([position, *edges, position + len(data)]):
+        yield begin, data[begin - position : end - position]
 
 
 def _change(content: Content, number: int, data: bytes | None) -> None:

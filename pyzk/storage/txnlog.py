@@ -12,6 +12,7 @@ from struct import Struct
 from zlib import adler32
 
 from pyzk.errors import StorageError
+from pyzk.faultpoints import NONE, FaultPoints
 from pyzk.storage.disk import Disk, File
 from pyzk.storage.names import log_name
 
@@ -52,6 +53,7 @@ class TxnLog:
         preallocate_bytes: how far a file is extended ahead; 0 for never.
         batch_bytes_max: limit of one batch, and so of what a crash can tear (log_batch_bytes_max).
         sync: False leaves durability to chance (forceSync=no).
+        points: of the simulator.
     """
 
     def __init__(
@@ -62,12 +64,14 @@ class TxnLog:
         preallocate_bytes: int = PREALLOCATE_BYTES,
         batch_bytes_max: int = BATCH_BYTES_MAX,
         sync: bool = True,
+        points: FaultPoints = NONE,
     ) -> None:
         self.disk = disk
         self.directory = directory
         self.preallocate_bytes = preallocate_bytes
         self.batch_bytes_max = batch_bytes_max
         self.sync = sync
+        self.points = points
         self.file: File | None = None
         self.name = ""
         self.position = 0
@@ -88,6 +92,8 @@ class TxnLog:
         data = b"".join([frame_record(payload) for _, payload in batch])
         if len(data) > self.batch_bytes_max:
             raise StorageError(f"a batch of {len(data)} bytes is above log_batch_bytes_max={self.batch_bytes_max}")
+        if self.points.fires("log rolls early"):
+            self.roll()
         if self.file is None:
             self._begin(batch[0][0], data)
         else:

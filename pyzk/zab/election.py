@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from pyzk.codec.election import NOBODY, Notification, ServerState, parse_notification
 from pyzk.errors import ConfigError
+from pyzk.faultpoints import NONE, FaultPoints
 from pyzk.zab.connections import STRANGERS_MAX, Connections
 from pyzk.zab.effects import Effect, Note
 from pyzk.zab.membership import parse_text
@@ -54,6 +55,7 @@ class Election:
         server_id: our own.
         connections: our links; both configurations are read there.
         effects: list to append to.
+        points: of the simulator.
 
     Attributes:
         current: result of the last election that was finished; until then what we began with.
@@ -78,6 +80,7 @@ class Election:
         "_interval_ms",
         "_is_finalizing",
         "_not_counting",
+        "_points",
         "_proposal",
         "_server_id",
         "_settings",
@@ -94,7 +97,12 @@ class Election:
     )
 
     def __init__(
-        self, server_id: int, connections: Connections, effects: list[Effect], settings: ElectionSettings
+        self,
+        server_id: int,
+        connections: Connections,
+        effects: list[Effect],
+        settings: ElectionSettings,
+        points: FaultPoints = NONE,
     ) -> None:
         self.current = Vote(NOBODY, NOBODY, -1, NOBODY)
         self.state = ServerState.LOOKING
@@ -108,6 +116,7 @@ class Election:
         self._connections = connections
         self._effects = effects
         self._settings = settings
+        self._points = points
         self._initial = self._proposal = self.current
         self._votes: dict[int, Vote] = {}  # of this round
         self._not_counting: set[int] = set()  # had a role when they heard us
@@ -338,7 +347,11 @@ class Election:
         elif self._electorate.is_better(vote, self._proposal):
             self._propose(vote)
         self._votes[sender] = vote
-        if self._electorate.has_quorum(self._votes, self._proposal):
+        if not self._electorate.has_quorum(self._votes, self._proposal):
+            return
+        if self._points.fires("ballot closes at once"):
+            self._finish(self._proposal, self._votes)
+        else:
             self._is_finalizing = True
             self._wait(now)
 

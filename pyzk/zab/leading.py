@@ -15,7 +15,7 @@ from pyzk.errors import (
     PeerError,
 )
 from pyzk.zab.configuring import activate_config, stamp_config
-from pyzk.zab.effects import Deliver, Opened, Synced
+from pyzk.zab.effects import Opened, Synced
 from pyzk.zab.listening import hear
 from pyzk.zab.master import Master
 from pyzk.zab.proposals import Proposals
@@ -147,7 +147,7 @@ class Leading(Master):
         state, history = self.state, self.state.history
         committed = history.commit(history.last_zxid)
         if committed:
-            state.effects.append(Deliver(history.committed_zxid, committed))
+            state.deliver(committed)
         history.begin_epoch(self.epoch)
         self.established = True
         activate_config(state, state.server_id, state.server_id)
@@ -271,7 +271,8 @@ class Leading(Master):
         half_tick = self.settings.tick_ms / 2000
         was_late = now - self._due > 2 * half_tick
         self._due = now + half_tick
-        self._ping_all()
+        if not self.state.points.fires("ping left out"):
+            self._ping_all()
         for learner in list(self.learners.values()):
             self._judge(learner, now, was_late=was_late)
         self._half_ticks += 1

@@ -17,7 +17,7 @@ from pyzk.errors import DecodeError, PeerError
 from pyzk.tree.stream import TreeStream
 from pyzk.zab.configuring import activate_config, see_config, see_reconfig
 from pyzk.zab.conversation import NEXT, Conversation
-from pyzk.zab.effects import Deliver, Dial, Heal, Opened, Truncate
+from pyzk.zab.effects import Dial, Heal, Opened, Truncate
 from pyzk.zab.events import Port
 from pyzk.zab.hearing import Batch, hear
 from pyzk.zab.history import begins_epoch, epoch_of
@@ -335,7 +335,7 @@ class Learning:
         committed = self.state.history.commit(self.commit_to)
         if not committed:
             return
-        self.state.effects.append(Deliver(committed[-1][0], committed))
+        self.state.deliver(committed)
         if self.mastering is not None:
             self.mastering.inform(committed if designated is None else committed[:-1])
             if designated is not None:

@@ -60,7 +60,7 @@ class Peer:
         self.state = state
         self.role: Leading | Learning | None = None
         self.connections = Connections(state.server_id, state.effects, state.new_link, connection_settings)
-        self.election = Election(state.server_id, self.connections, state.effects, election_settings)
+        self.election = Election(state.server_id, self.connections, state.effects, election_settings, state.points)
         self._rng = rng
         self._early: dict[int, tuple[str, bytes]] = {}
         self._looks_at: float | None = None

@@ -14,7 +14,6 @@ from pyzk.codec.quorum import PacketType, pack_designated, pack_inform_and_activ
 from pyzk.errors import BadArgumentsError, BadVersionError, NewConfigNoQuorumError, ReconfigInProgressError
 from pyzk.zab.broadcast import Broadcast
 from pyzk.zab.configuring import activate_config, is_reconfig, see_reconfig
-from pyzk.zab.effects import Deliver
 from pyzk.zab.history import COUNTER_MASK, epoch_of
 from pyzk.zab.reconfig import propose_membership
 
@@ -64,6 +63,11 @@ class Proposals:
     def _propose(self, entries: Sequence[Entry], now: float) -> None:
         """To all followers, and to our own log."""
         if not entries:
+            return
+        if len(entries) > 1 and self.state.points.fires("proposals in two"):
+            half = len(entries) // 2
+            self._propose(entries[:half], now)
+            self._propose(entries[half:], now)
             return
         self.last_zxid = entries[-1][0]
         self.broadcast.propose(entries)
@@ -126,9 +130,8 @@ class Proposals:
         self._deliver(entries)
 
     def _deliver(self, entries: list[Entry]) -> None:
-        zxid = entries[-1][0]
-        self.state.history.commit(zxid)
-        self.state.effects.append(Deliver(zxid, entries))
+        self.state.history.commit(entries[-1][0])
+        self.state.deliver(entries)
 
     # Reconfiguration.
 

@@ -110,8 +110,10 @@ def _await_ack(master: Master, learner: Learner) -> Generator[Condition, Packet,
 
 def _synchronise(master: Master, learner: Learner, learner_zxid: int) -> Generator[Condition, Packet, None]:
     """Send what the learner lacks, and let it have everything that is proposed from now on; nothing in between."""
-    found = None if master.settings.force_snapshot_sync else master.plan(learner_zxid)
-    if found is None:
+    points = master.state.points
+    is_forced = master.settings.force_snapshot_sync or points.fires("whole tree sent")
+    found = whole_tree() if is_forced else master.plan(learner_zxid)
+    if found is None or points.fires("window is too short"):
         found = yield from _plan_from_log(master, learner_zxid)
     master.limit_syncs(learner, found.kind)
     state = master.state
@@ -131,7 +133,7 @@ def _plan_from_log(master: Master, learner_zxid: int) -> Generator[Condition, Pa
     """The log files tell what a learner lacks that is behind the window, unless there is too much of it."""
     settings, state = master.settings, master.state
     window = master.committed_window()
-    if settings.force_snapshot_sync or settings.snapshot_size_factor < 0 or learner_zxid < 0 or not window:
+    if settings.snapshot_size_factor < 0 or learner_zxid < 0 or not window:
         return whole_tree()
     token = state.new_read()
     until = window[-1][0]

@@ -4,8 +4,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pyzk.faultpoints import NONE, FaultPoints
 from pyzk.tree.tree import Tree
-from pyzk.zab.effects import Append, Close, Doubt, Effect, Install, Note, SaveEpoch, Send
+from pyzk.zab.effects import Append, Close, Deliver, Doubt, Effect, Install, Note, SaveEpoch, Send
 from pyzk.zab.events import Entry
 from pyzk.zab.history import History
 from pyzk.zab.membership import Membership
@@ -33,6 +34,7 @@ class State:
         done_token: the newest disk effect that is durable.
         seen_epoch: the newest epoch that a voter which we could not lead has promised.
         diffs_sent: learners that were brought up without the whole tree.
+        points: of the simulator.
     """
 
     server_id: int
@@ -50,6 +52,7 @@ class State:
     oracle: Oracle = field(default_factory=Oracle)
     seen_epoch: int = 0
     diffs_sent: int = 0
+    points: FaultPoints = NONE
     _last_token: int = 0
     _last_link: int = 0
     _pending: deque[int] = field(default_factory=deque)
@@ -112,6 +115,13 @@ class State:
         self.history.append(entries, token)
         self.effects.append(Append(entries, token))
         return token
+
+    def deliver(self, entries: Sequence[Entry]) -> None:
+        """These txns are committed: the tree moves."""
+        half = len(entries) // 2 if len(entries) > 1 and self.points.fires("delivery in two") else 0
+        for part in (entries[:half], entries[half:]):
+            if part:
+                self.effects.append(Deliver(part[-1][0], part))
 
     def install(self, tree: Tree) -> int:
         """Take another tree; returns the token, with which the history begins anew at its zxid."""

@@ -1,10 +1,12 @@
 """What is said about runs: how much happened in them, and what broke in the one that failed."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from pyzk.faultpoints import POINTS
 from pyzk.sim.faults import KINDS
 from pyzk.sim.plan import Plan
+from pyzk.sim.points import tally_name
 from pyzk.sim.run import Outcome
 
 COLUMNS: dict[str, Callable[[Outcome], int]] = {
@@ -40,16 +42,23 @@ def distribution(outcomes: Sequence[Outcome], first: int, wall_seconds: float) -
         values = sorted(map(column, outcomes))
         middle = values[len(values) // 2]
         lines.append(f"{name:28}{values[0]:>10}{middle:>10}{values[-1]:>10}{sum(values):>12}")
-    kinds = [f"{kind:24}{tally[kind]:>8}" for kind in KINDS]
-    lines.append("")
-    lines += ["   ".join(kinds[at : at + KINDS_PER_LINE]) for at in range(0, len(kinds), KINDS_PER_LINE)]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_table(tally, {kind: kind for kind in KINDS}), "", *_points(tally)])
+
+
+def _points(tally: Counter[str]) -> list[str]:
+    return ["fault points in the code:", *_table(tally, {name: tally_name(name) for name in POINTS})]
+
+
+def _table(tally: Counter[str], names: Mapping[str, str]) -> list[str]:
+    cells = [f"{name:24}{tally[counted]:>8}" for name, counted in names.items()]
+    return ["   ".join(cells[at : at + KINDS_PER_LINE]) for at in range(0, len(cells), KINDS_PER_LINE)]
 
 
 def describe_failure(failure: Outcome, plan: Plan, shorter: Plan, shortest: Outcome, command: str) -> str:
     """What broke, where, and the shortest plan that was found in which it breaks too."""
     blackout = ", then all lose power" if shorter.has_blackout else ""
-    length = f"{len(shorter.faults)} of {len(plan.faults)} faults, {shorter.seconds:.3f} s{blackout}"
+    points = "".join(f", {name!r} at {chance:g}" for name, chance in shorter.points.items())
+    length = f"{len(shorter.faults)} of {len(plan.faults)} faults, {shorter.seconds:.3f} s{blackout}{points}"
     lines = [
         "",
         f"seed {failure.seed} FAILED at step {failure.steps}, {failure.seconds:.3f} s: {failure.invariant}",
