@@ -13,7 +13,8 @@ from pyzk.errors import DiskFullError
 from pyzk.sim.disk import PowerLostError
 from pyzk.storage.database import RestoreOptions
 from pyzk.storage.member import MemberFiles, Stored
-from pyzk.storage.names import Places
+from pyzk.storage.names import Places, snapshot_name
+from pyzk.storage.retention import SNAPSHOTS_MIN, purge
 from pyzk.storage.snapshot import save
 from pyzk.storage.txnlog import TxnLog
 from pyzk.zab import effects as do
@@ -59,7 +60,7 @@ class Machine:
     def _open_files(self) -> None:
         disk = self.host.disk
         points = self.world.points
-        self.files = MemberFiles(disk, PLACES, RestoreOptions(), points=points)
+        self.files = MemberFiles(disk, PLACES, RestoreOptions(compression=self.world.compression), points=points)
         self.log = TxnLog(disk, PLACES.logs, preallocate_bytes=PREALLOCATE_BYTES, points=points)
 
     def load(self) -> Stored:
@@ -169,11 +170,13 @@ class Machine:
     def _snapshot(self) -> None:
         host = self.host
         is_due = host.opened is not None and host.state.history.durable_zxid >= host.tree.last_zxid
-        if is_due and f"snapshot.{host.tree.last_zxid:x}" not in host.disk.names(PLACES.snapshots):
+        compression = self.world.compression
+        if is_due and snapshot_name(host.tree.last_zxid, compression) not in host.disk.names(PLACES.snapshots):
             self.world.tally["snapshots"] += 1
             self.log.roll()
-            for _ in save(host.disk, PLACES.snapshots, host.tree, ""):
+            for _ in save(host.disk, PLACES.snapshots, host.tree, compression):
                 pass
+            self.world.tally["purged files"] += len(purge(host.disk, PLACES, SNAPSHOTS_MIN))
 
     # Crashes.
 

@@ -23,6 +23,9 @@ REQUESTS = 1000, 2000
 PAUSE_SECONDS = 0.05, 0.5
 """The pause of a client between two requests lies in these bounds, however long the run is."""
 
+OBSERVER_MASTER_PORT = 2191
+"""On which followers serve observers in some runs."""
+
 ALWAYS = "power cut in a write"
 """The first fault of each run, and one of those that come again: without it a run proves little."""
 
@@ -59,6 +62,7 @@ class Plan:
         disk_seconds: (least, most) time that a disk takes for one thing.
         clock_drift: how much faster or slower a clock may go.
         has_blackout: whether all servers lose power at the end, before everything must be well.
+        compression: of snapshots, empty for none.
         faults: by time.
         points: how often each fault point of the code fires, by name, of those that do.
     """
@@ -72,6 +76,7 @@ class Plan:
     disk_seconds: tuple[float, float] = (0.0005, 0.004)
     clock_drift: float = 0.001
     has_blackout: bool = False
+    compression: str = ""
     faults: list[Fault] = field(default_factory=list)
     points: dict[str, float] = field(default_factory=dict)
 
@@ -97,6 +102,8 @@ def draw_plan(seed: int, seconds: float, kinds: list[str], clients: int, servers
         force_snapshot_sync=rng.random() < 0.15,
     )
     membership = _membership(rng, voters, rng.choice((0, 0, 1)))
+    settings.observer_master_port = rng.choice((0, OBSERVER_MASTER_PORT))
+    settings.observer_sync_enabled = rng.random() < 0.7
     settings.reconfig_enabled = rng.random() < 0.3 and voters > 3 and clients > 0 and "group" not in membership
     plan = Plan(
         seed,
@@ -110,6 +117,7 @@ def draw_plan(seed: int, seconds: float, kinds: list[str], clients: int, servers
         has_blackout=rng.random() < 0.5,
         faults=_faults(rng, seconds, kinds),
         points=draw_chances(rng),
+        compression=rng.choice(("", "", "gz")),
     )
     settings.observer_sync_enabled = rng.random() < 0.7
     return plan

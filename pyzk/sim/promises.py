@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pyzk.client.watches import WatchKind
 from pyzk.codec.opcodes import WRITE_OPCODES, OpCode
-from pyzk.codec.replies import ChildrenReply, DataReply, StatReply
+from pyzk.codec.replies import Children2Reply, ChildrenReply, DataReply, StatReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +99,9 @@ class Promises:
             what = f"shown {place}, committed were {asked.mark}"
             self._require(place >= asked.mark, "a sync shows what was committed before", what)
         else:
-            self._READS[type(reply)](self, asked.path, reply, place)
+            read = self._READS.get(type(reply))
+            if read is not None:
+                read(self, asked.path, reply, place)
         self._set_watch(asked, place, is_there=True)
 
     def _shown(self, zxid: int) -> int:
@@ -146,7 +148,7 @@ class Promises:
         is_same = node is not None and (node.version, node.owner) == (stat.version, stat.ephemeral_owner)
         self._require(is_same, "a read shows the state at its zxid", what)
 
-    def _read_children(self, path: bytes, reply: ChildrenReply, place: int) -> None:
+    def _read_children(self, path: bytes, reply: ChildrenReply | Children2Reply, place: int) -> None:
         names = tuple(sorted(reply.children or ()))
         found = self._model.children(path, place)
         what = f"{path!r} at {place}: {names}, not {found}"
@@ -156,6 +158,7 @@ class Promises:
         DataReply: _read_data,
         StatReply: _read_stat,
         ChildrenReply: _read_children,
+        Children2Reply: _read_children,
     }
 
     # Watches.

@@ -9,10 +9,12 @@ from pyzk.client.watches import WatchKind
 from pyzk.codec.opcodes import CreateMode, OpCode
 from pyzk.codec.requests import (
     CreateRequest,
+    EmptyRequest,
     MultiRequest,
     PathRequest,
     PathVersionRequest,
     PathWatchRequest,
+    SetACLRequest,
     SetDataRequest,
 )
 from pyzk.sim.promises import Watch
@@ -21,6 +23,7 @@ from pyzk.sim.txns import OPEN
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyzk.codec.jute import Record
     from pyzk.sim.client import Client
 
 PARENTS = (b"/a", b"/b", b"/c")
@@ -130,6 +133,23 @@ def read(client: Client) -> None:
     client.ask(opcode, PathWatchRequest(path, watch is not None), watch=watch)
 
 
+def read_otherwise(client: Client) -> None:
+    """What is seldom asked for, without a watch."""
+    opcode, record = client.rng.choice(_OTHER_READS)
+    if opcode == OpCode.MULTI_READ:
+        steps = [(kind, PathWatchRequest(some_path(client), watch=False)) for kind in _MULTI_READS]
+        client.ask(opcode, MultiRequest(list(steps)))
+    elif record is PathWatchRequest:
+        client.ask(opcode, PathWatchRequest(client.rng.choice(PARENTS), watch=False))
+    else:
+        client.ask(opcode, EmptyRequest() if record is EmptyRequest else PathRequest(some_path(client)))
+
+
+def set_acl(client: Client) -> None:
+    """The one that it has."""
+    client.ask(OpCode.SET_ACL, SetACLRequest(some_path(client), OPEN, client.rng.choice((-1, -1, 0))))
+
+
 def sync(client: Client) -> None:
     """Then read."""
     client.ask(OpCode.SYNC, PathRequest(b"/"))
@@ -143,6 +163,17 @@ _REQUESTS: tuple[tuple[Callable[[Client], None], int], ...] = (
     (multi, 8),
     (read, 15),
     (sync, 10),
+    (read_otherwise, 5),
+    (set_acl, 3),
+)
+_MULTI_READS = OpCode.GET_DATA, OpCode.GET_CHILDREN
+_OTHER_READS: tuple[tuple[OpCode, type[Record]], ...] = (
+    (OpCode.GET_CHILDREN2, PathWatchRequest),
+    (OpCode.GET_ACL, PathRequest),
+    (OpCode.GET_EPHEMERALS, PathRequest),
+    (OpCode.GET_ALL_CHILDREN_NUMBER, PathRequest),
+    (OpCode.WHO_AM_I, EmptyRequest),
+    (OpCode.MULTI_READ, MultiRequest),
 )
 _KINDS = [kind for kind, _ in _REQUESTS]
 _WEIGHTS = list(accumulate(weight for _, weight in _REQUESTS))

@@ -42,6 +42,7 @@ class World:
     Attributes:
         now: seconds since the beginning.
         tally: what was done and what went wrong, counted.
+        settings, compression: of every server.
         points: the fault points of the code, for all servers.
         quiet_until: up to when clients ask for nothing.
     """
@@ -54,6 +55,7 @@ class World:
         self.quiet_until = 0.0
         self.points = DrawnPoints(Random(f"{plan.seed} points"), plan.points, self.tally)
         self.settings = plan.settings
+        self.compression = plan.compression
         self.clock_drift = plan.clock_drift
         self.membership = parse_text(plan.membership)
         self.network = Network(self)

@@ -1,6 +1,6 @@
 """MemoryDisk: the twin of the real disk that forgets what was not synced.
 
-At `crash(rng)` each write not covered by a sync of its file is forgotten, kept or torn, at one byte or sector by sector,
+At `crash(rng)` each write not covered by a sync of its file is forgotten, kept or torn, at a byte or sector by sector,
 and each new name, rename or removal not covered by a sync of its directory is forgotten or kept, one independently of
 the other: this is harsher than any journaling file system, and all that POSIX promises. Failures are switched on by
 attributes.

@@ -163,7 +163,7 @@ MUTANTS = [
         "zab/proposals.py",
         "            elif learner.forwards:\n",
         "            elif learner.is_established:\n",
-        100,
+        300,
     ),
     Mutant(
         # Four places look for what is left behind; each of them would be enough.

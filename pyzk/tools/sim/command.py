@@ -16,6 +16,7 @@ from pyzk.sim.run import CLIENTS, Outcome, plan_of, shrink, try_plan
 from pyzk.sim.trace import HEADINGS
 from pyzk.tools.output import progress, say, say_json
 from pyzk.tools.sim import replay
+from pyzk.tools.sim.covered import OPTION, run_covered
 from pyzk.tools.sim.report import describe_failure, distribution, outcome_json
 from pyzk.tools.sim.tracefile import TraceFile
 
@@ -30,6 +31,7 @@ examples:
   pyzk sim --seed 7 --trace                 one line per event
   pyzk sim --seeds 1000 --seed 1 --jobs 2   seeds 1 to 1000
   pyzk sim --seed 7 --servers 5 --hours 2   a long run
+  pyzk sim --seeds 50 --coverage            which code of zab, service and storage they reach
   pyzk sim --seed 7 --trace-file run.trace  the whole run in a file ...
   pyzk sim replay run.trace --server 3      ... to be looked at later
 """
@@ -40,6 +42,8 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["replay"]:
         return replay.main(arguments[1:])
     options = _parser().parse_args(arguments)
+    if options.coverage:
+        return run_covered([argument for argument in arguments if argument != OPTION])
     if options.seed is None:
         options.seed = time.time_ns() // 1000 % 1_000_000_000
     if options.trace or options.trace_file:
@@ -64,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=1, metavar="J", help="seeds run at the same time")
     parser.add_argument("--trace", action="store_true", help="print every event of the one seed")
     parser.add_argument("--trace-file", metavar="F", help="write every event of the one seed to a file")
+    parser.add_argument(OPTION, action="store_true", help="say which code was reached; one job (needs coverage.py)")
     parser.add_argument("--json", action="store_true", help="one line of JSON for each seed")
     parser.add_argument("--no-shrink", action="store_true", help="do not look for a shorter plan that fails too")
     return parser

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from pyzk.errors import PyzkError
+from pyzk.faultpoints import POINTS
 from pyzk.sim import run
 from pyzk.sim.checker import BrokenInvariantError
-from pyzk.sim.run import plan_of, shrink, try_plan
+from pyzk.sim.run import Outcome, plan_of, shrink, try_plan
 from pyzk.tools.main import main
 
 
@@ -38,7 +39,7 @@ def test_a_trace_in_a_file_is_what_would_have_been_printed(capsys, tmp_path):
 
 def test_a_replay_can_be_narrowed_to_a_server_a_time_and_a_text(capsys, tmp_path):
     path = str(tmp_path / "run.trace")
-    sim(capsys, "--seed", "8", "--seconds", "3", "--trace-file", path)
+    sim(capsys, "--seed", "13", "--seconds", "3", "--trace-file", path)
     _, out = sim(capsys, "replay", path, "--server", "2", "--from", "1", "--to", "2", "--grep", "Append")
     lines = out.splitlines()[1:]
     assert lines
@@ -108,3 +109,27 @@ def test_an_exception_of_the_code_is_a_failure_that_no_invariant_has_caught(monk
     monkeypatch.setattr(run.Faults, "end", fail)
     outcome = try_plan(plan_of(1, 1.0))
     assert (outcome.invariant, outcome.is_caught) == ("PyzkError", False)
+
+
+def test_coverage_says_which_code_the_runs_reach(capfd):
+    code = main(["sim", "--seed", "3", "--seconds", "2", "--coverage"])
+    out = capfd.readouterr().out
+    assert code == 0
+    assert "1 seeds from 3" in out
+    assert "pyzk/zab/election.py" in out
+    assert out.rstrip().endswith("% of lines and branches")
+
+
+def test_the_summary_says_how_often_each_fault_point_has_fired(capsys):
+    out = sim(capsys, "--seeds", "2", "--seed", "5", "--seconds", "3")[1]
+    assert all(name in out for name in POINTS)
+
+
+def test_a_plan_is_shrunk_to_the_fault_points_that_matter(monkeypatch):
+    def outcome(plan):
+        return Outcome(plan.seed, invariant="x" if "whole tree sent" in plan.points else "")
+
+    monkeypatch.setattr(run, "try_plan", outcome)
+    plan = plan_of(7, 60.0)
+    plan.points = dict.fromkeys(POINTS, 0.5)
+    assert shrink(plan, Outcome(7, invariant="x", seconds=60.0))[0].points == {"whole tree sent": 0.5}
