@@ -40,14 +40,14 @@ def test_a_trace_in_a_file_is_what_would_have_been_printed(capsys, tmp_path):
 def test_a_replay_can_be_narrowed_to_a_server_a_time_and_a_text(capsys, tmp_path):
     path = str(tmp_path / "run.trace")
     sim(capsys, "--seed", "13", "--seconds", "3", "--trace-file", path)
-    _, out = sim(capsys, "replay", path, "--server", "2", "--from", "1", "--to", "2", "--grep", "Append")
+    _, out = sim(capsys, "replay", path, "--server", "2", "--from", "1", "--to", "2", "--grep", "Send(")
     lines = out.splitlines()[1:]
     assert lines
     for line in lines:
         fields = line.split()
         assert fields[1] == "2"
         assert 1 <= float(fields[0]) <= 2
-        assert "Append" in line
+        assert "Send(" in line
 
 
 @pytest.mark.parametrize("content", [b"", b"no trace", b"\x93\x01\x02\x03"])
