@@ -261,11 +261,19 @@ class Server(BaseServer):
 
     async def _move_port(self, address: str, port: int) -> None:
         """Our line in the configuration has another client address: listen there. Clients that are here stay."""
-        if (address, port) == (self.config.client_port_address, self.config.client_port):
+        former_address, former_port = self.config.client_port_address, self.config.client_port
+        if (address, port) == (former_address, former_port):
             return
         assert self.client_ports is not None, "opened by the start"
-        self.config = attrs.evolve(self.config, client_port_address=address, client_port=port)
-        await self.client_ports.open_plain(address, port)
+        try:
+            await self.client_ports.open_plain(address, port)
+        except OSError as error:
+            # Differs from Apache: there the server goes on as a member that listens to no clients.
+            log.error("client_port_not_moved", error=str(error))  # noqa: TRY400 - its message says it all
+            if former_port is not None:
+                await self.client_ports.open_plain(former_address, former_port)
+        else:
+            self.config = attrs.evolve(self.config, client_port_address=address, client_port=port)
 
     async def _open_peer_ports(self) -> None:
         own = self.peer.member.state.membership.find(self.server_id)

@@ -242,6 +242,18 @@ def test_a_server_whose_ports_are_others_listens_there_and_keeps_its_clients(dyn
         assert client.exists("/still-here")
 
 
+def test_a_server_stays_where_it_is_when_its_new_client_port_is_taken(dynamic: Ensemble) -> None:
+    moved = dynamic[next(sid for sid in dynamic.members if sid != dynamic.leader())]
+    former, moved.port = moved.port, free_port()
+    with socket.create_server(("127.0.0.1", moved.port)), dynamic.talking(dynamic.leader()) as client:
+        client.reconfig(joining=f"server.{moved.sid}={dynamic.server_line(moved.sid)}", leaving=None, new_members=None)
+        eventually(lambda: "client_port_not_moved" in moved.logged(), "it says so")
+    moved.port = former
+    with dynamic.talking(moved.sid) as client:
+        client.create("/still-here")
+    dynamic.wait_until_serving()
+
+
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
