@@ -34,6 +34,11 @@ SUITES = {
     "kafka": ("tests.interop.kafka", "Kafka 3.4.0 on the hosts of docs/seed-deployment.md (4 minutes)"),
     "kafka39": ("tests.interop.kafka39", "the same with Kafka 3.9.2, its znodes below /kafka"),
     "curator": ("tests.interop.curator", "Curator's recipes on three servers, one of which is killed"),
+        "tests.interop.apache_tests",
+        "the tests of Apache's tests jar that talk to one server as clients",
+    ),
+    "go-client": ("tests.interop.go_client", "go-zookeeper's own test suite, with servers alone and in threes"),
+    "aiozk": ("tests.interop.aiozk_suite", "aiozk's own test suite"),
     "connections": ("tests.interop.connections", "ten thousand pinging connections, bytes each"),
 }
 # Short enough for .ci/run; what is longer runs before an issue is called resolved.
