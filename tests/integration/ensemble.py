@@ -323,7 +323,9 @@ class Ensemble:
         self.wait_until_level()
         found = self._compare(self.trees()) if reading else []
         self.wait_until_level()
-        digests = {sid: digest_log(self.members[sid].word("hash")) for sid in self.running}
+        members = [self.members[sid] for sid in self.running]
+        judged = [member for member in members if not mistrusts_itself(member.kind, member.logged())]
+        digests = {member.sid: digest_log(member.word("hash")) for member in judged}
         found += self._compare({sid: self._common(digests, sid) for sid in digests})
         sids = self.running
         self.stop(*sids)
@@ -337,8 +339,10 @@ class Ensemble:
         return {zxid: digest for zxid, digest in digests[sid].items() if zxid in shared}
 
     def _compare(self, contents: Mapping[int, Mapping[str, object]]) -> list[str]:
+        found: list[str] = []
+        if not contents:
+            return found
         first, *others = contents
-        found = []
         for other in others:
             names = (repr(self.members[first]), repr(self.members[other]))
             found += differences(contents[first], contents[other], names)
@@ -348,6 +352,18 @@ class Ensemble:
 def digest_log(answer: str) -> dict[str, str]:
     """Digest by zxid from the answer to the word hash: a line `zxid: digest` for each 128th txn."""
     return {zxid: digest for zxid, colon, digest in (line.partition(": ") for line in answer.splitlines()) if colon}
+
+
+def mistrusts_itself(kind: str, logged: str) -> bool:
+    """Whether a server says that its digests are not those of its leader, as servers of 3.8.0 may.
+
+    A follower of 3.8.0 that tries again and again to be brought up applies the txns of each attempt; its digests are
+    others then, though its tree, its files and all that follows are right. Seen beside a leader of 3.8.0.
+    """
+    if kind != "java38" or "First digest mismatch" not in logged:
+        return False
+    print("    remark: a server of 3.8.0 says that its digests are not those of its leader", flush=True)
+    return True
 
 
 def unlike_files(kinds: Mapping[int, str], files: Mapping[int, tuple[int, int]]) -> list[str]:

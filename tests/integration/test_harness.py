@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration import processes
-from tests.integration.ensemble import Ensemble, digest_log, unlike_files
+from tests.integration.ensemble import Ensemble, digest_log, mistrusts_itself, unlike_files
 from tests.integration.trees import DIFFERENCES_MAX, differences
 
 NAMES = ("server 1", "server 2")
@@ -44,6 +44,15 @@ def test_files_with_different_digests_are_not_alike(kinds: list[str], digests: l
     files = {sid: (0x100000007, digest) for sid, digest in enumerate(digests)}
     (found,) = unlike_files(dict(enumerate(kinds)), files)
     assert f"2: 'zxid 0x100000007 digest 0x{digests[2]:x}'" in found
+
+
+@pytest.mark.parametrize(("kind", "is_remarked_on"), [("java38", True), ("java39", False), ("pyzk", False)])
+def test_digests_are_not_compared_where_a_server_of_3_8_0_says_that_its_own_are_others(
+    kind: str, is_remarked_on: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert mistrusts_itself(kind, "ERROR DataTree - First digest mismatch on txn: 1,2,3") is is_remarked_on
+    assert not mistrusts_itself(kind, "INFO DataTree - all is well")
+    assert ("remark" in capsys.readouterr().out) is is_remarked_on
 
 
 def test_files_that_only_servers_of_3_8_0_have_left_incomplete_are_remarked_on(
