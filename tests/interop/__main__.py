@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--apache", action="store_true", help="run against Apache's server: the baseline")
     arguments.add_argument("--record", action="store_true", help="with --apache: store what it answered")
     arguments.add_argument("--cluster", type=int, default=1, help="kazoo: servers of the suite's cluster, 1 or 3")
-    arguments.add_argument("--only", help="only cases that match this word")
+    arguments.add_argument("--only", help="only cases that match this word; of mixed, one of these words with commas")
     arguments.add_argument("--rounds", type=int, default=100, help="kill9: how many times")
     arguments.add_argument("--seed", type=int, help="kill9, mixed, chaos, hostile-peers: repeat one run")
     arguments.add_argument("--repeat", type=int, default=1, help="mixed, kafka: how many times in a row")

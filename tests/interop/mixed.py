@@ -66,7 +66,8 @@ class Case:
 def run(options: argparse.Namespace) -> list[Result]:
     kinds = options.kinds.split(",") if options.kinds else KINDS
     seed = options.seed if options.seed is not None else random.randrange(2**32)
-    chosen = [case for case in all_cases(kinds) if not options.only or options.only in case.name]
+    words = (options.only or "").split(",")
+    chosen = [case for case in all_cases(kinds) if any(word in case.name for word in words)]
     print(f"mixed: {len(chosen)} cases, {options.repeat} times, seed {seed}", flush=True)
     # kazoo warns of each lost connection, and here they are lost on purpose.
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)
