@@ -1,4 +1,4 @@
-"""Real servers whose votes have weights and groups: who can decide, and who cannot. docs/protocol/election.md section 6."""
+"""Real servers whose votes have weights and groups: who decides. Source: docs/protocol/election.md section 6."""
 
 from pathlib import Path
 
