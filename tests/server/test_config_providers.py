@@ -55,7 +55,7 @@ def test_a_provider_is_named_by_module_and_class(folder: Folder) -> None:
 
 def test_a_provider_is_found_by_the_name_of_its_entry_point(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     point = EntryPoint("tickets", f"{HERE}:Ticket", providers.GROUP)
-    monkeypatch.setattr(providers, "entry_points", lambda **query: EntryPoints([point]).select(**query))
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **query: EntryPoints([point]).select(**query))
     enforced = "enforce.auth.enabled=true\nenforce.auth.schemes=ticket\n"
     config = folder.load(f"clientPort=1\nauthProvider.1=tickets\n{enforced}")
     assert required_schemes(config) == {"ticket"}

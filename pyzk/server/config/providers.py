@@ -1,11 +1,16 @@
 """Authentication providers of an operator's own: found by the name of an entry point, or as `module:class`."""
 
+from __future__ import annotations
+
 from importlib import import_module
-from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
 
 from pyzk.errors import ConfigError
 from pyzk.service.provider import AuthProvider
 from pyzk.zab.entries import ConfigEntry
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 GROUP = "pyzk.auth_providers"
 """Entry points of packages that bring providers."""
@@ -15,7 +20,13 @@ METHODS = ("prove", "is_valid", "matches")
 
 def is_python(value: str) -> bool:
     """Whether authProvider.X names a provider in Python; else it is a class of Java's."""
-    return ":" in value or bool(entry_points(group=GROUP, name=value))
+    return ":" in value or bool(_points(value))
+
+
+def _points(name: str) -> EntryPoints:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - costs 80 modules, and few servers have such a provider
+
+    return entry_points(group=GROUP, name=name)
 
 
 def load_provider(entry: ConfigEntry) -> AuthProvider:
@@ -45,6 +56,6 @@ def _find(value: str) -> type:
         module, _, name = value.partition(":")
         loaded: type = getattr(import_module(module), name)
     else:
-        (found,) = entry_points(group=GROUP, name=value)
+        (found,) = _points(value)
         loaded = found.load()
     return loaded
