@@ -64,8 +64,10 @@ class Site:
         eventually(lambda: "Mode" in four_letter_word(self.port, "srvr"), "an answer", CALL_SECONDS)
 
     def killed(self) -> None:
-        os.kill(int((self.data / "zookeeper_server.pid").read_text()), signal.SIGKILL)
-        eventually(lambda: not four_letter_word(self.port, "ruok"), "the end")
+        pid = int((self.data / "zookeeper_server.pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+        # Until the first process of the machine has noticed, the number is taken, and that is what the scripts look at.
+        eventually(lambda: not Path(f"/proc/{pid}").exists(), "the end", CALL_SECONDS)
 
     def own_line(self) -> None:
         self.data.mkdir(exist_ok=True)
