@@ -126,7 +126,7 @@ class MemberDriver(Driver):
 
     async def has_logged(self, zxid: int) -> bool:
         """Wait until our own log has everything up to there, durably; False when the role ends first."""
-        if not self.member.peer.keeps_log:
+        if not self.member.state.keeps_log:
             return self.is_established
         while self.is_established and self.member.state.history.durable_zxid < zxid:
             await self._change()

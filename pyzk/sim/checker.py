@@ -464,7 +464,7 @@ class Checker:
         if state.doubt or any(isinstance(work, do.Truncate) for work in host.machine.queue):
             return
         self.require(durable <= log.durable_end, "nothing is taken for durable that is not", what)
-        if not host.peer.keeps_log:
+        if not history.is_durable and not state.keeps_log:
             return
         self.require(last <= log.end, "nothing is taken for logged that is not", what)
         if host.peer.is_looking:

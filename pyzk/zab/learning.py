@@ -82,6 +82,7 @@ class Learning:
         self.ended = ""
         self.link = 0
         self._call = call
+        self._keeps_log = state.keeps_log or not call.is_observer
         self._packets = PacketReader(state.settings.packet_bytes_max)
         self._stream: TreeStream | None = None
         self._unacknowledged: deque[tuple[int, Sequence[Entry]]] = deque()
@@ -269,6 +270,8 @@ class Learning:
         """The log is durable, then the epoch, then the leader is told (ZOOKEEPER-3911, 4643, 4646, 4785)."""
         state = self.state
         yield lambda: state.is_settled
+        if not state.history.is_durable and state.keeps_log:
+            raise PeerError("we are to vote in a configuration that was proposed: all of it must be in our log first")
         if state.history.is_durable:
             # A log without what this epoch began with must not be taken for one of this epoch.
             token = state.save_epoch(CURRENT, self.epoch)
@@ -305,7 +308,7 @@ class Learning:
 
     def log(self, entries: Sequence[Entry]) -> None:
         """Log txns; their acks follow when they are durable."""
-        if self.is_observer and not self.state.settings.observer_sync_enabled:
+        if not self._keeps_log:
             self.state.history.hold(entries)
             return
         token = self.state.append(entries)

@@ -74,11 +74,6 @@ class Peer:
         return self.state.server_id in self.state.membership.observer_ids
 
     @property
-    def keeps_log(self) -> bool:
-        """Whether txns are logged here; an observer may do without."""
-        return not self.is_observer or self.state.settings.observer_sync_enabled
-
-    @property
     def is_looking(self) -> bool:
         """Whether we take part in an election."""
         return self._is_looking
@@ -184,7 +179,7 @@ class Peer:
     def _forget_unlogged(self) -> None:
         """We were an observer that keeps no log: what is not committed goes, and all of it if we are to vote now."""
         self.state.history.unwritten()
-        if not self.is_observer:
+        if self.state.keeps_log:
             self._go_back_to_log()
 
     def _follow_designation(self, leader: int, now: float) -> None:

@@ -59,6 +59,12 @@ class State:
     _trees: deque[tuple[int, int]] = field(default_factory=deque)
 
     @property
+    def keeps_log(self) -> bool:
+        """Whether txns are logged here: an observer may do without, unless it votes in a configuration to come."""
+        is_observer = self.server_id in self.membership.observer_ids and self.server_id not in self.last_seen.voter_ids
+        return self.settings.observer_sync_enabled or not is_observer
+
+    @property
     def is_settled(self) -> bool:
         """Whether everything that was asked of the disk is done."""
         return not self._pending

@@ -68,8 +68,13 @@ MUTANTS = [
         [
             (
                 LEARNING,
-                "        yield lambda: state.is_settled\n        if state.history.is_durable",
-                "        yield lambda: True\n        if True",
+                "        yield lambda: state.is_settled\n        if not state.history.is_durable and state.keeps_log:",
+                "        yield lambda: True\n        if False:",
+            ),
+            (
+                LEARNING,
+                "        if state.history.is_durable:\n            # A log",
+                "        if True:\n            # A log",
             ),
             (
                 LEARNING,

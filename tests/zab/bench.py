@@ -84,6 +84,8 @@ class LearnerBench(Bench):
 
     def __init__(self, *, logged=(), is_observer=False, **state):
         super().__init__(new_state(1, logged=logged, **state))
+        if is_observer:
+            self.state.membership = self.state.last_seen = parse_text(TEXT.replace("participant", "observer", 1))
         self.role = Learning(self.state, Call(3, 1, Port.QUORUM, [("10.0.0.3", 2888)], is_observer), self.now)
         self.role.connect(self.now)
         self.collect()

@@ -6,7 +6,7 @@ from pyzk.codec.quorum import PacketType, packet
 from pyzk.zab.effects import Append, Dial, Opened, SaveEpoch, Truncate
 from pyzk.zab.events import Port
 from pyzk.zab.learning import Call, Learning
-from tests.zab.bench import LearnerBench, commits, entries, new_state, proposals
+from tests.zab.bench import TEXT, LearnerBench, commits, entries, new_state, proposals
 
 NEWLEADER = packet(PacketType.NEWLEADER, 2 << 32, b"")
 UPTODATE = packet(PacketType.UPTODATE, -1)
@@ -206,6 +206,17 @@ def test_a_log_without_the_beginning_of_an_epoch_is_not_called_one_of_that_epoch
     assert [(effect.name, effect.epoch) for effect in observer.kinds(SaveEpoch)] == [("acceptedEpoch", 2)]
     assert observer.state.history.last_zxid == EPOCH | 1
     assert observer.state.history.durable_zxid == LOGGED[-1][0]
+
+
+def test_an_observer_without_log_does_not_acknowledge_an_epoch_in_which_it_is_to_vote():
+    """Its ack would count in the proposed configuration, and what it acknowledges is nowhere on its disk."""
+    observer = LearnerBench(logged=LOGGED, is_observer=True, observer_sync_enabled=False, reconfig_enabled=True)
+    observer.discover()
+    proposed = packet(PacketType.NEWLEADER, EPOCH, f"{TEXT}\nversion=200000001".encode())
+    observer.hear(diff(EPOCH | 1) + proposals([(EPOCH | 1, b"txn")]) + proposed)
+    observer.all_done()
+    assert "must be in our log first" in observer.role.ended
+    assert EPOCH not in observer.acks()
 
 
 def test_an_observer_without_log_that_has_all_on_disk_takes_the_epoch():
