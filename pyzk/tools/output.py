@@ -28,7 +28,8 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """A line on standard error."""
+    """A line on standard error, behind what was said before: also where both go into one file."""
+    sys.stdout.flush()
     sys.stderr.write(readable(text) + "\n")
 
 
