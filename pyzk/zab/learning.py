@@ -293,7 +293,9 @@ class Learning:
 
     def _establish(self) -> None:
         state = self.state
-        if activate_config(state, self.leader_id, self.leader_id):
+        # What is only proposed in this epoch waits for its COMMIT, whoever has told of it.
+        is_in_force = state.last_seen.version <= max(self.commit_to, self.epoch << 32)
+        if is_in_force and activate_config(state, self.leader_id, self.leader_id):
             self.end("the leader's configuration has another role for us")
             return
         self.established = True

@@ -70,7 +70,9 @@ def bring_up(master: Master, learner: Learner) -> Script:
     master.learner_promises(learner, unpack_epoch(answer.data), answer.zxid)
     yield master.may_synchronise
     yield from _synchronise(master, learner, answer.zxid)
-    state.send(learner.link, packet(PacketType.NEWLEADER, master.epoch << 32, state.last_seen.text().encode()))
+    # A proposed configuration is in force with NEWLEADER's quorum, or else with its own COMMIT, and not before.
+    config = state.membership if master.is_established() else state.last_seen
+    state.send(learner.link, packet(PacketType.NEWLEADER, master.epoch << 32, config.text().encode()))
     yield from _await_ack(master, learner)
     master.learner_synced(learner)
     yield master.is_established

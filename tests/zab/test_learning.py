@@ -227,6 +227,24 @@ def test_an_observer_without_log_that_has_all_on_disk_takes_the_epoch():
     assert [effect.name for effect in observer.kinds(SaveEpoch)] == ["acceptedEpoch", "currentEpoch"]
 
 
+# A configuration that is only proposed.
+
+
+@pytest.mark.parametrize(
+    ("version", "is_in_force"), [("200000000", True), ("200000001", False)], ids=["before this epoch", "in this epoch"]
+)
+def test_a_configuration_is_in_force_with_uptodate_only_if_it_is_committed(version, is_in_force):
+    learner = LearnerBench(logged=LOGGED, reconfig_enabled=True)
+    learner.discover()
+    newleader = packet(PacketType.NEWLEADER, EPOCH, f"{TEXT}\nversion={version}".encode())
+    learner.hear(diff(LOGGED[-1][0]) + newleader)
+    learner.all_done()
+    learner.hear(UPTODATE)
+    assert learner.role.established
+    assert learner.state.last_seen.version == int(version, 16)
+    assert (learner.state.membership is learner.state.last_seen) is is_in_force
+
+
 # When it dials.
 
 
