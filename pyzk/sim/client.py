@@ -16,6 +16,7 @@ from pyzk.codec.framing import FrameBuffer, frame
 from pyzk.codec.opcodes import EventType, OpCode
 from pyzk.errors import ConnectionLostError, NoNodeError, RequestError
 from pyzk.sim.promises import Asked, Promises, Watch
+from pyzk.sim.sequence import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -116,9 +117,8 @@ class Client:
         self.world.at(self._arrival(), lambda: host.hear_client(connection, effect.data))
 
     def _disconnect(self, effect: do.Disconnect) -> None:
-        checker = self.world.checker
         is_understood = not effect.reason.startswith("not understood")
-        checker.require(is_understood, "replies come in the order of the requests", effect.reason)
+        require(is_understood, "replies come in the order of the requests", effect.reason)
         if self._connection:
             connection, host = self._connection, self._host
             self._connection = 0

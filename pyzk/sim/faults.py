@@ -107,7 +107,9 @@ class Faults:
     def may_lose_data(self, host: Host) -> bool:
         """Whether an ensemble survives it if this server loses what it has: all the others must have theirs."""
         others = [other for other in self.world.hosts.values() if other is not host]
-        can_decide = self.world.checker.configuration.quorum().contains_quorum([other.server_id for other in others])
+        can_decide = self.world.checker.sequence.configuration.quorum().contains_quorum(
+            [other.server_id for other in others]
+        )
         return can_decide and not any(other.may_doubt for other in others)
 
     def lose_data(self, host: Host) -> None:
@@ -163,7 +165,7 @@ def _reconfigure(faults: Faults) -> None:
     clients = [client for client in world.clients if client.is_connected]
     if not clients or not world.settings.reconfig_enabled:
         return
-    configuration = world.checker.configuration
+    configuration = world.checker.sequence.configuration
     may_leave = len(configuration.voter_ids) > VOTERS_MIN
     names = [number for number in world.hosts if may_leave or number not in configuration.voter_ids]
     if names:

@@ -127,7 +127,7 @@ class Host:
         state.doubt, state.points = stored.doubt, world.points
         self.peer = self._make_process(state, stored.tree)
         world.trace(self.server_id, "starts", f"{stored.last_zxid:x} {stored.accepted_epoch} {stored.current_epoch}")
-        world.checker.loaded(self, stored)
+        world.checker.servers.loaded(self, stored)
         self._perform_all(self._begin())
         self._go_on()
 
@@ -137,7 +137,7 @@ class Host:
             return
         self.world.trace(self.server_id, "loses power" if has_no_power else "is killed")
         self.world.tally["crashes"] += 1
-        self.world.checker.crashed(self)
+        self.world.checker.servers.crashed(self)
         self.machine.crash(has_no_power=has_no_power)
         self.peer = self.opened = self.dies_after = self.dies_at = None
         self._wakes_at = NEVER
@@ -201,7 +201,7 @@ class Host:
             self.world.trace(self.server_id, "<", event)
             if isinstance(event, events.Unwritten):
                 self.machine.is_refusing = False
-                self.world.checker.unwritten(self)
+                self.world.checker.servers.unwritten(self)
             self._perform_all(self._handle(event))
         self._arm()
 
@@ -272,7 +272,7 @@ class Host:
         self.world.network.close(self.server_id, effect.link)
 
     def _to_disk(self, effect: DiskEffect) -> None:
-        self.world.checker.asked(self, effect)
+        self.world.checker.servers.asked(self, effect)
         if isinstance(effect, do.Install):
             self.tree = effect.tree
         self.machine.ask(effect)
@@ -283,7 +283,7 @@ class Host:
     def _deliver(self, effect: do.Deliver) -> None:
         for zxid, payload in effect.entries:
             apply(self.tree, decode_txn(payload))
-            self.world.checker.applied(self, [zxid])
+            self.world.checker.servers.applied(self, [zxid])
 
     def _opens(self, effect: do.Opened) -> None:
         self.opened = effect

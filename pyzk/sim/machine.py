@@ -109,7 +109,7 @@ class Machine:
             self.is_refusing = True
         else:
             self.queue.popleft()
-            self.world.checker.done(host, work)
+            self.world.checker.servers.done(host, work)
             if not host.has_done(work):
                 return
         if self.queue:
@@ -187,7 +187,7 @@ class Machine:
         if self.queue:
             self.world.tally["crashes with unsynced data"] += has_no_power
             disk.fuse.left = self.world.rng.randrange(self.world.rng.choice(FILE_SYSTEM_CALLS))
-            self.world.checker.interrupted(self.host, self.queue[0])
+            self.world.checker.servers.interrupted(self.host, self.queue[0])
             try:
                 self._do(self.queue[0])
             except PowerLostError:

@@ -51,7 +51,7 @@ class WatchedMember(Member):
 
     def _watch_delivery(self, effect: do.Deliver, now: float, wall_ms: int) -> None:
         super()._deliver(effect, now, wall_ms)
-        self.host.world.checker.applied(self.host, [zxid for zxid, _ in effect.entries])
+        self.host.world.checker.servers.applied(self.host, [zxid for zxid, _ in effect.entries])
 
     def _watch_opening(self, effect: do.Opened, now: float, wall_ms: int) -> None:
         self.host.world.checker.opened(self.host, effect)

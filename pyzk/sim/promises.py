@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pyzk.client.watches import WatchKind
 from pyzk.codec.opcodes import WRITE_OPCODES, OpCode
 from pyzk.codec.replies import Children2Reply, ChildrenReply, DataReply, StatReply
+from pyzk.sim.sequence import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +86,7 @@ class Promises:
         return self.checker.model
 
     def _require(self, holds: bool, invariant: str, details: str) -> None:  # noqa: FBT001 - a statement, not a flag
-        self.checker.require(holds, invariant, f"{self.name}: {details}")
+        require(holds, invariant, f"{self.name}: {details}")
 
     # Replies.
 
@@ -107,7 +108,7 @@ class Promises:
     def _shown(self, zxid: int) -> int:
         """The place of what is shown, which is committed, never older than before, and behind no watch that waits."""
         checker = self.checker
-        place = checker.place_of(zxid)
+        place = checker.sequence.place_of(zxid)
         self._require(place >= 0, "what is acknowledged is committed", f"{zxid:x}")
         self._require(place >= self.place, "no session sees an older state than before", f"{place} < {self.place}")
         self.place = place
@@ -197,7 +198,7 @@ class Promises:
             del self.watches[watch]
             self._require(watch.path == notification.path and due > 0, "a watch fires for a change", what)
             if notification.zxid > 0:
-                place = self.checker.place_of(notification.zxid)
+                place = self.checker.sequence.place_of(notification.zxid)
                 is_right = place == due or (watch.is_loose and place > due)
                 self._require(is_right, "a watch fires for the first change", f"{what}, not at {place}")
         self.checker.world.tally["watches"] += len(watches)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pyzk.errors import PyzkError
-from pyzk.sim.checker import BrokenInvariantError
 from pyzk.sim.faults import HARMLESS, KINDS, Faults
 from pyzk.sim.plan import Plan, draw_plan
+from pyzk.sim.sequence import BrokenInvariantError
 from pyzk.sim.workload import Workload
 from pyzk.sim.world import World
 

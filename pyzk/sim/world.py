@@ -11,12 +11,13 @@ from random import Random
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from pyzk.sim.checker import BrokenInvariantError, Checker
+from pyzk.sim.checker import Checker
 from pyzk.sim.client import Client
 from pyzk.sim.host import Host
 from pyzk.sim.member_host import MemberHost
 from pyzk.sim.network import Network
 from pyzk.sim.points import DrawnPoints
+from pyzk.sim.sequence import BrokenInvariantError
 from pyzk.sim.trace import TraceLine
 from pyzk.sim.txns import TxnMaker
 from pyzk.sim.workload import create
@@ -219,7 +220,7 @@ class World:
 
     def is_equal(self) -> bool:
         """Whether every server that is up has what is committed."""
-        last = self.checker.committed[-1]
+        last = self.checker.sequence.committed[-1]
         return all(self.checker.logs[host.server_id].applied == last for host in self.hosts.values() if host.is_up)
 
 

@@ -16,9 +16,9 @@ from pyzk.codec.election import NOBODY, ServerState, parse_notification
 from pyzk.codec.framing import FrameBuffer
 from pyzk.codec.quorum import PacketReader, PacketType
 from pyzk.errors import DecodeError
-from pyzk.sim.checker import BrokenInvariantError
 from pyzk.sim.faults import Faults
 from pyzk.sim.plan import Plan, membership_lines
+from pyzk.sim.sequence import BrokenInvariantError
 from pyzk.sim.world import World
 from pyzk.zab import effects as do
 from pyzk.zab import events
@@ -339,4 +339,4 @@ class Teller:
         world.settle()
         world.commit(3)
         world.checker.finished()
-        return f"all {len(world.hosts)} servers hold the same {len(world.checker.committed)} txns"
+        return f"all {len(world.hosts)} servers hold the same {len(world.checker.sequence.committed)} txns"

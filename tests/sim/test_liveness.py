@@ -123,9 +123,9 @@ def test_the_end_of_the_zxids_is_the_beginning_of_an_epoch():
     leader.peer.role.proposals.last_zxid = 0x1FFFFFFF0
     leader.propose(10)
     story.run(1)
-    assert len(story.checker.committed) == 15
+    assert len(story.checker.sequence.committed) == 15
     leader.propose(10)
     story.run(1)
     assert story.settle().opened.zxid == 2 << 32
-    assert len(story.checker.committed) == 15
+    assert len(story.checker.sequence.committed) == 15
     end_well(story)

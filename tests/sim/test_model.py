@@ -6,8 +6,8 @@ import pytest
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.txns import CloseSessionTxn, CreateSessionTxn, CreateTxn, DeleteTxn, SetDataTxn, Txn, TxnHeader
-from pyzk.sim.checker import BrokenInvariantError
 from pyzk.sim.model import Model
+from pyzk.sim.sequence import BrokenInvariantError
 
 
 def require(holds, invariant, details):

@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 
-from pyzk.sim.checker import BrokenInvariantError
 from pyzk.sim.run import run_seed
+from pyzk.sim.sequence import BrokenInvariantError
 
 SEEDS = int(os.environ.get("PYZK_SIM_SEEDS", "40"))
 FIRST = int(os.environ.get("PYZK_SIM_SEED", "0"))

@@ -116,7 +116,7 @@ def test_zookeeper_2845_a_vote_speaks_of_the_log_and_not_of_the_tree():
     assert story.has(with_tail, proposed)
     assert story.hosts[with_tail].tree.last_zxid < proposed
     assert story.settle().server_id == with_tail
-    assert proposed in story.checker.committed
+    assert proposed in story.checker.sequence.committed
     end_well(story)
 
 

@@ -7,8 +7,8 @@ import pytest
 from pyzk.errors import PyzkError
 from pyzk.faultpoints import POINTS
 from pyzk.sim import run
-from pyzk.sim.checker import BrokenInvariantError
 from pyzk.sim.run import Outcome, plan_of, shrink, try_plan
+from pyzk.sim.sequence import BrokenInvariantError
 from pyzk.tools.main import main
 
 
