@@ -181,8 +181,12 @@ class ClientConnection(asyncio.Protocol):
         if not self._admitted or len(first) < 4 or len(first) < self._words.wanted_bytes(first[:4]):
             self._first = first
             return b""
-        self._identified, self._first = True, b""
         answer = self._words.answer(first, self.id)
+        if answer is None and self._driver.handing_over:
+            self._first = first
+            self._wait_for_role()
+            return b""
+        self._identified, self._first = True, b""
         if answer is None and self._driver.is_serving:
             return first
         if answer is None:
@@ -192,6 +196,15 @@ class ClientConnection(asyncio.Protocol):
             self._transport.write(answer)
         self._close()
         return b""
+
+    def _wait_for_role(self) -> None:
+        self.pause()
+        self._driver.wait_for_role(self._try_again)
+
+    def _try_again(self) -> None:
+        if self._admitted and not self._transport.is_closing():
+            self.resume()
+            self.data_received(b"")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """The socket is gone."""

@@ -49,6 +49,7 @@ class Driver(ABC):
     Attributes:
         clients: open connections by number.
         log: the group commit of the log.
+        handing_over: clients are not served, but will be in a moment: who connects now waits.
         unwritten_bytes: what a full disk could not take, at most a batch of the log; 0 once there is space again.
         on_fatal: called with what makes it impossible to go on.
         on_logging: called with (txns, bytes) for what goes to the log.
@@ -59,6 +60,8 @@ class Driver(ABC):
         self.service = service
         self.clients: dict[int, ClientPort] = {}
         self.log: LogWriter
+        self.handing_over = False
+        self._waiting: list[Callable[[], None]] = []
         self.unwritten_bytes = 0
         self.on_fatal: Callable[[BaseException], None] = _raise
         self.on_logging: Callable[[int, int], None] = _ignore
@@ -80,6 +83,16 @@ class Driver(ABC):
     @abstractmethod
     def is_serving(self) -> bool:
         """Whether clients are served."""
+
+    def wait_for_role(self, go_on: Callable[[], None]) -> None:
+        """Call this when `handing_over` is over, however it ends."""
+        self._waiting.append(go_on)
+
+    def _end_handover(self) -> None:
+        self.handing_over = False
+        waiting, self._waiting = self._waiting, []
+        for go_on in waiting:
+            self._loop.call_soon(go_on)
 
     @property
     def decides(self) -> bool:

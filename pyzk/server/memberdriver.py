@@ -44,6 +44,9 @@ from pyzk.zab.events import Event, Replace, Unwritten, Wake
 log = structlog.get_logger()
 agreement_log = structlog.get_logger("zab")
 
+HANDOVER_SECONDS_MAX = 1.0
+"""How long a client may wait for a server that has a leader named by a reconfig, and no role yet."""
+
 
 class OnOpened(Protocol):
     """Called when a server has a role."""
@@ -98,6 +101,7 @@ class MemberDriver(Driver):
         self.elections = Elections(monotonic_seconds())
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
+        self._handover_timer: asyncio.TimerHandle | None = None
         self._guard = _Guard(self)
 
     @property
@@ -297,6 +301,7 @@ class MemberDriver(Driver):
         self.on_opened(has_new_tree=self._has_new_tree)
         self._has_new_tree = False
         self._tell_waiters()
+        self._end_handover()
 
     def _closed(self, effect: Closed) -> None:
         log.warning("serves_no_more", reason=effect.reason)
@@ -304,6 +309,22 @@ class MemberDriver(Driver):
         self.led_since = None
         self.established.clear()
         self._tell_waiters()
+        if effect.is_handover:
+            self._begin_handover()
+        else:
+            self._end_handover()
+
+    def _begin_handover(self) -> None:
+        """Have those who connect wait, but not for long.
+
+        All servers change over at the same moment. A client that each of them turned away would give up what it
+        has to send (go-zookeeper) or pause for up to a second (Java).
+        """
+        # Differs from Apache: it turns them away.
+        self.handing_over = True
+        if self._handover_timer is not None:
+            self._handover_timer.cancel()
+        self._handover_timer = self._loop.call_later(HANDOVER_SECONDS_MAX, self._end_handover)
 
     _PERFORMERS: ClassVar[dict[type, Callable[["MemberDriver", Any], None]]] = {
         Append: _append,

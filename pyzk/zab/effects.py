@@ -165,9 +165,15 @@ class Opened:
 
 @dataclass(slots=True)
 class Closed:
-    """This server has left its role: close all clients, forget what is outstanding."""
+    """This server has left its role: close all clients, forget what is outstanding.
+
+    Attributes:
+        reason: why.
+        is_handover: a new configuration has named who leads: the next role follows without an election.
+    """
 
     reason: str
+    is_handover: bool = False
 
 
 @dataclass(slots=True)

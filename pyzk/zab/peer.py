@@ -146,7 +146,7 @@ class Peer:
         state = self.state
         state.note("role_ended", is_warning=True, reason=role.ended)
         role.stop()
-        state.effects.append(Closed(role.ended))
+        state.effects.append(Closed(role.ended, is_handover=state.designated is not None))
         self.role = None
         # Nobody is to hear of the role that is over while we wait for the log, or for a pause to end.
         self.election.set_state(ServerState.LOOKING)

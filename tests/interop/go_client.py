@@ -32,9 +32,6 @@ DATES = (
     ('"01/02/2006 15:04 MST"', '"2006-01-02 15:04 MST"'),
 )
 OF_THE_OLD_DATE = "TestFLWSrvr"
-# It removes server 3. Where that one leads, each of the others turns the client away once while they change over, and
-# it gives up. Apache's 3.9.5 has passed it each time; whether server 3 led is not known.
-OPEN = {"TestIntegration_IncrementalReconfig": "fails where the server that it removes leads: not mended yet"}
 
 
 def run(options: argparse.Namespace) -> list[Result]:
@@ -95,16 +92,5 @@ def outcomes(events: str) -> list[Result]:
         elif test and action in OUTCOMES:
             said = [line.strip() for line in printed[test] if not line.startswith(("===", "---"))]
             detail = "\n".join(said[-20:]) if action == "fail" else " ".join(said) if action == "skip" else ""
-            known = action == "fail" and test in OPEN
-            results.append(
-                Result("go-client", test, SKIPPED if known else OUTCOMES[action], OPEN[test] if known else detail)
-            )
+            results.append(Result("go-client", test, OUTCOMES[action], detail))
     return results
-
-
-def judge(test: str, outcome: str, said: list[str]) -> Result:
-    """The result of a test, with what it said when it failed or was skipped."""
-    if outcome == FAILED and test in OPEN:
-        return Result("go-client", test, SKIPPED, OPEN[test])
-    detail = {FAILED: "\n".join(said[-20:]), SKIPPED: " ".join(said), PASSED: ""}
-    return Result("go-client", test, outcome, detail[outcome])

@@ -16,15 +16,18 @@ from pyzk.codec.election import Hello
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.quorum import PacketType, packet
 from pyzk.codec.records import open_acl
-from pyzk.codec.requests import CreateRequest
+from pyzk.codec.requests import CreateRequest, ReconfigRequest
 from pyzk.errors import FsyncError, PeerPortError
+from pyzk.server import memberdriver
 from pyzk.storage.memory import MemoryDisk
 from pyzk.storage.names import Places
 from pyzk.zab.events import Port
+from pyzk.zab.leading import Leading
 from tests.server.ensemble import Ensemble, ensemble
 from tests.server.shell import MEMORY_DIRECTORY, Wire, ask_word, until
 from tests.server.test_words import assert_alike, masked, vector, without_buckets
 
+CONNECT_REQUEST = b"\0\0\0\x2c" + bytes(28) + b"\0\0\0\x10" + bytes(16)
 NOT_SERVING = b"This ZooKeeper instance is not currently serving requests\n"
 SNAPSHOTS = Places.of(MEMORY_DIRECTORY, MEMORY_DIRECTORY).snapshots
 
@@ -91,7 +94,7 @@ async def test_a_server_without_a_quorum_serves_nobody_and_says_so() -> None:
     for word in (b"srvr", b"stat", b"mntr", b"conf", b"cons", b"dump", b"wchs", b"srst"):
         assert await ask_word(members[1], word) == NOT_SERVING
     wire = await Wire.open(members[1])
-    wire.send(b"\0\0\0\x2c" + bytes(28) + b"\0\0\0\x10" + bytes(16))
+    wire.send(CONNECT_REQUEST)
     assert await wire.rest() == b""
     await wire.close()
     await members.start(2)
@@ -119,12 +122,47 @@ async def test_a_leader_that_is_not_to_serve_clients_serves_none() -> None:
         leader = members.leader()
         assert await ask_word(members[leader], b"srvr") == NOT_SERVING
         wire = await Wire.open(members[leader])
-        wire.send(b"\0\0\0\x2c" + bytes(28) + b"\0\0\0\x10" + bytes(16))
+        wire.send(CONNECT_REQUEST)
         assert await wire.rest() == b""
         await wire.close()
         wire = await Wire.session(members[members.followers()[0]])
         assert (await wire.ask(wire.create(b"/a"))).err == 0
         await wire.close()
+
+
+# A reconfig that names another leader.
+
+
+async def wires_after_leaving(members: Ensemble) -> list[Wire]:
+    """Remove the leader; a connection to each server, opened as soon as that one has closed its clients."""
+    clients = {server_id: await Wire.session(server) for server_id, server in members.servers.items()}
+    leader = members.leader()
+    follower = clients[members.followers()[0]]
+    follower.send(follower.request(OpCode.RECONFIG, ReconfigRequest(None, b"%d" % leader, None, -1)))
+    opened = []
+    for server_id, client in clients.items():
+        await client.rest()
+        await client.close()
+        opened.append(await Wire.open(members[server_id]))
+    return opened
+
+
+async def test_who_connects_while_the_leader_hands_over_waits_and_is_served() -> None:
+    async with ensemble(reconfig_enabled=True, skip_acl=True) as members:
+        for number, wire in enumerate(await wires_after_leaving(members)):
+            await Wire.greet(wire)
+            assert (await wire.ask(wire.create(b"/%d" % number))).err == 0
+            await wire.close()
+
+
+async def test_nobody_waits_long_for_a_leader_that_does_not_take_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memberdriver, "HANDOVER_SECONDS_MAX", 0.05)
+    async with ensemble(reconfig_enabled=True, skip_acl=True) as members:
+        monkeypatch.setattr(Leading, "may_synchronise", lambda self: False)  # noqa: ARG005
+        for wire in await wires_after_leaving(members):
+            wire.send(CONNECT_REQUEST)
+            assert await wire.rest() == b""
+            await wire.close()
 
 
 async def test_a_session_expires_everywhere_when_its_time_is_over() -> None:
