@@ -36,6 +36,8 @@ SUITES = {
     "curator": ("tests.interop.curator", "Curator's recipes on three servers, one of which is killed"),
     "go-client": ("tests.interop.go_client", "go-zookeeper's own test suite, with servers alone and in threes"),
     "aiozk": ("tests.interop.aiozk_suite", "aiozk's own test suite"),
+    "spark": ("tests.interop.spark", "Spark's standalone masters, of which the leading one is killed"),
+    "solr": ("tests.interop.solr", "SolrCloud, of which the overseer is killed"),
     "connections": ("tests.interop.connections", "ten thousand pinging connections, bytes each"),
 }
 # Short enough for .ci/run; what is longer runs before an issue is called resolved.
