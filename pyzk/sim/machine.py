@@ -6,6 +6,7 @@ What is under way when the power fails is done up to a call of the file system t
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ from pyzk.zab import effects as do
 from pyzk.zab.events import Done, Event, LogRead, Reloaded, Unwritten
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from pyzk.sim.host import Host
 
 PLACES = Places.of("/data")
@@ -31,7 +34,7 @@ FILE_SYSTEM_CALLS = 3, 12, 40
 
 @dataclass(slots=True)
 class TakeSnapshot:
-    """Write the tree as it is, if it is committed and in our own log."""
+    """Begin to write the tree as it is, if it is committed and in our own log."""
 
 
 DiskEffect = do.Append | do.SaveEpoch | do.Truncate | do.Install | do.Heal | do.Doubt
@@ -47,6 +50,7 @@ class Machine:
         queue: what was asked for and is not done, the first under way.
         is_doomed: whether the power fails in the middle of the next thing that it is asked for.
         is_refusing: whether the disk was full and the process has not heard of it: what it asks meanwhile is dropped.
+        saving: the slices of a snapshot that are still to be written, None if there is none under way.
     """
 
     def __init__(self, host: Host) -> None:
@@ -55,6 +59,7 @@ class Machine:
         self.delay_seconds = self.usual_delay_seconds = 0.0005, 0.004
         self.queue: deque[Work] = deque()
         self.is_refusing = self.is_doomed = False
+        self.saving: Generator[int] | None = None
         self._open_files()
 
     def _open_files(self) -> None:
@@ -78,12 +83,14 @@ class Machine:
             self._begin()
 
     def take_snapshot(self) -> None:
-        """As a server does from time to time."""
-        if self.host.opened is not None and not self.is_refusing:
+        """As a server does from time to time: in slices, between which it serves and logs."""
+        if self.host.opened is not None and not self.is_refusing and self.saving is None:
             self.ask(TakeSnapshot())
 
     def _begin(self) -> None:
         boot = self.host.boot
+        if isinstance(self.queue[0], do.Truncate | do.Install | do.Doubt):
+            self._stop_saving()
         seconds = self.world.rng.uniform(*self.delay_seconds)
         if self.is_doomed:
             self.world.after(seconds / 2, lambda: self._lose_power(boot))
@@ -167,16 +174,42 @@ class Machine:
         self.world.tally["reloads"] += 1
         return Reloaded(work.token, stored.last_zxid, stored.recent, stored.doubt)
 
+    # Snapshots.
+
     def _snapshot(self) -> None:
         host = self.host
         is_due = host.opened is not None and host.state.history.durable_zxid >= host.tree.last_zxid
         compression = self.world.compression
         if is_due and snapshot_name(host.tree.last_zxid, compression) not in host.disk.names(PLACES.snapshots):
-            self.world.tally["snapshots"] += 1
             self.log.roll()
-            for _ in save(host.disk, PLACES.snapshots, host.tree, compression):
-                pass
-            self.world.tally["purged files"] += len(purge(host.disk, PLACES, SNAPSHOTS_MIN))
+            self.saving = save(host.disk, PLACES.snapshots, host.tree, compression)
+            self._save_later()
+
+    def _save_later(self) -> None:
+        saving = self.saving
+        self.world.after(self.world.rng.uniform(*self.delay_seconds), lambda: self._save_slice(saving))
+
+    def _save_slice(self, saving: Generator[int] | None) -> None:
+        if saving is None or saving is not self.saving:
+            return
+        if self.host.opened is None:
+            self._stop_saving()
+            return
+        try:
+            is_over = next(saving, None) is None
+        except DiskFullError:
+            is_over, self.saving = False, None
+        if is_over:
+            self.saving = None
+            self.world.tally["snapshots"] += 1
+            self.world.tally["purged files"] += len(purge(self.host.disk, PLACES, SNAPSHOTS_MIN))
+        elif self.saving is not None:
+            self._save_later()
+
+    def _stop_saving(self) -> None:
+        saving, self.saving = self.saving, None
+        if saving is not None:
+            saving.close()
 
     # Crashes.
 
@@ -184,6 +217,11 @@ class Machine:
         """The process ends; without power the disk forgets what was not synced too."""
         disk = self.host.disk
         self.is_doomed = False
+        # What is written of a snapshot stays as it is.
+        disk.fuse.left = 0
+        with suppress(PowerLostError):
+            self._stop_saving()
+        disk.fuse.left = None
         if self.queue:
             self.world.tally["crashes with unsynced data"] += has_no_power
             disk.fuse.left = self.world.rng.randrange(self.world.rng.choice(FILE_SYSTEM_CALLS))

@@ -85,9 +85,9 @@ class MemberHost(Host):
         peer = WatchedPeer(state, ConnectionSettings(), self.election_settings, rng)
         settings = Settings(world.settings.tick_ms, 2 * world.settings.tick_ms, 20 * world.settings.tick_ms)
         service = Service(tree, access, settings, SessionIds(self.wall_ms, self.server_id).next, points=world.points)
-        member = self.member = WatchedMember(
-            service, Proposer(tree, Rules(access, reconfig_enabled=world.settings.reconfig_enabled)), peer, rng
-        )
+        proposer = Proposer(tree, Rules(access, reconfig_enabled=world.settings.reconfig_enabled))
+        member = WatchedMember(service, proposer, peer, rng, read_only_enabled=world.read_only_enabled)
+        self.member = member
         peer.host = member.host = self
         boot = self.boot
         self._ticked_at = self.now

@@ -26,6 +26,9 @@ PAUSE_SECONDS = 0.05, 0.5
 OBSERVER_MASTER_PORT = 2191
 """On which followers serve observers in some runs."""
 
+READ_ONLY_CHANCE = 0.2
+"""In so many runs servers serve reads while they have no leader."""
+
 ALWAYS = "power cut in a write"
 """The first fault of each run, and one of those that come again: without it a run proves little."""
 
@@ -63,6 +66,7 @@ class Plan:
         clock_drift: how much faster or slower a clock may go.
         has_blackout: whether all servers lose power at the end, before everything must be well.
         compression: of snapshots, empty for none.
+        read_only_enabled: whether servers without a leader serve reads to clients that want no more.
         faults: by time.
         points: how often each fault point of the code fires, by name, of those that do.
     """
@@ -77,6 +81,7 @@ class Plan:
     clock_drift: float = 0.001
     has_blackout: bool = False
     compression: str = ""
+    read_only_enabled: bool = False
     faults: list[Fault] = field(default_factory=list)
     points: dict[str, float] = field(default_factory=dict)
 
@@ -105,7 +110,7 @@ def draw_plan(seed: int, seconds: float, kinds: list[str], clients: int, servers
     settings.observer_master_port = rng.choice((0, OBSERVER_MASTER_PORT))
     settings.observer_sync_enabled = rng.random() < 0.7
     settings.reconfig_enabled = rng.random() < 0.3 and voters > 3 and clients > 0 and "group" not in membership
-    plan = Plan(
+    return Plan(
         seed,
         seconds,
         membership,
@@ -118,9 +123,8 @@ def draw_plan(seed: int, seconds: float, kinds: list[str], clients: int, servers
         faults=_faults(rng, seconds, kinds),
         points=draw_chances(rng),
         compression=rng.choice(("", "", "gz")),
+        read_only_enabled=Random(f"{seed} read-only").random() < READ_ONLY_CHANCE,
     )
-    settings.observer_sync_enabled = rng.random() < 0.7
-    return plan
 
 
 def membership_lines(voters: int, observers: int) -> list[str]:

@@ -43,7 +43,7 @@ class World:
     Attributes:
         now: seconds since the beginning.
         tally: what was done and what went wrong, counted.
-        settings, compression: of every server.
+        settings, compression, read_only_enabled: of every server.
         points: the fault points of the code, for all servers.
         quiet_until: up to when clients ask for nothing.
     """
@@ -57,6 +57,7 @@ class World:
         self.points = DrawnPoints(Random(f"{plan.seed} points"), plan.points, self.tally)
         self.settings = plan.settings
         self.compression = plan.compression
+        self.read_only_enabled = plan.read_only_enabled
         self.clock_drift = plan.clock_drift
         self.membership = parse_text(plan.membership)
         self.network = Network(self)

@@ -13,15 +13,21 @@ if you understand why it is another. Lines that begin with # are comments.
 from dataclasses import dataclass, field
 
 from pyzk.codec.election import NOBODY, ServerState, parse_notification
-from pyzk.codec.framing import FrameBuffer
+from pyzk.codec.framing import FrameBuffer, frame
+from pyzk.codec.opcodes import CreateMode, OpCode
 from pyzk.codec.quorum import PacketReader, PacketType
+from pyzk.codec.records import ACL, ConnectRequest, ConnectResponse, ReplyHeader, RequestHeader
+from pyzk.codec.requests import CreateRequest, PathWatchRequest
+from pyzk.codec.txns import CreateTxn, SetDataTxn, Txn, TxnHeader
 from pyzk.errors import DecodeError
 from pyzk.sim.faults import Faults
 from pyzk.sim.plan import Plan, membership_lines
 from pyzk.sim.sequence import BrokenInvariantError
 from pyzk.sim.world import World
+from pyzk.tree.node import acl_index_of_leaf, data_of
 from pyzk.zab import effects as do
 from pyzk.zab import events
+from pyzk.zab.membership import parse_text
 from pyzk.zab.settings import AgreementSettings
 
 ALL = ("packets", "disk", "roles")
@@ -164,6 +170,37 @@ def packets(data):
     ]
 
 
+class ReadOnlyClient:
+    """A connection to one simulated server, on which requests are asked one by one."""
+
+    def __init__(self, world, server_id):
+        self._world, self._host = world, world.member_hosts[server_id]
+        self._connection = world.new_connection()
+        self._frames, self._heard = FrameBuffer(None), []
+        self._host.connect(self._connection, self)
+
+    def ask(self, request):
+        """The frame that comes back; None if the connection is closed instead."""
+        self._host.hear_client(self._connection, frame(request))
+        self._world.run(0.01)
+        return self._heard.pop() if self._heard else None
+
+    def hears(self, _, data):
+        self._heard += self._frames.feed(data)
+
+    def closed(self, _):
+        self._heard.clear()
+
+    def session_on(self, _):
+        return 0
+
+
+READ_AND_WRITE = [
+    (OpCode.EXISTS, PathWatchRequest(b"/", watch=False)),
+    (OpCode.CREATE, CreateRequest(b"/written", b"", [ACL(31, b"world", b"anyone")], CreateMode.PERSISTENT)),
+]
+
+
 @dataclass
 class Step:
     """A command with the comment before it and the trace behind it."""
@@ -220,13 +257,13 @@ class Teller:
 
     # The ensemble.
 
-    def do_ensemble(self, voters="3", observers="0", seed="1", show="roles", **settings):
+    def do_ensemble(self, voters="3", observers="0", seed="1", show="roles", clients="0", read_only="0", **settings):
         numbers = {name: float(value) if "." in value else int(value) for name, value in settings.items()}
         membership = "\n".join(membership_lines(int(voters), int(observers)))
         agreement = AgreementSettings(**{"tick_ms": 500, **numbers})
-        self.world = ToldWorld(
-            Plan(int(seed), 0.0, membership, agreement, 0, disk_seconds=(0.001, 0.001), clock_drift=0)
-        )
+        plan = Plan(int(seed), 0.0, membership, agreement, int(clients), disk_seconds=(0.001, 0.001), clock_drift=0)
+        plan.read_only_enabled = bool(int(read_only))
+        self.world = ToldWorld(plan)
         return self.do_show(show)
 
     def do_show(self, kinds="packets,disk,roles"):
@@ -241,9 +278,11 @@ class Teller:
         self.world.settle(float(seconds))
 
     def do_until(self, *words):
-        """Let time go on until a line with these words has been told."""
-        wanted = " ".join(words)
-        self.world.run_until(lambda: any(wanted in line for line in self.world.lines), 60, f"{wanted!r} is told")
+        """Let time go on until a line with these words has been told, and no more than a millisecond longer."""
+        wanted, end = " ".join(words), self.world.now + 60
+        while not any(wanted in line for line in self.world.lines):
+            self.world.checker.require(self.world.now < end, f"{wanted!r} is told")
+            self.world.run(0.001)
 
     # Servers.
 
@@ -279,9 +318,10 @@ class Teller:
         self.world.hosts[int(server_id)].machine.files.save_epoch("acceptedEpoch", int(epoch))
         self.world.checker.logs[int(server_id)].accepted = int(epoch)
 
-    def do_snapshot(self, server_id):
+    def do_snapshot(self, server_id, seconds="0.01"):
+        """Begin one; let so much time pass."""
         self.world.hosts[int(server_id)].machine.take_snapshot()
-        self.world.run(0.01)
+        self.world.run(float(seconds))
 
     # Network.
 
@@ -302,12 +342,50 @@ class Teller:
     def do_propose(self, server_id, count="1"):
         self.world.hosts[int(server_id)].propose(int(count))
 
+    def do_create(self, server_id, path, user="anyone"):
+        """A client of the leader makes a znode, which that user alone may touch."""
+        acl = [ACL(31, b"world" if user == "anyone" else b"digest", user.encode())]
+        self._propose(server_id, OpCode.CREATE, lambda _: CreateTxn(path.encode(), b"", acl, ephemeral=False))
+
+    def do_reconfig(self, server_id, member, role):
+        """A client of the leader gives a member another role."""
+        before = self.world.checker.configuration
+
+        def record(zxid):
+            replaced = f"server.{member}=", "version"
+            lines = [line for line in before.text().splitlines() if not line.startswith(replaced)]
+            line = f"server.{member}=10.0.0.{member}:2888:3888:{role}"
+            text = parse_text("\n".join([*lines, line, f"version={zxid:x}"])).text()
+            return SetDataTxn(b"/zookeeper/config", text.encode(), -1)
+
+        self._propose(server_id, OpCode.RECONFIG, record)
+
+    def _propose(self, server_id, opcode, record):
+        host = self.world.hosts[int(server_id)]
+        last = host.peer.role.proposals.last_zxid
+        zxid = last + 1
+        entries = [(zxid, Txn(TxnHeader(1, 0, zxid, zxid, opcode), record(zxid)).encode())]
+        self.world.checker.proposed(host, entries, last)
+        host.receive(events.Propose(entries))
+
     def do_counter(self, server_id, zxid):
         """The next txn of a leader has a zxid behind this one."""
         self.world.hosts[int(server_id)].peer.role.proposals.last_zxid = int(zxid, 16)
 
     def do_sync(self, server_id):
         self.world.hosts[int(server_id)].sync()
+
+    def do_read_only_client(self, server_id):
+        """A client that wants no more than reads asks one server for the session, for a read, and for a write."""
+        client = ReadOnlyClient(self.world, int(server_id))
+        connected = client.ask(ConnectRequest(0, 0, 10_000, 0, bytes(16), read_only=True).encode())
+        if not connected:
+            return "no answer"
+        answers = [f"read-only {bool(ConnectResponse.from_bytes(connected).read_only)}"]
+        for xid, (opcode, record) in enumerate(READ_AND_WRITE, 1):
+            reply = client.ask(RequestHeader(xid, opcode).encode() + record.encode())
+            answers.append(f"{opcode.name} {ReplyHeader.from_bytes(reply).err}")
+        return ", ".join(answers)
 
     # Looking.
 
@@ -322,6 +400,26 @@ class Teller:
             doubt = ["in doubt"] if host.is_up and host.state.doubt else []
             state = f"{server_id} {host.role_letter} epochs {log.accepted}/{log.current} {zxids}"
             lines.append(" ".join([state, *names, *doubt]))
+        return "\n".join(lines)
+
+    def _running(self):
+        return [(server_id, host) for server_id, host in self.world.hosts.items() if host.is_up]
+
+    def do_configs(self):
+        """One line per server: versions of the configuration that is in force, in its file, and in its tree."""
+        lines = []
+        for server_id, host in self._running():
+            in_tree = parse_text(data_of(host.tree.nodes[b"/zookeeper/config"]).decode() or "version=0")
+            used = [host.state.membership.version, host.membership.version, in_tree.version]
+            lines.append(f"{server_id} in force 0x{used[0]:x} file 0x{used[1]:x} tree 0x{used[2]:x}")
+        return "\n".join(lines)
+
+    def do_acl(self, path):
+        """What each server has of the ACL of a znode."""
+        lines = []
+        for server_id, host in self._running():
+            acl = host.tree.acls.get(acl_index_of_leaf(host.tree.nodes[path.encode()]))
+            lines.append(f"{server_id} {' '.join(f'{one.scheme.decode()}:{one.id.decode()}' for one in acl)}")
         return "\n".join(lines)
 
     def do_tally(self, *words):
