@@ -22,7 +22,7 @@ from pyzk.codec.txns import CreateTxn, SetDataTxn, Txn, TxnHeader
 from pyzk.errors import DecodeError
 from pyzk.sim.faults import Faults
 from pyzk.sim.plan import Plan, membership_lines
-from pyzk.sim.sequence import BrokenInvariantError
+from pyzk.sim.sequence import BrokenInvariantError, require
 from pyzk.sim.world import World
 from pyzk.tree.node import acl_index_of_leaf, data_of
 from pyzk.zab import effects as do
@@ -281,7 +281,7 @@ class Teller:
         """Let time go on until a line with these words has been told, and no more than a millisecond longer."""
         wanted, end = " ".join(words), self.world.now + 60
         while not any(wanted in line for line in self.world.lines):
-            self.world.checker.require(self.world.now < end, f"{wanted!r} is told")
+            require(self.world.now < end, f"{wanted!r} is told")
             self.world.run(0.001)
 
     # Servers.
@@ -349,7 +349,7 @@ class Teller:
 
     def do_reconfig(self, server_id, member, role):
         """A client of the leader gives a member another role."""
-        before = self.world.checker.configuration
+        before = self.world.checker.sequence.configuration
 
         def record(zxid):
             replaced = f"server.{member}=", "version"
