@@ -13,7 +13,7 @@ import structlog
 
 from pyzk.errors import AdminPortError, DiskFullError, StorageError
 from pyzk.server import housekeeping
-from pyzk.server.admin.statistics import Statistics
+from pyzk.server.admin.statistics import LoadTimes, Statistics
 from pyzk.server.admin.words import FourLetterWords
 from pyzk.server.auditlog import INVOKED, SERVER_START, SERVER_STOP, AuditLog, server_user
 from pyzk.server.clientports import ClientPorts
@@ -83,6 +83,7 @@ class BaseServer(ABC):
         self.admin_port = self.metrics_port = 0
         self.audit = AuditLog(config.audit_file) if config.audit_enabled else None
         self._damaged: set[str] = set()
+        self._load_times = LoadTimes()
 
     @abstractmethod
     async def start(self) -> None:

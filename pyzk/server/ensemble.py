@@ -18,7 +18,6 @@ from pyzk.errors import AdminRefusalError, StorageError
 from pyzk.server.admin.statistics import Statistics
 from pyzk.server.admissions import SaslAdmissions
 from pyzk.server.base import BaseServer
-from pyzk.server.clock import monotonic_seconds
 from pyzk.server.config import Config
 from pyzk.server.housekeeping import Gate
 from pyzk.server.links import LinkOptions, Links
@@ -101,13 +100,12 @@ class Server(BaseServer):
         self._files = MemberFiles(
             self._disk,
             self.places,
-            restore_options(config),
+            restore_options(config, self._load_times.snapshot_loaded),
             with_last_zxid=config.serialize_last_processed_zxid,
         )
 
     async def start(self) -> None:
         """Load the data, open the ports, look for a leader. Raises PyzkError or OSError with the reason if it fails."""
-        began_at = monotonic_seconds()
         self._lock()
         stored = self._load()
         driver = self.peer = self._make_driver(stored)
@@ -120,9 +118,9 @@ class Server(BaseServer):
             attempts_max=self.config.election_port_bind_retries,
             observer_master_port=self.config.observer_master_port,
         )
-        now = monotonic_seconds()
-        load_ms = int((now - began_at) * 1000)
-        self.statistics = Statistics(driver, now, load_ms, stored.replayed, stored.digest_mismatches)
+        times = self._load_times
+        times.done()
+        self.statistics = Statistics(driver, times.done_at, times, stored.replayed, stored.digest_mismatches)
         self._start_chores(stored.replayed, MemberGate(driver))
         if self.config.oracle_path:
             self._chores.start(self._watch_oracle(self.config.oracle_path))
@@ -176,6 +174,7 @@ class Server(BaseServer):
 
     def _load(self) -> Stored:
         stored = self._files.load(trust=self.config.trust_own_data)
+        self._load_times.replayed()
         self._note_restored(stored.notes, stored.damaged)
         if stored.doubt:
             log.error("data_in_doubt", reason=stored.doubt, remedy=DOUBT_REMEDY)

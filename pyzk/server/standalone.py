@@ -34,16 +34,15 @@ class Server(BaseServer):
 
     async def start(self) -> None:
         """Load the data and open the client port. Raises PyzkError or OSError with the reason if that cannot be."""
-        began_at = monotonic_seconds()
         self._lock()
         restored = self._restore()
         service, proposer = make_service(self.config, restored.tree, STANDALONE_ID)
         peer = self.peer = Peer(service, proposer, STANDALONE_ID)
         peer.log = self._make_log_writer(Outcomes(peer.logged, peer.log_failed))
         peer.on_fatal = self.fail
-        now = monotonic_seconds()
-        load_ms = int((now - began_at) * 1000)
-        self.statistics = Statistics(peer, now, load_ms, restored.replayed, restored.digest_mismatches)
+        times = self._load_times
+        times.done()
+        self.statistics = Statistics(peer, times.done_at, times, restored.replayed, restored.digest_mismatches)
         self._start_chores(restored.replayed, self._gate)
         service.start(monotonic_seconds())
         peer.wake()
@@ -74,7 +73,8 @@ class Server(BaseServer):
         """There are no other servers."""
 
     def _restore(self) -> Restored:
-        restored = restore(self._disk, self.places, restore_options(self.config))
+        restored = restore(self._disk, self.places, restore_options(self.config, self._load_times.snapshot_loaded))
+        self._load_times.replayed()
         self._note_restored(restored.notes, restored.damaged)
         log.info(
             "data_loaded",

@@ -2,6 +2,7 @@
 
 import gc
 import random
+from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -28,7 +29,7 @@ from pyzk.tree.tree import Tree
 log = structlog.get_logger()
 
 
-def restore_options(config: Config) -> RestoreOptions:
+def restore_options(config: Config, on_snapshot: Callable[[], None]) -> RestoreOptions:
     """How the data is loaded."""
     return RestoreOptions(
         trust_empty=config.snapshot_trust_empty,
@@ -36,6 +37,7 @@ def restore_options(config: Config) -> RestoreOptions:
         autocreate=config.db_autocreate,
         batch_bytes_max=batch_bytes_max(config),
         compression=config.snapshot_compression,
+        on_snapshot=on_snapshot,
     )
 
 

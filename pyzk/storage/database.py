@@ -5,6 +5,7 @@ from which Apache's servers start too. Source: docs/protocol/storage.md sections
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pyzk.codec.txns import DIGEST_VERSION
@@ -37,6 +38,7 @@ class RestoreOptions:
         compression: of the first snapshot that an empty directory gets.
         certain_tears_only: damage at the end of the log is a torn batch only if zeros explain it
             (`LogReader.is_unwritten`).
+        on_snapshot: called when the snapshot is in memory, before the txns behind it are applied.
     """
 
     trust_empty: bool = False
@@ -45,6 +47,7 @@ class RestoreOptions:
     batch_bytes_max: int = BATCH_BYTES_MAX
     compression: str = ""
     certain_tears_only: bool = False
+    on_snapshot: Callable[[], None] = lambda: None
 
     def history(self, disk: Disk, directory: str, after: int) -> History:
         """The txns behind `after` in the logs of a directory, by these rules."""
@@ -95,6 +98,7 @@ def restore(disk: Disk, places: Places, options: RestoreOptions | None = None) -
         restored = _begin(disk, places, options)
     else:
         restored = Restored(snapshot.tree, snapshot.zxid, snapshot.name, list(damaged), notes=[*damaged.values()])
+    options.on_snapshot()
     _replay(disk, places, options, restored, None if snapshot is None else snapshot.digest)
     finish_load(restored.tree)
     _remove_marker(disk, places)

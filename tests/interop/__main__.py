@@ -19,6 +19,7 @@ SUITES = {
     "zkcli39": ("tests.interop.zkcli39", "zkCli.sh of Apache 3.9.5: options, quoting, wrong arguments"),
     "pyzk-cli": ("tests.interop.pyzk_cli", "pyzk-cli against what zkCli.sh said to the same commands"),
     "control": ("tests.interop.control", "zkServer.sh of Debian's package, beside bin/zkServer.sh"),
+    "metrics": ("tests.interop.metrics", "names of mntr, monitor and Prometheus beside those of Apache 3.9.5"),
     "compose": ("tests.interop.compose", "Dockerfile and docker-compose.yml, run by podman"),
     "toolkits": ("tests.interop.toolkits", "Apache's tools for files, and pyzk's, on the captured files"),
     "node": ("tests.interop.node_client", "npm's node-zookeeper-client"),
@@ -41,7 +42,7 @@ SUITES = {
     "connections": ("tests.interop.connections", "ten thousand pinging connections, bytes each"),
 }
 # Short enough for .ci/run; what is longer runs before an issue is called resolved.
-CI = ("c-client", "node", "zkcli", "java-client", "control", "compose", "curator")
+CI = ("c-client", "node", "zkcli", "java-client", "control", "metrics", "compose", "curator")
 # All three kinds in one ensemble: the Java server that leads is killed under load and comes back.
 MIXED_IN_CI = "failover: java39 leads pyzk and java38"
 

@@ -24,6 +24,14 @@ ARTIFACTS = (
     "commons-cli:commons-cli:1.5.0",
     "org.slf4j:slf4j-simple:2.0.13",
 )
+# What the admin server and the provider for Prometheus need beside that. The provider's sources in 3.9.5, whose jar is
+# not everywhere to be had, are those of 3.9.4.
+METRICS_ARTIFACTS = (
+    *ARTIFACTS,
+    "org.apache.zookeeper:zookeeper-prometheus-metrics:3.9.4",
+    "org.eclipse.jetty:jetty-servlet:9.4.57.v20241219",
+    "com.fasterxml.jackson.core:jackson-databind:2.15.2",
+)
 # Debian's log without a binding is empty; what a member did is read from its log.
 DEBIAN_LOG_JAR = DEBIAN_JAR.with_name("slf4j-simple.jar")
 # Debian's zookeeper.jar names only some of the Netty jars that TLS and its Netty server need.
@@ -47,13 +55,22 @@ def class_path(version: str) -> str:
     return f"{jars(f'apache-{RELEASE}', ARTIFACTS)}/*"
 
 
+def metrics_flags() -> tuple[str, ...]:
+    """Flags for a server of 3.9 that has the admin server and the provider for Prometheus.
+
+    Raises:
+        UnavailableError: Maven is missing, or cannot fetch them.
+    """
+    return ("-cp", f"{jars(f'apache-{RELEASE}-metrics', METRICS_ARTIFACTS)}/*")
+
+
 def java_command(version: str, flags: tuple[str, ...] = ()) -> list[str]:
     """What starts a server of "3.8" or "3.9", up to the path of its zoo.cfg.
 
     Raises:
         UnavailableError: Java, the package or the registry is missing.
     """
-    return [need("java"), *JVM_FLAGS, *LOG_FLAGS, *flags, "-cp", class_path(version), MAIN_CLASS]
+    return [need("java"), *JVM_FLAGS, *LOG_FLAGS, "-cp", class_path(version), *flags, MAIN_CLASS]
 
 
 class ApacheServer(ServerProcess):

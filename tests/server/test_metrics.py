@@ -111,11 +111,40 @@ async def test_a_scrape_passes_the_lint_of_promtool(server: Server) -> None:
     samples = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
     assert len(samples) == len(set(samples))
     for family in text_string_to_metric_families(text):
-        if family.type == "summary":
+        if family.type == "summary" and family.samples:
             names = {sample.name for sample in family.samples}
             assert {f"{family.name}_sum", f"{family.name}_count"} <= names
     assert not re.search(r"_created(\{.*)? ", text)
     assert text.endswith("\n")
+
+
+async def test_what_comes_once_for_each_key_is_named_before_there_is_a_key(server: Server) -> None:
+    wire = await Wire.session(server)
+    await wire.ask(wire.get_data(b"/"))
+    text = scraped(server)
+    for name in ("learner_handler_qp_size", "quota_exceeded_error_per_namespace", "read_per_namespace"):
+        assert re.findall(rf"^(?:# TYPE )?{name}\b.*$", text, re.MULTILINE) == [
+            f"# TYPE {name} {'counter' if 'quota' in name else 'summary'}"
+        ]
+    await wire.close()
+
+
+async def test_a_follower_tells_prometheus_that_no_observer_is_synced_with_it() -> None:
+    async with ensemble() as three:
+        followers = [server for server in three.servers.values() if server.peer.mode == "follower"]
+        assert len(followers) == 2
+        for server in followers:
+            assert scraped(server, "synced_observers").splitlines()[-1] == "synced_observers 0.0"
+            assert "synced_observers" not in listing(server)
+
+
+async def test_snapshot_and_txns_of_a_start_are_timed_apart(server: Server) -> None:
+    times = server.statistics.load_times
+    assert times.began_at <= times.snapshot_at <= times.replayed_at <= times.done_at
+    times.began_at, times.snapshot_at, times.replayed_at, times.done_at = 1.0, 1.25, 2.0, 2.5
+    found = values.distributions(server)
+    names = ("startup_snap_load_time", "startup_txns_load_time", "dbinittime")
+    assert [found[name].total for name in names] == [250, 750, 1500]
 
 
 async def test_an_empty_summary_has_no_quantile(server: Server) -> None:
@@ -148,7 +177,8 @@ async def test_the_port_answers_metrics_and_nothing_else(server: Server) -> None
 # What the Java client library of Apache 3.9.5 (0.9.0) tells of its machine, over docs/protocol/operations.md section 3.
 HOTSPOT = """jvm_memory_bytes_used jvm_memory_bytes_committed jvm_memory_bytes_max jvm_memory_bytes_init
     jvm_memory_pool_bytes_used jvm_memory_pool_bytes_committed jvm_memory_pool_bytes_max jvm_memory_pool_bytes_init
-    jvm_buffer_pool_used_bytes jvm_buffer_pool_capacity_bytes jvm_buffer_pool_used_buffers jvm_gc_collection_seconds
+    jvm_memory_pool_allocated_bytes_total jvm_buffer_pool_used_bytes jvm_buffer_pool_capacity_bytes
+    jvm_buffer_pool_used_buffers jvm_gc_collection_seconds
     jvm_threads_current jvm_threads_daemon jvm_threads_peak jvm_threads_started_total jvm_threads_deadlocked
     jvm_threads_deadlocked_monitor jvm_threads_state jvm_classes_loaded jvm_classes_loaded_total
     jvm_classes_unloaded_total jvm_info process_cpu_seconds_total process_start_time_seconds process_open_fds
@@ -159,7 +189,7 @@ async def test_every_java_name_is_told_or_its_absence_explained(server: Server) 
     text = (await get(server.metrics_port, "/metrics"))[2].decode()
     told = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
     page = (ROOT / "docs" / "operations.md").read_text()
-    section = page.partition("### Names that are missing")[2].partition("\n## ")[0]
+    section = page.partition("### Names that are missing")[2].partition("\n##")[0]
     explained = set(re.findall(r"`(jvm_\w+)`", section))
     assert explained == set(HOTSPOT.split()) - told
 

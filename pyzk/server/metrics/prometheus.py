@@ -51,6 +51,8 @@ class ServerCollector:
         """All metrics, once."""
         server = self._server
         numbers = {**values.gauges(server), **values.counters(server)}
+        if server.peer.mode == "follower":
+            numbers.setdefault("synced_observers", 0)  # mntr has it only where there is a port for observers
         labelled_numbers = values.labelled_numbers(server)
         distributions = self.distributions()
         for row in (*METRICS, *OWN_METRICS):
@@ -62,7 +64,8 @@ class ServerCollector:
                     metric.add_sample(row.name, {"key": key}, value)
             elif row.name in numbers or row.name in values.NEVER_MOVES:
                 metric.add_sample(row.name, {}, numbers.get(row.name, 0))
-            if metric.samples:
+            # Those with a key have a line of their own before there is any key.
+            if metric.samples or row.is_labelled:
                 yield metric
         yield from process_metrics()
         if self._garbage is not None:
@@ -101,8 +104,8 @@ def exposition(registry: CollectorRegistry, names: Collection[str] = ()) -> str:
     lines: list[str] = []
     for metric in registry.collect():
         samples = [sample for sample in metric.samples if not names or sample.name in names]
-        if samples:
-            name = samples[0].name if metric.type == "counter" else metric.name
+        if samples or not names:
+            name = samples[0].name if samples and metric.type == "counter" else metric.name
             lines.append(f"# HELP {name} {metric.documentation.translate(HELP_ESCAPES)}")
             lines.append(f"# TYPE {name} {metric.type}")
             lines += map(_line, samples)

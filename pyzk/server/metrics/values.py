@@ -14,7 +14,7 @@ from pyzk.server.admin import ensemble_reports
 from pyzk.server.clock import monotonic_seconds
 from pyzk.server.memberdriver import MemberDriver
 from pyzk.server.metrics import quotas
-from pyzk.server.metrics.stages import STAGE_NAMES
+from pyzk.server.metrics.stages import STAGE_NAMES, milliseconds
 from pyzk.server.peer import Peer
 from pyzk.service.counters import Distribution
 from pyzk.zab.leading import Leading
@@ -35,7 +35,6 @@ _NO_PROCESSORS = "there are no processor threads between which requests are pass
 NEVER_MOVES = {
     "non_mtls_remote_conn_count": _NO_SIDES,
     "non_mtls_local_conn_count": _NO_SIDES,
-    "insecure_admin_count": "not counted",
     "add_dead_watcher_stall_time": _NO_DEAD_WATCHERS,
     "dead_watchers_cleaner_latency": _NO_DEAD_WATCHERS,
     "dead_watchers_cleared": _NO_DEAD_WATCHERS,
@@ -72,8 +71,6 @@ NEVER_MOVES = {
     "om_commit_process_time_ms": "an observer master sends at once",
     "om_proposal_process_time_ms": "an observer master sends at once",
     "socket_closing_time": "sockets are closed without waiting",
-    "startup_snap_load_time": "dbinittime has snapshot and logs together",
-    "startup_txns_load_time": "dbinittime has snapshot and logs together",
 }
 """Names that are there because somebody may read them, and why they stay at nothing."""
 
@@ -132,6 +129,7 @@ def _service_counters(server: BaseServer) -> Numbers:
         "throttled_ops": counted.throttled,
         "tls_handshake_exceeded": server.statistics.handshakes.refused,
         "unsuccessful_handshake": server.statistics.handshakes.failed,
+        "insecure_admin_count": server.statistics.admin_handshakes.plain,
         "sessionless_connections_expired": counted.sessionless_expired,
         "connection_drop_count": counted.closed_by_server,
         "bytes_received_count": counted.received_bytes,
@@ -192,7 +190,7 @@ def _outstanding_changes(server: BaseServer) -> int:
 def distributions(server: BaseServer) -> Distributions:
     """Summaries without a label."""
     driver, statistics = server.peer, server.statistics
-    counted, writer, stages = driver.service.counters, driver.log, driver.stages
+    counted, writer, stages, times = driver.service.counters, driver.log, driver.stages, statistics.load_times
     found: Distributions = {name: getattr(stages, name) for name in STAGE_NAMES}
     found |= {
         "commit_commit_proc_req_queued": found.pop("commits_queued"),
@@ -207,7 +205,9 @@ def distributions(server: BaseServer) -> Distributions:
         "proposal_ack_creation_latency": writer.queue_and_sync_ms,
         "snapshottime": statistics.snapshot_ms,
         "restore_time": statistics.restore_ms,
-        "dbinittime": _once(statistics.load_ms),
+        "startup_snap_load_time": _once(milliseconds(times.began_at, times.snapshot_at)),
+        "startup_txns_load_time": _once(milliseconds(times.snapshot_at, times.replayed_at)),
+        "dbinittime": _once(milliseconds(times.began_at, times.done_at)),
         "startup_txns_loaded": _once(statistics.replayed),
         "node_created_watch_count": counted.watches_created,
         "node_deleted_watch_count": counted.watches_deleted,
@@ -251,7 +251,8 @@ def labelled_distributions(server: BaseServer) -> dict[str, Distributions]:
     service = server.peer.service
     namespaces = service.namespaces
     found: dict[str, Distributions] = {
-        "read_per_namespace": {} if namespaces is None else dict(namespaces.read),
+        # The root has no name.
+        "read_per_namespace": {} if namespaces is None else {key: n for key, n in namespaces.read.items() if key},
         "write_per_namespace": {} if namespaces is None else dict(namespaces.written),
         "operation_latency_ms": {
             "read": service.counters.reads,

@@ -5,6 +5,7 @@ Source: docs/protocol/configuration.md section 8.
 
 import attrs
 
+from pyzk.server.admin.statistics import Handshakes
 from pyzk.server.config import Config
 from pyzk.server.tls.contexts import Contexts
 from pyzk.server.tls.listener import Create, Listener, TlsOptions
@@ -13,10 +14,11 @@ BACKLOG = 100
 
 
 class AdminSecurity:
-    """Opens the port. Raises ConfigError if the files cannot be used."""
+    """Opens the port, and counts who comes. Raises ConfigError if the files cannot be used."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, handshakes: Handshakes) -> None:
         self._config = config
+        self._handshakes = handshakes
         client_auth = "need" if config.admin_client_auth else "none"
         self.contexts = Contexts(attrs.evolve(config.quorum_tls, client_auth=client_auth), "ssl.quorum.")
         self.contexts.load()
@@ -29,6 +31,6 @@ class AdminSecurity:
             handshakes_max=config.admin_connections_max,
             handshake_timeout_ms=config.handshake_timeout_ms,
         )
-        listener = Listener("admin", create, self.contexts, options)
+        listener = Listener("admin", create, self.contexts, options, handshakes=self._handshakes)
         await listener.open(host, port, BACKLOG)
         return listener

@@ -201,6 +201,7 @@ class Listener:
             return "" if self._options.allows_plain else "closed by the other side before a handshake"
         if not self._options.allows_plain:
             return "plain bytes on a port for TLS: the other side must use TLS, or the port without"
+        self._handshakes.plain += 1
         await self._loop.connect_accepted_socket(self._create, connection)
         return ""
 

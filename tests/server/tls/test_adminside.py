@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pyzk.server.config.fields_security import TlsSettings
+from pyzk.server.metrics import values
 from tests.server.http import get
 from tests.server.shell import Wire, running, until
 from tests.server.tls.certificates import Authority
@@ -34,6 +35,7 @@ async def test_both_on_one_port(authority: Authority) -> None:
     async with running(**ADMIN, admin_port_unification=True, quorum_tls=files(authority)) as server:
         for tls in (None, authority.client_context()):
             assert (await get(server.admin_port, "/commands/ruok", tls=tls))[0] == 200
+        assert values.counters(server)["insecure_admin_count"] == 1
 
 
 async def test_who_must_show_a_certificate(authority: Authority) -> None:

@@ -18,6 +18,7 @@ from pyzk.server.admin.http.transfer import Transfers, authorize
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pyzk.server.admin.statistics import Handshakes
     from pyzk.server.base import BaseServer
     from pyzk.server.config import Config
     from pyzk.server.tls.adminside import AdminSecurity
@@ -54,7 +55,7 @@ class AdminServer:
         """Open the port. Raises OSError."""
         config = self._server.config
         if config.has_admin_tls:
-            security = await asyncio.to_thread(_load_security, config)
+            security = await asyncio.to_thread(_load_security, config, self._server.statistics.admin_handshakes)
             self._server.keep_certificates(security.contexts, watch=config.quorum_certificate_reload)
             await self._gate.open(config.admin_address, config.admin_port, security.listen)
         else:
@@ -144,11 +145,11 @@ class AdminServer:
             return _json(answer(name, {}, str(refusal)), refusal.status)
 
 
-def _load_security(config: Config) -> AdminSecurity:
+def _load_security(config: Config, handshakes: Handshakes) -> AdminSecurity:
     # Who has no TLS does not wait for what reads certificates.
     from pyzk.server.tls.adminside import AdminSecurity  # noqa: PLC0415
 
-    return AdminSecurity(config)
+    return AdminSecurity(config, handshakes)
 
 
 def _json(fields: Fields, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
