@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import re
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -530,6 +532,29 @@ async def test_a_silent_connection_is_closed(tmp_path: Path) -> None:
             with contextlib.suppress(ConnectionResetError):
                 assert await reader.read() == b""
         writer.close()
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_what_is_no_http_is_forgotten_without_a_garbage_collection(server: Server, *, waits: bool) -> None:
+    """The error and its traceback knew each other, with all that was sent: 70 kB a connection."""
+    admin = next(port for port in server._operations if port.port == server.admin_port)
+    connections = admin._gate.connections  # type: ignore[attr-defined]
+    gc.collect()
+    gc.disable()
+    try:
+        wire = Wire(*await asyncio.open_connection("127.0.0.1", server.admin_port))
+        await until(lambda: connections, "the connection is there")
+        connection = weakref.ref(*connections)
+        wire.writer.write(b"\x16\x03\x01" * 100)
+        if waits:
+            assert (await wire.reader.read()).startswith(b"HTTP/1.0 400 ")
+        else:
+            connection().data_received(b"\x16\x03\x01")
+            connection().transport.abort()
+        await wire.close()
+        await until(lambda: connection() is None, "the connection is forgotten")
+    finally:
+        gc.enable()
 
 
 async def test_a_flood_waits_for_itself_while_clients_are_served(server: Server) -> None:

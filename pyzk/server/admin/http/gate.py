@@ -8,7 +8,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import structlog
 from aiohttp import web
@@ -31,13 +31,31 @@ Later = Callable[[], Awaitable[web.StreamResponse]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse | Later]]
 
 
-def _is_our_mistake(record: logging.LogRecord) -> bool:
-    """What is no HTTP is answered with 400; anybody could fill the log with it."""
-    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+class OurMistakes(logging.LoggerAdapter[logging.Logger]):
+    """The log that aiohttp is given. What is no HTTP is answered with 400, and anybody could fill the log with it.
+
+    Such an error and its traceback know each other, with all that was sent: 70 kB a connection that would wait for a
+    garbage collection, and those are rare here.
+    """
+
+    def log(self, level: int, *arguments: object, **details: Any) -> None:  # noqa: ANN401 - as it is called
+        """A line, unless its error is the fault of the other side; that one forgets where it was found."""
+        error = details.get("exc_info")
+        if isinstance(error, HttpProcessingError):
+            error.__traceback__ = None
+        else:
+            super().log(level, *arguments, **details)
 
 
-SERVER_LOG = logging.getLogger("pyzk.http")
-SERVER_LOG.addFilter(_is_our_mistake)
+SERVER_LOG = OurMistakes(logging.getLogger("pyzk.http"))
+
+
+def forget_unanswered(protocol: asyncio.Protocol) -> None:
+    """The same for an error that was never answered, because the other side has gone first."""
+    for message, _ in getattr(protocol, "_messages", ()):
+        error = getattr(message, "exc", None)
+        if isinstance(error, HttpProcessingError):
+            error.__traceback__ = None
 
 
 class Listening(Protocol):
@@ -101,6 +119,7 @@ class Connection(asyncio.Protocol):
         """The socket is gone."""
         if self._gate.leave(self):
             self._inner.connection_lost(exc)
+        forget_unanswered(self._inner)
         # The transport knows us: without this both would wait for a garbage collection, and those are rare here.
         self._transport = None
 
@@ -146,7 +165,7 @@ class Gate:
         runner = self._runner = web.AppRunner(
             application,
             access_log=None,
-            logger=SERVER_LOG,
+            logger=cast("logging.Logger", SERVER_LOG),
             handle_signals=False,
             keepalive_timeout=self._idle_seconds,
             max_headers=HEADERS_MAX,
