@@ -20,6 +20,7 @@ SUITES = {
     "pyzk-cli": ("tests.interop.pyzk_cli", "pyzk-cli against what zkCli.sh said to the same commands"),
     "control": ("tests.interop.control", "zkServer.sh of Debian's package, beside bin/zkServer.sh"),
     "metrics": ("tests.interop.metrics", "names of mntr, monitor and Prometheus beside those of Apache 3.9.5"),
+    "kubernetes": ("tests.interop.kubernetes", "the example for Kubernetes: its schemas, its probes"),
     "compose": ("tests.interop.compose", "Dockerfile and docker-compose.yml, run by podman"),
     "toolkits": ("tests.interop.toolkits", "Apache's tools for files, and pyzk's, on the captured files"),
     "node": ("tests.interop.node_client", "npm's node-zookeeper-client"),
