@@ -35,6 +35,7 @@ SUITES = {
     "learner-sync": ("tests.interop.learner_sync", "how long a learner takes to join, and what clients notice"),
     "kafka": ("tests.interop.kafka", "Kafka 3.4.0 on the hosts of docs/seed-deployment.md (4 minutes)"),
     "kafka39": ("tests.interop.kafka39", "the same with Kafka 3.9.2, its znodes below /kafka"),
+    "kafka-acl": ("tests.interop.kafka_acl", "Kafka 3.4.0 with SASL and zookeeper.set.acl"),
     "curator": ("tests.interop.curator", "Curator's recipes on three servers, one of which is killed"),
     "go-client": ("tests.interop.go_client", "go-zookeeper's own test suite, with servers alone and in threes"),
     "aiozk": ("tests.interop.aiozk_suite", "aiozk's own test suite"),

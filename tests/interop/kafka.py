@@ -11,18 +11,18 @@ import argparse
 import logging
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from tests.integration.ensemble import KEEP_TRYING
 from tests.interop.kafka_cluster import KAFKA_340, Cluster, Release
-from tests.interop.kafka_steps import BEFORE_STOP, Deployment, Step, stop
+from tests.interop.kafka_steps import BEFORE_STOP, WITH_ACLS, Deployment, stop
 from tests.interop.kafka_znodes import left_by_kafka
 from tests.interop.maven import UnavailableError, need
-from tests.interop.mixed import GONE_WRONG
 from tests.interop.results import FAILED, PASSED, Result
 from tests.interop.seed import SeedEnsemble, seed_network
+from tests.interop.steps import taken
 from tests.interop.transcript import FOLDER, compare
 
 SERVERS = 3
@@ -32,14 +32,14 @@ def run(options: argparse.Namespace, release: Release = KAFKA_340) -> list[Resul
     need("java")
     kinds = (options.kinds or ("java39" if options.apache else "pyzk")).split(",")
     servers = [kinds[number % len(kinds)] for number in range(SERVERS)]
-    print(f"kafka {release.version} on {' '.join(servers)}, class path {release.class_path}", flush=True)
+    print(f"{release.name} on {' '.join(servers)}, class path {release.class_path}", flush=True)
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)
     folder = Path(tempfile.mkdtemp(prefix="kafka-"))
     results = []
     with seed_network() as network:
         for number in range(1, options.repeat + 1):
             place = folder / f"run-{number}"
-            with SeedEnsemble(place, servers, network) as ensemble:
+            with SeedEnsemble(place, servers, network, with_sasl=release.with_acls) as ensemble:
                 ensemble.start_in_turn()
                 with Cluster(place, release, network, ensemble.hosts()) as cluster:
                     results += one_run(ensemble, cluster, options)
@@ -49,31 +49,18 @@ def run(options: argparse.Namespace, release: Release = KAFKA_340) -> list[Resul
 
 
 def one_run(ensemble: SeedEnsemble, cluster: Cluster, options: argparse.Namespace) -> list[Result]:
-    name = f"kafka-{cluster.release.version}"
+    name = cluster.release.name
     results: list[Result] = []
     with ensemble.talking(command_retry=KEEP_TRYING) as client:
         deployment = Deployment(ensemble, cluster, client)
-        for step in BEFORE_STOP:
-            results.append(taken(name, step, deployment))
+        for title, step in (*BEFORE_STOP, *(WITH_ACLS if cluster.release.with_acls else ())):
+            results.append(taken(name, title, partial(step, deployment), ensemble.folder))
             if results[-1].outcome == FAILED:
                 return results
         results += znodes(name, left_by_kafka(client, cluster.release.chroot or "/"), options)
-        results.append(taken(name, ("brokers stop", stop), deployment))
-    results.append(taken(name, ("the servers are alike", alike), deployment))
+        results.append(taken(name, "brokers stop", partial(stop, deployment), ensemble.folder))
+    results.append(taken(name, "the servers are alike", partial(alike, deployment), ensemble.folder))
     return results
-
-
-def taken(name: str, step: Step, deployment: Deployment) -> Result:
-    """Do one step, with its seconds and its remark on a line."""
-    title, action = step
-    began = time.monotonic()
-    try:
-        remark = action(deployment)
-    except (*GONE_WRONG, StopIteration) as error:
-        files = deployment.ensemble.folder
-        return Result(name, title, FAILED, f"{type(error).__name__}: {error}\nfiles in {files}")
-    print(f"    {time.monotonic() - began:6.1f} s  {title}{': ' if remark else ''}{remark}", flush=True)
-    return Result(name, title, PASSED)
 
 
 def znodes(name: str, left: str, options: argparse.Namespace) -> Iterator[Result]:

@@ -8,13 +8,14 @@ import json
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Self
 
 from tests.integration.namespaces import Network
 from tests.integration.processes import ServerProcess
 from tests.interop.maven import jars, need
+from tests.interop.seed import CLIENT_JAAS
 
 PORT = 9092
 TOOL_TIMEOUT_S = 180
@@ -45,12 +46,20 @@ BINDING = "org.slf4j:slf4j-reload4j:1.7.36"
 
 @dataclass(frozen=True)
 class Release:
-    """One release of Kafka: what Maven fetches, the class behind each script, and where its znodes are."""
+    """One release of Kafka: what Maven fetches, the class behind each script, and where its znodes are.
+
+    With `with_acls` the brokers log in (SASL) and keep what they write to themselves (zookeeper.set.acl).
+    """
 
     version: str
     artifacts: tuple[str, ...]
     classes: Mapping[str, str]
     chroot: str = ""
+    with_acls: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"kafka-{self.version}{'-acl' * self.with_acls}"
 
     @property
     def class_path(self) -> str:
@@ -69,8 +78,10 @@ KAFKA_340 = Release(
         "kafka-configs": "kafka.admin.ConfigCommand",
         "kafka-get-offsets": "kafka.tools.GetOffsetShell",
         "zookeeper-shell": SHELL,
+        "zookeeper-security-migration": "kafka.admin.ZkSecurityMigrator",
     },
 )
+KAFKA_340_ACL = replace(KAFKA_340, with_acls=True)
 KAFKA_392 = Release(
     "3.9.2",
     ("org.apache.kafka:kafka_2.13:3.9.2", "org.apache.kafka:kafka-tools:3.9.2", BINDING),
@@ -138,7 +149,9 @@ class Cluster:
         folder.mkdir(parents=True, exist_ok=True)
         for name, level, target in (("broker", "INFO", "System.out"), ("tool", "WARN", "System.err")):
             (folder / f"{name}-log4j.properties").write_text(LOG4J.format(level=level, target=target))
+        (folder / "jaas.conf").write_text(CLIENT_JAAS)
         properties = f"zookeeper.connect={self.connect}\nzookeeper.connection.timeout.ms=18000\n{STOCK_PROPERTIES}"
+        properties += "zookeeper.set.acl=true\n" * release.with_acls
         self.brokers = {
             sid - 1: Broker(folder / f"kafka-{sid}", sid - 1, host, network.inside(sid), properties)
             for sid, host in network.hosts.items()
@@ -158,7 +171,8 @@ class Cluster:
 
     def _java(self, script: str, log: str, flags: Iterable[str]) -> list[str]:
         logging = f"-Dlog4j.configuration=file:{self.folder}/{log}-log4j.properties"
-        return [need("java"), *flags, logging, "-cp", self.release.class_path, self.release.classes[script]]
+        login = [f"-Djava.security.auth.login.config={self.folder}/jaas.conf"] if self.release.with_acls else []
+        return [need("java"), *flags, logging, *login, "-cp", self.release.class_path, self.release.classes[script]]
 
     @property
     def bootstrap(self) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import Self
 
 from kazoo.client import KazooClient
-from kazoo.exceptions import NoNodeError
+from kazoo.exceptions import NoAuthError, NoNodeError
+from kazoo.security import OPEN_ACL_UNSAFE
 
 from tests.integration.processes import eventually
 from tests.interop.kafka_cluster import Cluster, ToolError, parsed
@@ -342,6 +343,39 @@ def delete_topics(deployment: Deployment) -> str:
     return ""
 
 
+def protect(deployment: Deployment) -> str:
+    """Strangers read what is no secret, change nothing, and see no credentials; Kafka's tool opens and closes all."""
+    ensemble, at = deployment.ensemble, deployment.at
+    protected = at(f"/config/topics/{TOPIC}")
+    with ensemble.stranger() as stranger:
+        assert stranger.get(at("/controller_epoch"))[0] == b"2"
+        assert refused(stranger.get, at("/config/users/bob"))
+        for path in (at("/controller_epoch"), protected, at("/brokers/topics"), at("/config/users")):
+            assert refused(stranger.create, f"{path}/by-a-stranger"), path
+        assert refused(stranger.set, protected, b"{}")
+        assert refused(stranger.set_acls, protected, OPEN_ACL_UNSAFE)
+        assert refused(stranger.delete, protected)
+        migrate(deployment, "unsecure")
+        assert stranger.get_acls(protected)[0] == OPEN_ACL_UNSAFE
+        migrate(deployment, "secure")
+        assert refused(stranger.set, protected, b"{}")
+    return "opened and closed again by zookeeper-security-migration"
+
+
+def refused(call: Callable[..., object], *arguments: object) -> bool:
+    """Whether a call of a client is not permitted."""
+    try:
+        call(*arguments)
+    except NoAuthError:
+        return True
+    return False
+
+
+def migrate(deployment: Deployment, to: str) -> None:
+    cluster = deployment.cluster
+    cluster.tool("zookeeper-security-migration", f"--zookeeper.acl={to}", "--zookeeper.connect", cluster.connect)
+
+
 def stop(deployment: Deployment) -> str:
     """SIGTERM, broker by broker: each leaves cleanly, its znode goes at once, and the last leaves no controller."""
     cluster = deployment.cluster
@@ -370,3 +404,4 @@ BEFORE_STOP: tuple[Step, ...] = (
     ("the leading server is killed", kill_server),
     ("topics are deleted", delete_topics),
 )
+WITH_ACLS: tuple[Step, ...] = (("znodes are Kafka's alone", protect),)

@@ -14,6 +14,8 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from kazoo.client import KazooClient
+
 from tests.integration.ensemble import FORM_TIMEOUT_S, Ensemble, Member
 from tests.integration.namespaces import Network, leave_the_machine
 from tests.integration.processes import eventually
@@ -29,10 +31,23 @@ SPARE = Path("/mnt")
 ON_ITS_HOST = f'mount --bind "$0" {HOME} && exec "$@"'
 
 
+# With SASL: the servers know one user, whom clients prove to be by DIGEST-MD5.
+USER, PASSWORD = "kafka", "kafka-secret"
+LOGIN_MODULE = "org.apache.zookeeper.server.auth.DigestLoginModule required"
+CLIENT_JAAS = f'Client {{ {LOGIN_MODULE} username="{USER}" password="{PASSWORD}"; }};\n'
+SERVER_JAAS = f'Server {{ {LOGIN_MODULE} user_{USER}="{PASSWORD}"; }};\n'
+JAAS_SETTING = f"java.security.auth.login.config={HOME}/conf/jaas.conf"
+SASL_CONFIGURATION = f"""\
+authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider
+{JAAS_SETTING}
+"""
+
+
 class SeedServer(Member):
     """One of the three; `folder` is what its host knows as /usr/local/zk."""
 
-    def __init__(self, folder: Path, sid: int, kind: str, network: Network) -> None:
+    def __init__(self, folder: Path, sid: int, kind: str, network: Network, *, with_sasl: bool) -> None:
+        self._with_sasl = with_sasl
         super().__init__(folder, sid, kind, network.hosts[sid], ports=PORTS)
         self.config_path = HOME / "conf" / "zoo.cfg"
         self.prefix = (*network.inside(sid), "sh", "-c", ON_ITS_HOST, str(folder))
@@ -40,16 +55,35 @@ class SeedServer(Member):
     def configure(self, _: Mapping[str, object]) -> None:
         for name in ("conf", "logs"):
             (self.folder / name).mkdir(exist_ok=True)
-        (self.folder / "conf" / "zoo.cfg").write_text(CONFIGURATION)
+        conf = self.folder / "conf"
+        conf.joinpath("zoo.cfg").write_text(CONFIGURATION + SASL_CONFIGURATION * self._with_sasl)
+        if self._with_sasl:
+            conf.joinpath("jaas.conf").write_text(SERVER_JAAS)
+            self.java_flags = (f"-D{JAAS_SETTING}",)
 
 
 class SeedEnsemble(Ensemble):
-    """The ensemble of these three, each of one of the kinds of `Ensemble`."""
+    """The ensemble of these three, each of one of the kinds of `Ensemble`.
 
-    def __init__(self, folder: Path, kinds: Sequence[str], network: Network) -> None:
+    With `with_sasl` its servers know USER, and clients are USER.
+    """
+
+    def __init__(self, folder: Path, kinds: Sequence[str], network: Network, *, with_sasl: bool = False) -> None:
         super().__init__(folder, [])
+        self._with_sasl = with_sasl
         for sid, kind in enumerate(kinds, start=1):
-            self.members[sid] = SeedServer(folder / f"zk-{sid}", sid, kind, network)
+            self.members[sid] = SeedServer(folder / f"zk-{sid}", sid, kind, network, with_sasl=with_sasl)
+
+    def client(self, *sids: int, timeout_s: float = 30.0, **options: object) -> KazooClient:
+        if self._with_sasl:
+            options = {"sasl_options": {"mechanism": "DIGEST-MD5", "username": USER, "password": PASSWORD}, **options}
+        return super().client(*sids, timeout_s=timeout_s, **options)
+
+    @contextlib.contextmanager
+    def stranger(self) -> Iterator[KazooClient]:
+        """A client that does not say who it is."""
+        with self.talking(sasl_options=None) as client:
+            yield client
 
     def start_in_turn(self) -> None:
         """Start host after host; the first answers, and serves once the second is there."""
