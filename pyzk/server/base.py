@@ -23,7 +23,7 @@ from pyzk.server.driver import Driver
 from pyzk.server.files import FileDisk, lock_directory, require_directory
 from pyzk.server.identities import set_up_identities
 from pyzk.server.logwriter import LogWriter, Outcomes
-from pyzk.server.metrics.probes import watch_loop
+from pyzk.server.metrics.probes import watch_loop, watch_turns
 from pyzk.server.wiring import make_log, make_roll, service_settings
 from pyzk.service.audit import SUCCESS, Auditor
 from pyzk.storage.disk import Disk
@@ -112,6 +112,7 @@ class BaseServer(ABC):
         self.snapshots = snapshots
         start(snapshots.run())
         start(watch_loop(driver, self.statistics.queued_at_learners))
+        start(watch_turns(driver.stages))
         start(housekeeping.keep_sessions(driver, config.tick_time_ms))
         start(housekeeping.close_sessionless(driver, config.sessionless_timeout_ms))
         if required_schemes(config) and config.authentication_timeout_ms:

@@ -1,9 +1,12 @@
-"""The two clocks, read in one place."""
+"""The clocks, read in one place."""
 
 import time
 
 monotonic_seconds = time.monotonic
 """`now`: seconds, for timeouts; never goes back."""
+
+thread_cpu_seconds = time.thread_time
+"""CPU time of the thread that asks."""
 
 
 def wall_ms() -> int:

@@ -11,8 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pyzk.server.metrics import values
 from pyzk.server.metrics.listing import listing
+from pyzk.server.metrics.probes import note_turn
 from pyzk.server.metrics.prometheus import ServerCollector, exposition, make_registry
-from pyzk.server.metrics.stages import STAGE_NAMES, Elections
+from pyzk.server.metrics.stages import STAGE_NAMES, Elections, Stages
 from pyzk.server.metrics.table import METRICS, OWN_METRICS
 from pyzk.server.metrics.windows import BUCKETS, Windows
 from pyzk.server.standalone import Server
@@ -356,3 +357,17 @@ async def test_the_listings_of_an_ensemble_have_the_names_of_apache_in_its_order
         for state, server in states.items():
             assert generic(list(listing(server))) == generic(captured(state)), state
         await wire.close()
+
+
+@pytest.mark.parametrize(
+    ("late_seconds", "worked_seconds", "busy_ms"),
+    [(0.08, 0.2, 80), (0.08, 0.03, 30), (-0.001, 0.01, 0)],
+    ids=["it worked", "others had the machine", "it is in time"],
+)
+def test_a_late_timer_tells_what_the_loop_has_worked_itself(
+    late_seconds: float, worked_seconds: float, busy_ms: int
+) -> None:
+    stages = Stages()
+    note_turn(stages, late_seconds, worked_seconds)
+    assert stages.event_loop_lag_ms.most == max(0, round(late_seconds * 1000))
+    assert stages.event_loop_busy_ms.most == busy_ms

@@ -2,15 +2,32 @@
 
 import asyncio
 
-from pyzk.server.clock import monotonic_seconds
+from pyzk.server.clock import monotonic_seconds, thread_cpu_seconds
 from pyzk.server.driver import Driver
 from pyzk.server.memberdriver import MemberDriver
-from pyzk.server.metrics.stages import milliseconds
+from pyzk.server.metrics.stages import Stages, milliseconds
 from pyzk.service.counters import Distribution
 from pyzk.zab.leading import Leading
 
 PROBE_SECONDS = 0.5
 """As often as Apache's pause monitor looks (jvm.pause.sleep.time.ms)."""
+
+TURN_SECONDS = 0.025
+"""A pause that is longer than this by some ms is never missed."""
+
+
+async def watch_turns(stages: Stages) -> None:
+    """Forty times a second: how late the loop is, and how much of that it has worked."""
+    while True:
+        due, cpu_before = monotonic_seconds() + TURN_SECONDS, thread_cpu_seconds()
+        await asyncio.sleep(TURN_SECONDS)
+        note_turn(stages, monotonic_seconds() - due, thread_cpu_seconds() - cpu_before)
+
+
+def note_turn(stages: Stages, late_seconds: float, worked_seconds: float) -> None:
+    """A timer came late: by what the loop has worked at most; the rest others have had of the machine."""
+    stages.event_loop_lag_ms.add(milliseconds(0.0, late_seconds))
+    stages.event_loop_busy_ms.add(milliseconds(0.0, min(late_seconds, worked_seconds)))
 
 
 async def watch_loop(driver: Driver, queued_at_learners: dict[int, Distribution]) -> None:

@@ -23,7 +23,9 @@ class Stages:
     """Of one server, all in ms but sizes.
 
     Attributes:
-        jvm_pause_time_ms: how much later than asked for the loop came back to a timer; event_loop_lag_ms is the same.
+        jvm_pause_time_ms: how much later than asked for the loop came back to a timer, twice a second.
+        event_loop_lag_ms: the same, often enough to miss no pause.
+        event_loop_busy_ms: what the loop has worked of that; the rest the machine was busy with something else.
         gc_pause_time_ms: collections of garbage.
         learner_proposal_received_count: txns that a leader has sent.
     """
@@ -40,6 +42,8 @@ class Stages:
     pending_session_queue_size: Distribution = field(default_factory=Distribution)
     requests_in_session_queue: Distribution = field(default_factory=Distribution)
     jvm_pause_time_ms: Distribution = field(default_factory=Distribution)
+    event_loop_lag_ms: Distribution = field(default_factory=Distribution)
+    event_loop_busy_ms: Distribution = field(default_factory=Distribution)
     gc_pause_time_ms: Distribution = field(default_factory=Distribution)
     learner_proposal_received_count: int = 0
 

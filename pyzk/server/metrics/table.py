@@ -248,6 +248,7 @@ METRICS = (
 
 OWN_METRICS = (
     Metric("event_loop_lag_ms", Kind.SUMMARY, "ms by which a timer of the event loop came late", is_detailed=True),
+    Metric("event_loop_busy_ms", Kind.SUMMARY, "ms of that in which the loop has worked itself", is_detailed=True),
     Metric("gc_pause_time_ms", Kind.SUMMARY, "ms of one collection of garbage", is_detailed=True),
     Metric(
         "operation_latency_ms",

@@ -194,7 +194,6 @@ def distributions(server: BaseServer) -> Distributions:
     found: Distributions = {name: getattr(stages, name) for name in STAGE_NAMES}
     found |= {
         "commit_commit_proc_req_queued": found.pop("commits_queued"),
-        "event_loop_lag_ms": stages.jvm_pause_time_ms,
         "fsynctime": writer.sync_ms,
         "sync_process_time": writer.sync_ms,
         "sync_processor_queue_flush_time_ms": writer.sync_ms,
