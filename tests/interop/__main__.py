@@ -38,6 +38,7 @@ SUITES = {
     "kafka-acl": ("tests.interop.kafka_acl", "Kafka 3.4.0 with SASL and zookeeper.set.acl"),
     "curator": ("tests.interop.curator", "Curator's recipes on three servers, one of which is killed"),
     "go-client": ("tests.interop.go_client", "go-zookeeper's own test suite, with servers alone and in threes"),
+    "rust-client": ("tests.interop.rust_client", "zookeeper-client's own test suite (Rust), without TLS and with it"),
     "aiozk": ("tests.interop.aiozk_suite", "aiozk's own test suite"),
     "spark": ("tests.interop.spark", "Spark's standalone masters, of which the leading one is killed"),
     "solr": ("tests.interop.solr", "SolrCloud, of which the overseer is killed"),

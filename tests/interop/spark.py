@@ -27,6 +27,7 @@ SERVERS = 3
 SESSION_TIMEOUT_S = 10.0
 SETTINGS = {"maxSessionTimeout": int(SESSION_TIMEOUT_S * 1000)}
 START_TIMEOUT_S = 180.0
+EXECUTORS = 2
 NUMBERS = 100_000
 TOTAL = NUMBERS * (NUMBERS - 1) // 2
 
@@ -97,7 +98,7 @@ def start(cluster: Cluster, client: KazooClient) -> str:
     eventually(lambda: client.get_children(f"{TOP}/master_status"), "the worker is written down", START_TIMEOUT_S)
     (worker,) = client.get_children(f"{TOP}/master_status")
     assert worker.startswith("worker_worker-"), worker
-    return worker
+    return str(worker)
 
 
 def work(deployment: Deployment) -> str:
@@ -128,7 +129,7 @@ def kill_master(deployment: Deployment) -> str:
     eventually(lambda: leader.names("activeapps") == [application.id], "it knows the application", START_TIMEOUT_S)
     total, after = application.count(NUMBERS)
     assert total == TOTAL
-    assert after <= before or before <= after, f"executors {before} before and {after} after"
+    assert len(before | after) == EXECUTORS, f"executors {before} before and {after} after"
     old.launch()
     eventually(lambda: old.status == "STANDBY", "the old master stands by", START_TIMEOUT_S)
     assert cluster.leaders() == [leader]

@@ -9,7 +9,7 @@ import os
 import subprocess
 import urllib.request
 import venv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -46,23 +46,23 @@ class Daemon(ServerProcess):
 
     stop_timeout_s = 30.0
 
-    def __init__(self, folder: Path, home: Path, words: tuple[str, ...]) -> None:
+    def __init__(
+        self, folder: Path, home: Path, main_class: str, flags: Sequence[str] = (), words: Sequence[str] = ()
+    ) -> None:
         super().__init__(folder)
         self.web_port = free_port()
         self._home = home
+        self._program = [need("java"), *FLAGS, *flags, "-cp", f"{home}/jars/*", main_class]
         self._words = words
 
     def configure(self, _: Mapping[str, object]) -> None:
         """All is on the command line."""
 
     def command(self) -> list[str]:
-        *flags, main_class = (word for word in self._words if word.startswith(("-D", "org.")))
-        rest = [word for word in self._words if not word.startswith(("-D", "org."))]
         places = ["--host", HOST, "--port", str(self.port), "--webui-port", str(self.web_port)]
-        program = [need("java"), *FLAGS, *flags, "-cp", f"{self._home}/jars/*", main_class]
         # As load-spark-env.sh sets it; without it a worker looks for a build of Spark's sources.
         variables = [f"SPARK_HOME={self._home}", f"SPARK_LOCAL_IP={HOST}", f"SPARK_SCALA_VERSION={SCALA}"]
-        return ["env", *variables, *program, *places, *rest]
+        return ["env", *variables, *self._program, *places, *self._words]
 
     def shown(self) -> dict[str, object]:
         """What its page says, as JSON; empty while there is none."""
@@ -101,12 +101,10 @@ class Cluster:
             f"-Dspark.deploy.zookeeper.dir={TOP}",
         )
         self._folder = folder
-        self.masters = [Daemon(folder / f"master-{number}", home, (*recovery, MASTER)) for number in (1, 2)]
+        self.masters = [Daemon(folder / f"master-{number}", home, MASTER, recovery) for number in (1, 2)]
         self.url = f"spark://{','.join(master.hosts for master in self.masters)}"
-        work = folder / "work"
-        self.worker = Daemon(
-            folder / "worker", home, (WORKER, "--cores", "4", "--memory", "2g", "--work-dir", str(work), self.url)
-        )
+        words = ("--cores", "4", "--memory", "2g", "--work-dir", str(folder / "work"), self.url)
+        self.worker = Daemon(folder / "worker", home, WORKER, words=words)
 
     @property
     def daemons(self) -> list[Daemon]:
