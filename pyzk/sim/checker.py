@@ -6,13 +6,17 @@ was asked to log and what is durable of that (`servers`). Here is what it demand
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.txns import TXN_HEADER, TxnHeader
+from pyzk.sim.model import RESERVED
 from pyzk.sim.sequence import TxnSequence, require
 from pyzk.sim.servers import Servers
+from pyzk.sim.timeline import CONTAINER
 from pyzk.tree.node import data_of
+from pyzk.tree.quota import Quota, stats_path
 from pyzk.zab import effects as do
 from pyzk.zab.history import epoch_of
 from pyzk.zab.learning import Learning
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
     from pyzk.sim.host import Host
     from pyzk.sim.world import World
+    from pyzk.tree.tree import Tree
     from pyzk.zab.events import Entry
 
 SLOW_SECONDS = 2.5
@@ -35,6 +40,8 @@ class Checker:
         sequence: all txns.
         servers: what each server has; `logs` are theirs.
         model: what the committed txns make of the tree.
+        has_acls: whether servers look at ACLs; with reconfigs they do not, or nobody could ask for one.
+        audited: changes by session that the audit logs of servers tell of.
         leaders: who was established in which epoch.
         ending: sessions whose end was asked for or proposed.
         alive: when each session was last heard by a server, seconds.
@@ -46,6 +53,9 @@ class Checker:
         self.sequence = TxnSequence(world.tally, world.membership)
         self.servers = Servers(self.sequence, world.network)
         self.logs, self.model = self.servers.logs, self.sequence.model
+        self.has_acls = not world.settings.reconfig_enabled
+        self.model.claims = {}
+        self.audited: Counter[int] = Counter()
         self.leaders: dict[int, int] = {}
         self.ending: dict[int, None] = {}
         self.alive: dict[int, float] = {}
@@ -105,12 +115,27 @@ class Checker:
     def refused(self, host: Host, session_id: int) -> None:
         """A server calls a session expired: it has ended, or began behind what that server has.
 
-        A leader that was deposed and does not know it yet knows no sessions of its successor, as in Apache.
+        A leader that was deposed and does not know it yet knows no sessions of its successor, as in Apache. Local
+        sessions do not move.
         """
         place = self.sequence.places[self.logs[host.server_id].applied]
-        is_right = session_id in self.ending or self.model.begun.get(session_id, 0) > place
+        is_local = self.world.extras.local_sessions and session_id not in self.model.begun
+        is_right = session_id in self.ending or self.model.begun.get(session_id, 0) > place or is_local
         what = f"server {host.server_id} refuses 0x{session_id:x}"
         require(is_right, "only a session that was ended has expired", what)
+
+    def swept(self, host: Host, path: bytes, wall_ms: int) -> None:
+        """A leader lets a container or a TTL znode go, by its wall clock."""
+        place = self.sequence.places[self.logs[host.server_id].applied]
+        node, never_used_max_ms = self.model.node(path, place), self.world.extras.never_used_max_ms
+        what = f"server {host.server_id} lets {path!r} go at {wall_ms}: {node}"
+        require(node is not None and not self.model.children(path, place), "only what is empty goes by itself", what)
+        assert node is not None
+        age_ms = wall_ms - node.changed_ms
+        is_unused = bool(never_used_max_ms) and age_ms > never_used_max_ms
+        is_spent = node.lifetime_ms == CONTAINER and (self.model.had_children(path, place) or is_unused)
+        is_old = 0 < node.lifetime_ms < age_ms
+        require(is_spent or is_old, "only containers and TTL znodes go by themselves", what)
 
     def mark(self) -> int:
         """How much is committed by now: what a sync that comes now must show."""
@@ -171,12 +196,22 @@ class Checker:
         """A tree holds what the txns say, and its ephemerals are those of sessions that live."""
         tree, wanted = host.tree, self.model.paths
         what = f"server {host.server_id}"
-        found = {path for path in tree.nodes if not path.startswith(b"/zookeeper")}
+        found = {path for path in tree.nodes if not path.startswith(RESERVED)}
         require(found == set(wanted), "trees hold what was written", f"{what}: {sorted(found ^ set(wanted))[:5]}")
         owner_of = {path: session_id for session_id, paths in tree.ephemerals.items() for path in paths}
         for path, znode in wanted.items():
             is_same = data_of(tree.nodes[path]) == znode.data and owner_of.get(path, 0) == znode.owner
             require(is_same, "trees hold what was written", f"{what}: {path!r} should be {znode}")
         require(tree.sessions == self.model.sessions, "trees hold the sessions that live", what)
+        self._compare_quotas(tree, what)
         owners = {session_id for session_id, paths in tree.ephemerals.items() if paths}
         require(owners <= set(tree.sessions), "ephemerals live as long as their sessions", what)
+
+    def _compare_quotas(self, tree: Tree, what: str) -> None:
+        """What a quota says is in use is there."""
+        for path in tree.quotas:
+            stats, last = tree.nodes.get(stats_path(path)), len(self.sequence.committed)
+            usage = Quota.parse(data_of(stats)) if stats is not None else None
+            if usage is not None:
+                count = len(self.model.below(path, last)) + (self.model.node(path, last) is not None)
+                require(usage.count == count, "a quota counts what is there", f"{what}: {path!r} {usage}, not {count}")

@@ -6,6 +6,7 @@ It goes from server to server as connections are lost, and restores its watches,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,20 +15,43 @@ from pyzk.client.effects import State
 from pyzk.client.session import Session
 from pyzk.codec.framing import FrameBuffer, frame
 from pyzk.codec.opcodes import EventType, OpCode
-from pyzk.errors import ConnectionLostError, NoNodeError, RequestError
-from pyzk.sim.promises import Asked, Promises, Watch
+from pyzk.codec.requests import AuthRequest
+from pyzk.errors import ConnectionLostError, NoAuthError, NoNodeError, NoWatcherError, RequestError
+from pyzk.sim.acls import ADDRESS
+from pyzk.sim.equipment import identities_of, login_identities, login_of
+from pyzk.sim.promises import Asked, Promises
 from pyzk.sim.sequence import require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from pyzk.codec.jute import Record
     from pyzk.sim.member_host import MemberHost
+    from pyzk.sim.watches import Watch
     from pyzk.sim.world import World
+    from pyzk.tree.acl import Identity
 
 OUTSTANDING_MAX = 8
 """Requests that a client has under way at most."""
-READS = frozenset({OpCode.EXISTS, OpCode.GET_DATA, OpCode.GET_CHILDREN})
+READS = frozenset(
+    {
+        *(OpCode.EXISTS, OpCode.GET_DATA, OpCode.GET_CHILDREN, OpCode.GET_CHILDREN2, OpCode.GET_ACL),
+        OpCode.GET_ALL_CHILDREN_NUMBER,
+    }
+)
+
+
+def _found_nothing(promises: Promises, asked: Asked, seen_zxid: int) -> None:
+    if asked.opcode in READS:
+        promises.found_nothing(asked, seen_zxid)
+
+
+REFUSALS: dict[type, Callable[[Promises, Asked, int], None]] = {
+    NoNodeError: _found_nothing,
+    NoAuthError: Promises.kept_out,
+    NoWatcherError: Promises.has_no_watch,
+}
+"""What is looked at more closely."""
 
 
 class Client:
@@ -36,6 +60,8 @@ class Client:
     Attributes:
         session: the present one.
         promises: what it was shown.
+        rare: generator of what is drawn for `rarities`.
+        identities: who the server knows it to be.
         known: paths that it has made or seen, the newest last.
         outstanding: requests without an answer.
         listens: called with each reply.
@@ -45,6 +71,8 @@ class Client:
         self.world = world
         self.number = number
         self.rng = Random(f"{world.seed} client {number}")
+        self.rare = Random(f"{world.seed} client {number} rare")
+        self.identities: set[Identity] = set()
         self.known: list[bytes] = []
         self.written = 0
         self.outstanding = 0
@@ -61,10 +89,14 @@ class Client:
         world = self.world
         self._born += 1
         self._connection = self.outstanding = self._session_id = 0
-        self.promises = Promises(world.checker, f"client {self.number}.{self._born}")
+        self.identities = {(b"ip", ADDRESS.encode())}
+        self.promises = Promises(world.checker, f"client {self.number}.{self._born}", set(self.identities))
         addresses = [(f"10.0.0.{server_id}", 2181) for server_id in world.hosts]
         timeout_ms = self.rng.choice((6, 12, 20, 20)) * world.settings.tick_ms
-        self.session = Session(addresses, self.rng, timeout_ms=timeout_ms)
+        login = login_of(world, self.number, self.rare)
+        if login is not None:
+            self.promises.identities |= login_identities(self.number)
+        self.session = Session(addresses, self.rng, timeout_ms=timeout_ms, login=login)
         self._perform(self.session.start(world.now))
 
     @property
@@ -163,6 +195,9 @@ class Client:
         assert isinstance(asked, Asked)
         self.outstanding -= 1
         self._lives(asked)
+        if asked.opcode == OpCode.AUTH:
+            self._is_known(asked)
+            return
         self.promises.answered(asked, effect.header, effect.reply)
         path = getattr(effect.reply, "path", None)
         if path:
@@ -179,8 +214,9 @@ class Client:
         if isinstance(effect.error, RequestError) and not isinstance(effect.error, ConnectionLostError):
             self._lives(asked)
             self.world.tally["refused"] += 1
-            if asked.opcode in READS and isinstance(effect.error, NoNodeError):
-                self.promises.found_nothing(asked, self.session.progress.seen)
+            judge = REFUSALS.get(type(effect.error))
+            if judge is not None and asked.opcode != OpCode.AUTH:
+                judge(self.promises, asked, self.session.progress.seen)
 
     def _lives(self, asked: Asked) -> None:
         """A server has heard this request, and so that its session lives."""
@@ -194,6 +230,8 @@ class Client:
     def _changed(self, effect: do.StateChanged) -> None:
         session, world = self.session, self.world
         if effect.state is State.CONNECTED:
+            if world.checker.has_acls:
+                world.checker.model.claims[session.session_id] = self.promises.identities
             world.tally["session moves"] += self._session_id == session.session_id
             self._session_id = session.session_id
         elif effect.state is State.EXPIRED:
@@ -224,8 +262,28 @@ class Client:
             return
         self.outstanding += 1
         world = self.world
-        asked = Asked(opcode, record, world.checker.mark(), self.session.session_id, world.now, watch)
+        asked = self._asked(opcode, record, watch)
         self._perform(self.session.submit(asked, opcode, record, world.now, watcher=watch))
+
+    def _asked(self, opcode: OpCode, record: Record, watch: Watch | None = None) -> Asked:
+        world, identities = self.world, frozenset(self.identities)
+        return Asked(opcode, record, world.checker.mark(), self.session.session_id, world.now, watch, identities)
+
+    def add_auth(self, scheme: bytes, auth: bytes) -> None:
+        """Show who it is, as for `ask`; the server is told again on each connection to come."""
+        if self.is_connected and self.outstanding < OUTSTANDING_MAX:
+            self.outstanding += 1
+            asked = self._asked(OpCode.AUTH, AuthRequest(0, scheme, auth))
+            self.promises.identities |= identities_of(scheme, auth)
+            self._perform(self.session.add_auth(asked, scheme, auth, self.world.now))
+
+    def _is_known(self, asked: Asked) -> None:
+        assert isinstance(asked.record, AuthRequest)
+        self.identities |= identities_of(asked.record.scheme or b"", asked.record.auth or b"")
+
+    def data(self) -> bytes:
+        """Something to write, never the same."""
+        return b"%d:%d" % (self.number, self.rare.getrandbits(40))
 
     def go_to(self, server_id: int) -> None:
         """Lose the connection, and try this server next."""

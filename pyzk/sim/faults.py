@@ -52,7 +52,7 @@ class Faults:
 
     def end(self) -> None:
         """Mend everything."""
-        self.is_over = True
+        self.is_over = self.world.is_mended = True
         self.world.points.chances.clear()
         self.world.network.mend()
         for host in self.world.hosts.values():

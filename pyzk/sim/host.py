@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.quorum import Forwarded, PacketType, packet
 from pyzk.codec.txns import decode_txn
+from pyzk.sim.configfiles import ConfigFiles
 from pyzk.sim.disk import SimulatedDisk
 from pyzk.sim.machine import DiskEffect, Machine
 from pyzk.tree.apply import apply
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from pyzk.sim.world import World
 
 NEVER = float("inf")
+RESTART_SECONDS = 2.0
+"""After the power has failed while a configuration was written."""
 SUBMIT = OpCode.CREATE
 """What a learner forwards to have a txn proposed; the leader of this world makes up which."""
 
@@ -55,6 +58,7 @@ class Host:
         has_no_power: whether the machine is off, and not only the process.
         may_doubt: whether its disk has been damaged.
         membership, last_seen: the configurations in its files, the committed one and the newest.
+        config_files: these files, if they change.
         dies_after: effects after which the process ends.
         dies_at: name of an effect (or of the epoch that one writes), and whether the process ends when that is done,
             or before it is begun; None if it does not.
@@ -74,6 +78,10 @@ class Host:
         self.dies_at: tuple[str, bool] | None = None
         self.may_doubt = False
         self.membership = self.last_seen = world.membership
+        self.config_files: ConfigFiles | None = None
+        if world.settings.reconfig_enabled:
+            rng = Random(f"{world.seed} configuration {server_id}")
+            self.config_files = ConfigFiles(self.disk, server_id, world.membership, rng)
         self.clock_rate = world.rng.uniform(1 - world.clock_drift, 1 + world.clock_drift)
         self.clock_offset = world.rng.uniform(0, 1e6)
         self.syncs: deque[int] = deque()
@@ -120,6 +128,8 @@ class Host:
         self.has_no_power = False
         self.boot += 1
         stored = self.machine.load()
+        if self.config_files is not None:
+            self.membership, self.last_seen = self.config_files.load()
         self.tree = stored.tree
         history = History(max(0, stored.last_zxid), stored.recent, world.settings.window_txns)
         state = State(self.server_id, world.settings, self.membership, self.last_seen, history)
@@ -312,6 +322,12 @@ class Host:
         self.world.checker.synced(self, mark)
 
     def _save_config(self, effect: do.SaveConfig) -> None:
+        may_be_cut = self.world.extras.rare_share > 0 and not self.world.is_mended
+        if self.config_files is not None and not self.config_files.save(effect, may_be_cut=may_be_cut):
+            self.world.tally["torn configurations"] += 1
+            self.crash(has_no_power=True)
+            self.world.after(RESTART_SECONDS, lambda: self.world.start(self.server_id))
+            return
         self.last_seen = parse_text(effect.text)
         if not effect.is_next:
             self.membership = self.last_seen

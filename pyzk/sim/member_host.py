@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from pyzk.service.containers import deletable, is_deletable
 from pyzk.service.member import Member
-from pyzk.service.outbox import Settings
 from pyzk.service.proposer import Proposer
 from pyzk.service.service import Service
 from pyzk.service.sessions import SessionIds
+from pyzk.sim.acls import ADDRESS
+from pyzk.sim.equipment import equip, make_rules, make_throttle, service_settings
 from pyzk.sim.host import Host
 from pyzk.sim.workload import create, sync
 from pyzk.tree.acl import AccessControl
-from pyzk.tree.request import Rules
 from pyzk.zab import effects as do
 from pyzk.zab import events
 from pyzk.zab.connections import ConnectionSettings
@@ -24,12 +25,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyzk.service.member import Handler
+    from pyzk.service.outbox import Outbox
     from pyzk.sim.client import Client
     from pyzk.tree.tree import Tree
     from pyzk.zab.state import State
 
 REFUSAL = "the session is unknown"
 WALL_MS = 1_700_000_000_000
+
+
+class Hearer(Protocol):
+    """Who has connected."""
+
+    def hears(self, connection: int, data: bytes) -> None:
+        """The server has sent something."""
+
+    def closed(self, connection: int) -> None:
+        """The server has closed the connection."""
+
+    def session_on(self, connection: int) -> int:
+        """The session that has the connection; 0 if that is none."""
 
 
 class WatchedPeer(Peer):
@@ -76,16 +91,20 @@ class MemberHost(Host):
     member: WatchedMember | None = None
     wall_step_ms = 0
     _ticked_at = 0.0
+    _ticks = 0
 
     def _make_process(self, state: State, tree: Tree) -> Peer:
         world = self.world
-        self.clients: dict[int, Client] = {}
+        self.clients: dict[int, Hearer] = {}
+        self._held: dict[int, list[bytes]] = {}
         access = AccessControl(skip=world.settings.reconfig_enabled)
         rng = Random(world.rng.getrandbits(32))
         peer = WatchedPeer(state, ConnectionSettings(), self.election_settings, rng)
-        settings = Settings(world.settings.tick_ms, 2 * world.settings.tick_ms, 20 * world.settings.tick_ms)
-        service = Service(tree, access, settings, SessionIds(self.wall_ms, self.server_id).next, points=world.points)
-        proposer = Proposer(tree, Rules(access, reconfig_enabled=world.settings.reconfig_enabled))
+        new_session_id = SessionIds(self.wall_ms, self.server_id).next
+        throttle, settings = make_throttle(world), service_settings(world)
+        service = Service(tree, access, settings, new_session_id, throttle, world.points)
+        equip(world, service)
+        proposer = Proposer(tree, make_rules(world, access))
         member = WatchedMember(service, proposer, peer, rng, read_only_enabled=world.read_only_enabled)
         self.member = member
         peer.host = member.host = self
@@ -146,15 +165,36 @@ class MemberHost(Host):
             self._ticked_at = self.now
             if stall_seconds > tick_seconds:
                 self.member.service.tracker.shift(stall_seconds)
+            self._sweep(self.member)
             self._perform_all(self.member.tick(self.now, self.wall_ms))
+
+    def _sweep(self, member: WatchedMember) -> None:
+        """As `server/housekeeping.py`: a leader asks for the deletion of what has had its time."""
+        extras = self.world.extras
+        self._ticks += 1
+        if not extras.sweep_ticks or self._ticks % extras.sweep_ticks or member.desk is None:
+            return
+        for path in deletable(self.tree, self.wall_ms, extras.never_used_max_ms):
+            if is_deletable(self.tree, path, self.wall_ms, extras.never_used_max_ms):
+                self.world.checker.swept(self, path, self.wall_ms)
+                self.world.tally["swept"] += 1
+                member.service.delete_container(path)
 
     def _perform_all(self, effects: Sequence[do.Effect]) -> None:
         """Perform effects, then what the service has for agreement and for its clients."""
         self._perform(effects)
-        while self.member is not None and (self.member.service.outbox.submitted or self.member.service.outbox.packets):
+        while self.member is not None and self._has_to_settle(self.member):
+            waiting = len(self.member.service.outbox.submitted)
             self._perform(self.member.settle(self.now, self.wall_ms))
+            is_throttled = self.world.extras.requests.requests_max > 0
+            if is_throttled and len(self.member.service.outbox.submitted) >= waiting:
+                break  # the rest waits for a delivery
         if self.member is not None:
             self._flush(self.member.service)
+
+    @staticmethod
+    def _has_to_settle(member: WatchedMember) -> bool:
+        return bool(member.service.outbox.submitted or member.service.outbox.packets)
 
     def _flush(self, service: Service) -> None:
         outbox = service.outbox
@@ -163,7 +203,7 @@ class MemberHost(Host):
             if data and connection in self.clients:
                 self.clients[connection].hears(connection, data)
         outbox.dirty.clear()
-        outbox.reading.clear()
+        self._read_or_not(outbox)
         unfinished, outbox.unfinished = outbox.unfinished, {}
         for connection in unfinished:
             self.world.after(1e-4, lambda connection=connection: self._serve_more(connection))  # type: ignore[misc]
@@ -172,10 +212,20 @@ class MemberHost(Host):
             self.world.trace(self.server_id, "closes client", end.reason)
             service.disconnect(end.connection)
             client = self.clients.pop(end.connection, None)
+            self._held.pop(end.connection, None)
             if client is not None and end.reason.startswith(REFUSAL) and client.session_on(end.connection):
                 self.world.checker.refused(self, client.session_on(end.connection))
             if client is not None:
                 client.closed(end.connection)
+
+    def _read_or_not(self, outbox: Outbox) -> None:
+        """What comes on a connection that is not read from waits."""
+        reading, outbox.reading = outbox.reading, {}
+        for connection, is_read in reading.items():
+            if not is_read:
+                self._held.setdefault(connection, [])
+            elif data := b"".join(self._held.pop(connection, [])):
+                self.hear_client(connection, data)
 
     def _serve_more(self, connection: int) -> None:
         def go_on() -> None:
@@ -188,12 +238,12 @@ class MemberHost(Host):
 
     # Clients.
 
-    def connect(self, connection: int, client: Client) -> None:
+    def connect(self, connection: int, client: Hearer) -> None:
         """A client has connected."""
 
         def accept() -> None:
             if self.member is not None and connection in self.clients:
-                self.member.service.connect(connection, "10.1.0.1", self.now, self.wall_ms)
+                self.member.service.connect(connection, ADDRESS, self.now, self.wall_ms)
 
         self.clients[connection] = client
         self.call(accept)
@@ -207,6 +257,7 @@ class MemberHost(Host):
         """A client has closed its connection."""
 
         def lose() -> None:
+            self._held.pop(connection, None)
             if self.member is not None and self.clients.pop(connection, None) is not None:
                 self.member.service.disconnect(connection)
                 self._perform_all([])
@@ -215,7 +266,9 @@ class MemberHost(Host):
             self.call(lose)
 
     def _hear_client(self, connection: int, data: bytes) -> None:
-        if self.member is not None and connection in self.clients:
+        if connection in self._held:
+            self._held[connection].append(data)
+        elif self.member is not None and connection in self.clients:
             self.member.service.receive(connection, data, self.now)
             self._perform_all([])
 
@@ -225,13 +278,17 @@ class MemberHost(Host):
 
     def propose(self, count: int) -> None:
         """Clients write on their own here; one of them at once."""
-        for client in list(self.clients.values())[:count]:
+        for client in self._own_clients()[:count]:
             create(client)
 
     def sync(self) -> None:
         """As `propose`."""
-        for client in list(self.clients.values())[:1]:
+        for client in self._own_clients()[:1]:
             sync(client)
+
+    def _own_clients(self) -> list[Client]:
+        """Strangers are left out."""
+        return [client for client in self.world.clients if client in self.clients.values()]
 
     _HANDLERS: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
         **Host._HANDLERS,  # noqa: SLF001 - of its own class

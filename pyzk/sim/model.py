@@ -6,21 +6,26 @@ objects to a txn that does not fit to the state before it.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from pyzk.codec.opcodes import OpCode
+from pyzk.codec.opcodes import EventType, OpCode, Perms
+from pyzk.codec.records import OPEN_ACL
 from pyzk.codec.txns import (
     CheckVersionTxn,
     CloseSessionTxn,
+    CreateContainerTxn,
     CreateSessionTxn,
+    CreateTTLTxn,
     CreateTxn,
     DeleteTxn,
     MultiTxn,
+    SetACLTxn,
     SetDataTxn,
     decode_txn,
 )
+from pyzk.sim.acls import AcList, permits
+from pyzk.sim.timeline import CONTAINER, FOR_EVER, Timeline, Znode
 from pyzk.tree.paths import parent_of
 
 if TYPE_CHECKING:
@@ -29,53 +34,13 @@ if TYPE_CHECKING:
 
     from pyzk.codec.jute import Record
     from pyzk.codec.txns import TxnHeader
+    from pyzk.tree.acl import Identity
 
 ROOT = b"/"
-
-
-@dataclass(slots=True)
-class Znode:
-    """What the model knows of a znode.
-
-    Attributes:
-        data: as written.
-        version: of the data.
-        owner: the session that it ends with, 0 if there is none.
-        created: place of the txn that made it.
-    """
-
-    data: bytes
-    version: int
-    owner: int
-    created: int
-
-
-class Timeline:
-    """The states that something had, each from a place on."""
-
-    __slots__ = ("places", "states")
-
-    def __init__(self) -> None:
-        self.places: list[int] = []
-        self.states: list[Znode | tuple[bytes, ...] | None] = []
-
-    def put(self, place: int, state: Znode | tuple[bytes, ...] | None) -> None:
-        """From this place on it is so."""
-        if self.places and self.places[-1] == place:
-            self.states[-1] = state
-        else:
-            self.places.append(place)
-            self.states.append(state)
-
-    def at(self, place: int) -> Znode | tuple[bytes, ...] | None:
-        """How it was at a place."""
-        index = bisect_right(self.places, place)
-        return self.states[index - 1] if index else None
-
-    def next_change(self, place: int) -> int:
-        """The first place behind this one where it changed; 0 if there is none."""
-        index = bisect_right(self.places, place)
-        return self.places[index] if index < len(self.places) else 0
+RESERVED = b"/zookeeper"
+"""What is below is the servers' own."""
+OPEN_TO_ALL = tuple(OPEN_ACL)
+Change = tuple[int, EventType, bytes]
 
 
 class Model:
@@ -86,6 +51,8 @@ class Model:
         begun: the place of the txn that began each session.
         headers: of all committed txns, by place - 1.
         records: of the same.
+        changes: what watches may be told of: place, kind and path of each, in order.
+        claims: who each session may be, by all that its client has said. Others are not looked at.
     """
 
     def __init__(self, tally: Counter[str], require: Callable[[bool, str, str], None]) -> None:
@@ -93,10 +60,14 @@ class Model:
         self.begun: dict[int, int] = {}
         self.headers: list[TxnHeader] = []
         self.records: list[Record] = []
+        self.changes: list[Change] = []
+        self.claims: dict[int, set[Identity]] = {}
         self._tally = tally
         self._require = require
-        self._nodes: dict[bytes, Timeline] = {}
-        self._children: dict[bytes, Timeline] = {}
+        self._nodes: dict[bytes, Timeline[Znode]] = {}
+        self._children: dict[bytes, Timeline[tuple[bytes, ...]]] = {}
+        self._acls: dict[bytes, Timeline[AcList]] = {}
+        self._ephemerals: dict[int, Timeline[tuple[bytes, ...]]] = {}
         self._owned: dict[int, dict[bytes, None]] = {}
         self._live: dict[bytes, dict[bytes, None]] = {}
         self._put(0, ROOT, Znode(b"", 0, 0, 0))
@@ -106,14 +77,34 @@ class Model:
     def node(self, path: bytes, place: int) -> Znode | None:
         """A znode as it was at a place."""
         timeline = self._nodes.get(path)
-        state = timeline.at(place) if timeline is not None else None
-        return state if isinstance(state, Znode) else None
+        return timeline.at(place) if timeline is not None else None
 
     def children(self, path: bytes, place: int) -> tuple[bytes, ...]:
         """The sorted names below a path at a place."""
         timeline = self._children.get(path)
-        state = timeline.at(place) if timeline is not None else None
-        return state if isinstance(state, tuple) else ()
+        return (timeline.at(place) if timeline is not None else None) or ()
+
+    def acl(self, path: bytes, place: int) -> AcList:
+        """The ACL of a path at a place; that of a znode that is gone was its last."""
+        timeline = self._acls.get(path)
+        return (timeline.at(place) if timeline is not None else None) or OPEN_TO_ALL
+
+    def ephemerals(self, session_id: int, place: int) -> tuple[bytes, ...]:
+        """The sorted paths that end with a session at a place."""
+        timeline = self._ephemerals.get(session_id)
+        return (timeline.at(place) if timeline is not None else None) or ()
+
+    def below(self, path: bytes, place: int) -> list[bytes]:
+        """All paths below a path at a place."""
+        prefix = path.rstrip(b"/") + b"/"
+        return [
+            other for other in self._nodes if other.startswith(prefix) and self.node(other, place) and other != ROOT
+        ]
+
+    def had_children(self, path: bytes, place: int) -> bool:
+        """Whether a znode has had children since it was created."""
+        node, timeline = self.node(path, place), self._children.get(path)
+        return node is not None and timeline is not None and 0 < timeline.next_change(node.created - 1) <= place
 
     def next_node_change(self, path: bytes, place: int) -> int:
         """The first place behind this one where a path was created, written or deleted; 0 if there is none."""
@@ -170,20 +161,43 @@ class Model:
         names = tuple(sorted(self._live.get(path, {})))
         self._children.setdefault(path, Timeline()).put(self._place, names)
 
-    def _create(self, header: TxnHeader, record: CreateTxn) -> None:
+    def _create(self, header: TxnHeader, record: CreateTxn | CreateContainerTxn | CreateTTLTxn) -> None:
         path, parent = record.path, parent_of(record.path)
+        if path.startswith(RESERVED):
+            return
         above = self.node(parent, self._place)
         self._fits(above is not None and not above.owner, header, f"{path!r} has no parent")
         self._fits(self.node(path, self._place) is None, header, f"{path!r} exists")
-        owner = header.client_id if record.ephemeral else 0
-        if owner:
-            self._require(owner in self.sessions, "ephemerals live as long as their sessions", f"{path!r}")
-            self._owned.setdefault(owner, {})[path] = None
-        self._put(self._place, path, Znode(record.data or b"", 0, owner, self._place))
+        self._may(header, parent, Perms.CREATE)
+        node = Znode(record.data or b"", 0, 0, self._place, _lifetime_ms(record), header.time_ms)
+        if isinstance(record, CreateTxn) and record.ephemeral:
+            node.owner = header.client_id
+            self._require(node.owner in self.sessions, "ephemerals live as long as their sessions", f"{path!r}")
+            self._owned.setdefault(node.owner, {})[path] = None
+            self._note_owned(node.owner)
+        self._put(self._place, path, node)
+        self._acls.setdefault(path, Timeline()).put(self._place, tuple(record.acl or ()))
         self._live.setdefault(parent, {})[path[path.rfind(b"/") + 1 :]] = None
         self._list(parent)
+        self._change(EventType.NODE_CREATED, path)
+        self._change(EventType.NODE_CHILDREN_CHANGED, parent)
+
+    def _change(self, kind: EventType, path: bytes) -> None:
+        self.changes.append((self._place, kind, path))
+
+    def _note_owned(self, session_id: int) -> None:
+        owned = tuple(sorted(self._owned.get(session_id, {})))
+        self._ephemerals.setdefault(session_id, Timeline()).put(self._place, owned)
 
     def _delete(self, header: TxnHeader, record: DeleteTxn) -> None:
+        if record.path.startswith(RESERVED):
+            return
+        if header.type == OpCode.DELETE_CONTAINER:
+            node = self.node(record.path, self._place)
+            is_mortal = node is not None and node.lifetime_ms != FOR_EVER
+            self._require(is_mortal, "only containers and TTL znodes go by themselves", f"{record.path!r}: {node}")
+        else:
+            self._may(header, parent_of(record.path), Perms.DELETE)
         self._remove(header, record.path)
 
     def _remove(self, header: TxnHeader, path: bytes) -> None:
@@ -196,15 +210,33 @@ class Model:
         self._list(parent)
         if node is not None and node.owner:
             del self._owned[node.owner][path]
+            self._note_owned(node.owner)
+        self._change(EventType.NODE_DELETED, path)
+        self._change(EventType.NODE_CHILDREN_CHANGED, parent)
 
     def _set_data(self, header: TxnHeader, record: SetDataTxn) -> None:
-        node = self.node(record.path, self._place)
-        if node is None:
-            self._fits(record.path == b"/zookeeper/config", header, f"{record.path!r} is not there")
+        if record.path.startswith(RESERVED):
             return
+        node = self.node(record.path, self._place)
+        self._fits(node is not None, header, f"{record.path!r} is not there")
+        assert node is not None
+        self._may(header, record.path, Perms.WRITE)
         self._fits(record.version == node.version + 1 or record.path == ROOT, header, f"version {record.version}")
-        written = Znode(record.data or b"", record.version, node.owner, node.created)
+        written = replace(node, data=record.data or b"", version=record.version, changed_ms=header.time_ms)
         self._put(self._place, record.path, written)
+        self._change(EventType.NODE_DATA_CHANGED, record.path)
+
+    def _set_acl(self, header: TxnHeader, record: SetACLTxn) -> None:
+        self._fits(self.node(record.path, self._place) is not None, header, f"{record.path!r} is not there")
+        self._may(header, record.path, Perms.ADMIN)
+        self._acls.setdefault(record.path, Timeline()).put(self._place, tuple(record.acl or ()))
+
+    def _may(self, header: TxnHeader, path: bytes, perms: Perms) -> None:
+        """A session does only what an ACL lets it do."""
+        if header.client_id in self.claims:
+            acl, identities = self.acl(path, self._place), self.claims[header.client_id]
+            what = f"0x{header.client_id:x} as {identities} did {perms!r} at {path!r}: {acl}"
+            self._require(permits(acl, perms, identities), "ACLs keep strangers out", what)
 
     def _check(self, header: TxnHeader, record: CheckVersionTxn) -> None:
         node = self.node(record.path, self._place)
@@ -227,16 +259,25 @@ class Model:
         is_same = listed is None or sorted(listed) == sorted(owned)
         self._require(is_same, "ephemerals live as long as their sessions", what)
         self._owned[header.client_id] = owned
-        for path in list(owned):
+        for path in listed or list(owned):
             self._remove(header, path)
         del self._owned[header.client_id]
 
     _HANDLERS: ClassVar[dict[type, Callable[..., None]]] = {
         CreateTxn: _create,
         DeleteTxn: _delete,
+        CreateContainerTxn: _create,
+        CreateTTLTxn: _create,
+        SetACLTxn: _set_acl,
         SetDataTxn: _set_data,
         CheckVersionTxn: _check,
         MultiTxn: _multi,
         CreateSessionTxn: _create_session,
         CloseSessionTxn: _close_session,
     }
+
+
+def _lifetime_ms(record: CreateTxn | CreateContainerTxn | CreateTTLTxn) -> int:
+    if isinstance(record, CreateTTLTxn):
+        return record.ttl_ms
+    return CONTAINER if isinstance(record, CreateContainerTxn) else FOR_EVER

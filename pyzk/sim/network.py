@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pyzk.sim.doors import Doors
 from pyzk.tree.walk import Walk
 from pyzk.zab.events import Accepted, Connected, Disconnected, Received
 
@@ -58,6 +59,7 @@ class Network:
         self._remotes: dict[End, End] = {}
         self._waiting: list[Direction] = []
         self._last_accepted = 0
+        self._doors = Doors(self)
 
     @property
     def links(self) -> list[End]:
@@ -93,18 +95,28 @@ class Network:
         self._remotes[caller], self._remotes[taker] = taker, caller
         self._directions[caller] = Direction(caller, taker)
         self._directions[taker] = Direction(taker, caller)
+        self._doors.place(caller, taker, dial)
         self.world.tell_now(target, Accepted(self._last_accepted, dial.port, f"server-{caller[0]}"))
-        self.world.tell_now(caller[0], Connected(dial.link))
+        if self._doors.opens(caller):
+            self.world.tell_now(caller[0], Connected(dial.link))
 
     def send(self, server_id: int, link: int, data: bytes | Walk) -> None:
         """Send on a link; nothing happens if it is closed."""
-        direction = self._directions.get((server_id, self.world.hosts[server_id].boot, link))
+        end = server_id, self.world.hosts[server_id].boot, link
+        direction = self._directions.get(end)
+        if direction is not None and not (isinstance(data, bytes) and self._doors.hold(end, data)):
+            self._put(direction, data)
+
+    def put(self, end: End, data: bytes) -> None:
+        """Bytes leave an end of a link, whatever is asked there of who is at the other."""
+        direction = self._directions.get(end)
         if direction is not None:
             self._put(direction, data)
 
     def close(self, server_id: int, link: int) -> None:
         """Close a link behind what was sent on it."""
-        direction = self._directions.pop((server_id, self.world.hosts[server_id].boot, link), None)
+        end = server_id, self.world.hosts[server_id].boot, link
+        direction = None if self._doors.part(end) else self._directions.pop(end, None)
         if direction is not None:
             self._put(direction, None)
 
@@ -154,6 +166,9 @@ class Network:
                 is_over = False
         if direction.queue:
             self._arm(direction, max(direction.queue[0][0], self.world.now + 1e-5))
+        data = self._doors.receive(direction.receiver, data) if data else b""
+        if is_over:
+            data += self._doors.ended(direction.receiver)
         if data:
             self.world.tell_now(server_id, Received(link, data))
         if is_over and self._directions.pop(direction.receiver, None) is not None:
@@ -186,6 +201,7 @@ class Network:
         server_id, _, link = direction.sender
         if self.world.hosts[direction.receiver[0]].has_no_power:
             return
+        self._doors.forget(direction.sender)
         if self._directions.pop(direction.sender, None) is not None:
             self.world.tell_now(server_id, Disconnected(link, "reset by the other side"))
 
@@ -222,6 +238,7 @@ class Network:
         if direction is None:
             return
         for server_id, boot, link in [end, direction.receiver] if both_notice else [end]:
+            self._doors.forget((server_id, boot, link))
             lost = self._directions.pop((server_id, boot, link), None)
             if lost is not None:
                 lost.queue.clear()
@@ -230,6 +247,7 @@ class Network:
     def lose_host(self, server_id: int, *, has_no_power: bool) -> None:
         """A server ends; without power nothing of it says so."""
         for end in [end for end in self._directions if end[0] == server_id]:
+            self._doors.forget(end)
             if has_no_power:
                 self._directions.pop(end).queue.clear()
             else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
+from pyzk.sim.extras import Extras, draw_extras
 from pyzk.sim.points import draw_chances
 from pyzk.zab.settings import AgreementSettings
 
@@ -69,6 +70,7 @@ class Plan:
         read_only_enabled: whether servers without a leader serve reads to clients that want no more.
         faults: by time.
         points: how often each fault point of the code fires, by name, of those that do.
+        extras: what it has beside the plain ensemble.
     """
 
     seed: int
@@ -84,9 +86,12 @@ class Plan:
     read_only_enabled: bool = False
     faults: list[Fault] = field(default_factory=list)
     points: dict[str, float] = field(default_factory=dict)
+    extras: Extras = field(default_factory=Extras)
 
 
-def draw_plan(seed: int, seconds: float, kinds: list[str], clients: int, servers: int = 0) -> Plan:
+def draw_plan(
+    seed: int, seconds: float, kinds: list[str], clients: int, servers: int = 0, extras: Extras | None = None
+) -> Plan:
     """Everything that is decided before a run.
 
     Args:
@@ -95,6 +100,7 @@ def draw_plan(seed: int, seconds: float, kinds: list[str], clients: int, servers
         kinds: what can go wrong.
         clients: how many.
         servers: with a vote; 0 draws 3 or 5.
+        extras: what it has beside the plain ensemble; None: what the seed says.
     """
     rng = Random(seed)
     voters = servers or rng.choice((3, 5))
@@ -110,7 +116,7 @@ def draw_plan(seed: int, seconds: float, kinds: list[str], clients: int, servers
     settings.observer_master_port = rng.choice((0, OBSERVER_MASTER_PORT))
     settings.observer_sync_enabled = rng.random() < 0.7
     settings.reconfig_enabled = rng.random() < 0.3 and voters > 3 and clients > 0 and "group" not in membership
-    return Plan(
+    plan = Plan(
         seed,
         seconds,
         membership,
@@ -124,7 +130,10 @@ def draw_plan(seed: int, seconds: float, kinds: list[str], clients: int, servers
         points=draw_chances(rng),
         compression=rng.choice(("", "", "gz")),
         read_only_enabled=Random(f"{seed} read-only").random() < READ_ONLY_CHANCE,
+        extras=draw_extras(seed) if extras is None else extras,
     )
+    plan.compression = plan.extras.compression or plan.compression
+    return plan
 
 
 def membership_lines(voters: int, observers: int) -> list[str]:

@@ -2,43 +2,31 @@
 
 A client that sees an older state than before, a read that shows anything but the state at its zxid, a watch that fires
 twice, or late, a session that ends though it shows life: each is a broken promise.
-Source: docs/protocol/data-model.md sections 5 and 8, docs/protocol/client-protocol.md section 3.
+Source: docs/protocol/data-model.md sections 5, 6 and 8, docs/protocol/client-protocol.md section 3.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from pyzk.client.watches import WatchKind
-from pyzk.codec.opcodes import WRITE_OPCODES, OpCode
-from pyzk.codec.replies import Children2Reply, ChildrenReply, DataReply, StatReply
+from pyzk.codec.opcodes import WRITE_OPCODES, OpCode, Perms
+from pyzk.service.audit import CHANGES
+from pyzk.sim import reads
+from pyzk.sim.acls import NEEDED, guarded_path, permits
 from pyzk.sim.sequence import require
+from pyzk.sim.watches import Watch, Watches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pyzk.client.effects import Notification
     from pyzk.codec.jute import Record
     from pyzk.codec.records import ReplyHeader
     from pyzk.sim.checker import Checker
-    from pyzk.sim.model import Model
+    from pyzk.tree.acl import Identity
 
-
-@dataclass(slots=True, eq=False)
-class Watch:
-    """A one-shot watch that a client has set.
-
-    Attributes:
-        kind: what it waits for.
-        place: of the state that the client was shown when it set it.
-        is_loose: a connection was lost since then, and changes that are undone meanwhile are not reported.
-    """
-
-    kind: WatchKind
-    path: bytes
-    place: int
-    is_loose: bool = False
+AUDITED = frozenset(CHANGES)
+WATCH_TYPES = {4: WatchKind.PERSISTENT, 5: WatchKind.RECURSIVE}
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +38,7 @@ class Asked:
         session_id: of the session that asks.
         at: when it was sent, seconds.
         watch: that it leaves.
+        identities: who the server knew the session to be by then, at least.
     """
 
     opcode: OpCode
@@ -58,6 +47,7 @@ class Asked:
     session_id: int
     at: float
     watch: Watch | None = None
+    identities: frozenset[Identity] = frozenset()
 
     @property
     def path(self) -> bytes:
@@ -71,22 +61,25 @@ class Promises:
     Attributes:
         place: the newest state that it was shown.
         watches: not fired yet.
-        written: acknowledged writes.
+        written, audited: acknowledged writes, and those that audit logs must tell of.
+        identities: who the session may be, by all that its client has said.
     """
 
-    def __init__(self, checker: Checker, name: str) -> None:
+    def __init__(self, checker: Checker, name: str, identities: set[Identity]) -> None:
         self.checker = checker
+        self.model = checker.model
         self.name = name
         self.place = 0
-        self.written = 0
-        self.watches: dict[Watch, None] = {}
-
-    @property
-    def _model(self) -> Model:
-        return self.checker.model
+        self.written = self.audited = 0
+        self.identities = identities
+        self.watches = Watches(checker.sequence, name, lambda path, place: self.may(Perms.READ, path, place))
 
     def _require(self, holds: bool, invariant: str, details: str) -> None:  # noqa: FBT001 - a statement, not a flag
         require(holds, invariant, f"{self.name}: {details}")
+
+    def may(self, perms: int, path: bytes, place: int) -> bool:
+        """Whether an ACL lets the session do this, by all that its client has said."""
+        return not self.checker.has_acls or permits(self.model.acl(path, place), perms, self.identities)
 
     # Replies.
 
@@ -99,111 +92,83 @@ class Promises:
             self.checker.world.tally["syncs"] += 1
             what = f"shown {place}, committed were {asked.mark}"
             self._require(place >= asked.mark, "a sync shows what was committed before", what)
+        elif asked.opcode == OpCode.CHECK_WATCHES:
+            self._require(self._watches(asked), "a watch that is told of is there", f"{asked.record}")
         else:
-            read = self._READS.get(type(reply))
-            if read is not None:
-                read(self, asked.path, reply, place)
-        self._set_watch(asked, place, is_there=True)
+            reads.check(self, asked, reply, place)
+        if asked.watch is not None:
+            self.watches.add(asked.watch, place)
 
     def _shown(self, zxid: int) -> int:
         """The place of what is shown, which is committed, never older than before, and behind no watch that waits."""
-        checker = self.checker
-        place = checker.sequence.place_of(zxid)
+        place = self.checker.sequence.place_of(zxid)
         self._require(place >= 0, "what is acknowledged is committed", f"{zxid:x}")
         self._require(place >= self.place, "no session sees an older state than before", f"{place} < {self.place}")
         self.place = place
-        for watch in self.watches:
-            due = self._due(watch)
-            what = f"{watch.kind.value} of {watch.path!r} at {due}, set at {watch.place}, shown {place}"
-            is_late = 0 < due <= place and not watch.is_loose
-            self._require(not is_late, "a watch fires before the reply that shows the change", what)
+        self.watches.shown(place)
         return place
 
     def _wrote(self, asked: Asked, zxid: int, place: int) -> None:
-        header = self._model.headers[place - 1]
+        header = self.model.headers[place - 1]
         what = f"{asked.opcode.name} {asked.path!r} is answered with {zxid:x}"
         is_own = header.zxid == zxid and header.client_id == asked.session_id
         is_same = is_own and header.type == asked.opcode and self._fits(asked, place)
         self._require(is_same, "a write is answered with its own txn", what)
         self._require(place > asked.mark, "a write comes behind all that was committed before it", what)
         self.written += 1
+        if self.checker.world.extras.is_audited and asked.opcode in AUDITED:
+            self.audited += 1
+            count = self.checker.audited[asked.session_id]
+            self._require(count >= self.audited, "what is acknowledged is audited", f"{what}: {count} < {self.audited}")
         self.checker.world.tally["acknowledged"] += 1
 
     def _fits(self, asked: Asked, place: int) -> bool:
-        record = self._model.records[place - 1]
+        record = self.model.records[place - 1]
         data = getattr(asked.record, "data", None)
         path: bytes = getattr(record, "path", b"")
         return path.startswith(asked.path) and (data is None or getattr(record, "data", None) == data)
 
-    def _read_data(self, path: bytes, reply: DataReply, place: int) -> None:
-        node = self._model.node(path, place)
-        what = f"{path!r} at {place}: {reply.data!r} {reply.stat.version}, not {node}"
-        is_same = node is not None and (node.data, node.version) == (reply.data, reply.stat.version)
-        self._require(is_same, "a read shows the state at its zxid", what)
-        self._read_stat(path, StatReply(reply.stat), place)
+    def _watches(self, asked: Asked) -> bool:
+        """Whether the session has the persistent watch that it has asked about."""
+        return self.watches.has(WATCH_TYPES[asked.record.type], asked.path)  # type: ignore[attr-defined]
 
-    def _read_stat(self, path: bytes, reply: StatReply, place: int) -> None:
-        node = self._model.node(path, place)
-        stat = reply.stat
-        what = f"{path!r} at {place}: {stat}, not {node}"
-        is_same = node is not None and (node.version, node.owner) == (stat.version, stat.ephemeral_owner)
-        self._require(is_same, "a read shows the state at its zxid", what)
-
-    def _read_children(self, path: bytes, reply: ChildrenReply | Children2Reply, place: int) -> None:
-        names = tuple(sorted(reply.children or ()))
-        found = self._model.children(path, place)
-        what = f"{path!r} at {place}: {names}, not {found}"
-        self._require(names == found, "a read shows the state at its zxid", what)
-
-    _READS: ClassVar[dict[type, Callable[..., None]]] = {
-        DataReply: _read_data,
-        StatReply: _read_stat,
-        ChildrenReply: _read_children,
-        Children2Reply: _read_children,
-    }
-
-    # Watches.
+    # Refusals.
 
     def found_nothing(self, asked: Asked, seen_zxid: int) -> None:
         """A znode that was to be read does not exist; `seen_zxid` is what the session knows."""
         place = self._shown(seen_zxid)
-        node = self._model.node(asked.path, place)
+        node = self.model.node(asked.path, place)
         self._require(
             node is None, "a read shows the state at its zxid", f"{asked.path!r} at {place}: nothing, not {node}"
         )
-        if asked.opcode == OpCode.EXISTS:
-            self._set_watch(asked, place, is_there=False)
+        if asked.opcode == OpCode.EXISTS and asked.watch is not None:
+            asked.watch.kind = WatchKind.EXIST
+            self.watches.add(asked.watch, place)
 
-    def _set_watch(self, asked: Asked, place: int, *, is_there: bool) -> None:
-        watch = asked.watch
-        if watch is not None:
-            watch.place = place
-            if not is_there:
-                watch.kind = WatchKind.EXIST
-            self.watches[watch] = None
+    def kept_out(self, asked: Asked, seen_zxid: int) -> None:
+        """A request was refused because of an ACL."""
+        place, needed = self._shown(seen_zxid), NEEDED.get(asked.opcode)
+        if needed is not None:
+            acl = self.model.acl(guarded_path(asked.opcode, asked.path), place)
+            is_right = self.checker.has_acls and not permits(acl, needed, asked.identities)
+            what = f"{asked.opcode.name} of {asked.path!r} at {place} as {sorted(asked.identities)}: {acl}"
+            self._require(is_right, "ACLs keep only strangers out", what)
 
-    def _due(self, watch: Watch) -> int:
-        """The place of the change that a watch waits for, 0 if that is not committed."""
-        if watch.kind is WatchKind.CHILD:
-            return self._model.next_child_change(watch.path, watch.place)
-        return self._model.next_node_change(watch.path, watch.place)
+    def has_no_watch(self, asked: Asked, seen_zxid: int) -> None:
+        """A watch that was asked about, or was to be removed, is not there."""
+        self._shown(seen_zxid)
+        is_there = asked.opcode == OpCode.CHECK_WATCHES and self._watches(asked)
+        self._require(not is_there, "a watch that was set is there", f"{asked.record}")
+
+    # Watches.
 
     def notified(self, notification: Notification, watches: tuple[object, ...]) -> None:
         """Watches have fired."""
         for watch in watches:
             assert isinstance(watch, Watch)
-            due = self._due(watch)
-            what = f"{notification} for {watch}, due at {due}"
-            self._require(watch in self.watches, "a watch fires once", what)
-            del self.watches[watch]
-            self._require(watch.path == notification.path and due > 0, "a watch fires for a change", what)
-            if notification.zxid > 0:
-                place = self.checker.sequence.place_of(notification.zxid)
-                is_right = place == due or (watch.is_loose and place > due)
-                self._require(is_right, "a watch fires for the first change", f"{what}, not at {place}")
+            self.watches.fired(watch, notification)
         self.checker.world.tally["watches"] += len(watches)
 
     def disconnected(self) -> None:
-        """The connection is lost: of a znode that comes and goes meanwhile nothing is heard."""
-        for watch in self.watches:
-            watch.is_loose = watch.is_loose or watch.kind is WatchKind.EXIST
+        """The connection is lost."""
+        self.watches.disconnected()

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pyzk.errors import PyzkError
+from pyzk.sim.extras import Extras
 from pyzk.sim.faults import HARMLESS, KINDS, Faults
+from pyzk.sim.operator import Operator
 from pyzk.sim.plan import Plan, draw_plan
 from pyzk.sim.sequence import BrokenInvariantError
+from pyzk.sim.strangers import Strangers
 from pyzk.sim.workload import Workload
 from pyzk.sim.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pyzk.sim.plan import Fault
     from pyzk.sim.trace import TraceLine
 
@@ -59,9 +61,9 @@ class Outcome:
         return not self.invariant and has_enough and bool(has_all)
 
 
-def plan_of(seed: int, seconds: float, clients: int = CLIENTS, servers: int = 0) -> Plan:
-    """What a seed says."""
-    return draw_plan(seed, seconds, list(KINDS), clients, servers)
+def plan_of(seed: int, seconds: float, clients: int = CLIENTS, servers: int = 0, *, is_plain: bool = False) -> Plan:
+    """What a seed says, or what it would say without any extras."""
+    return draw_plan(seed, seconds, list(KINDS), clients, servers, Extras() if is_plain else None)
 
 
 def run_plan(plan: Plan, tracer: Callable[[TraceLine], None] | None = None) -> World:
@@ -75,9 +77,11 @@ def _run(world: World, plan: Plan) -> None:
     faults = Faults(world, plan)
     world.start()
     workload = Workload(world.clients, plan.client_pause_seconds) if plan.clients else Speakers(world, faults)
+    others = [kind(world) for kind, is_there in _OTHERS if plan.clients and is_there(plan.extras)]
     world.run(plan.seconds)
     faults.end()
-    workload.is_over = True
+    for somebody in (workload, *others):
+        somebody.is_over = True
     if plan.has_blackout:
         world.crash(*world.hosts)
         world.start()
@@ -90,6 +94,18 @@ def _run(world: World, plan: Plan) -> None:
     else:
         world.commit(3, HEALING_SECONDS_MAX)
     world.checker.finished()
+
+
+class Somebody(Protocol):
+    """Who does something in a world until it is over."""
+
+    is_over: bool
+
+
+_OTHERS: tuple[tuple[Callable[[World], Somebody], Callable[[Extras], bool]], ...] = (
+    (Operator, lambda extras: extras.has_operator),
+    (Strangers, lambda extras: extras.has_strangers),
+)
 
 
 class Speakers:
@@ -142,7 +158,12 @@ def try_plan(plan: Plan, tracer: Callable[[TraceLine], None] | None = None) -> O
 
 
 def run_seed(
-    seed: int, seconds: float = 30.0, tracer: Callable[[TraceLine], None] | None = None, clients: int = 0
+    seed: int,
+    seconds: float = 30.0,
+    tracer: Callable[[TraceLine], None] | None = None,
+    clients: int = 0,
+    *,
+    is_plain: bool = False,
 ) -> Counter[str]:
     """One run. Raises BrokenInvariantError.
 
@@ -151,8 +172,9 @@ def run_seed(
         seconds: simulated.
         tracer: is given each line of the trace.
         clients: how many; without any, the servers have no service, and leaders make up txns.
+        is_plain: without any extras.
     """
-    return run_plan(plan_of(seed, seconds, clients), tracer).tally
+    return run_plan(plan_of(seed, seconds, clients, is_plain=is_plain), tracer).tally
 
 
 def shrink(plan: Plan, failure: Outcome, runs_max: int = 100) -> tuple[Plan, Outcome]:
@@ -174,6 +196,7 @@ def shrink(plan: Plan, failure: Outcome, runs_max: int = 100) -> tuple[Plan, Out
     fails(replace(plan, seconds=min(plan.seconds, failure.seconds), faults=_before(plan.faults, failure.seconds)))
     if plan.has_blackout:
         fails(replace(best, has_blackout=False))
+    fails(replace(best, extras=Extras()))
     if not fails(replace(best, points={})):
         for name in plan.points:
             fails(replace(best, points={other: best.points[other] for other in best.points if other != name}))

@@ -17,8 +17,9 @@ from pyzk.codec.requests import (
     SetACLRequest,
     SetDataRequest,
 )
-from pyzk.sim.promises import Watch
+from pyzk.sim.rarities import request_rarely
 from pyzk.sim.txns import OPEN
+from pyzk.sim.watches import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +68,9 @@ class Workload:
             client.vanish() if client.rng.random() < 0.7 else client.close()
         else:
             request(client)
+        rare_share = client.world.extras.rare_share
+        if rare_share and client.rare.random() < rare_share:
+            request_rarely(client)
         self._next(client)
 
 
@@ -129,7 +133,7 @@ def read(client: Client) -> None:
     path = client.rng.choice(PARENTS) if is_list or client.rng.random() < 0.2 else some_path(client)
     watch = None
     if client.rng.random() < 0.5:
-        watch = Watch(WatchKind.CHILD if is_list else WatchKind.DATA, path, 0)
+        watch = Watch(WatchKind.CHILD if is_list else WatchKind.DATA, path)
     client.ask(opcode, PathWatchRequest(path, watch is not None), watch=watch)
 
 

@@ -44,7 +44,9 @@ class World:
         now: seconds since the beginning.
         tally: what was done and what went wrong, counted.
         settings, compression, read_only_enabled: of every server.
+        extras: what the run has beside the plain ensemble.
         points: the fault points of the code, for all servers.
+        is_mended: whether nothing goes wrong any more.
         quiet_until: up to when clients ask for nothing.
     """
 
@@ -58,6 +60,8 @@ class World:
         self.settings = plan.settings
         self.compression = plan.compression
         self.read_only_enabled = plan.read_only_enabled
+        self.extras = plan.extras
+        self.is_mended = False
         self.clock_drift = plan.clock_drift
         self.membership = parse_text(plan.membership)
         self.network = Network(self)

@@ -279,4 +279,42 @@ MUTANTS = [
         "            overlay.roll_back()\n            return _failed_multi(",
         "            return _failed_multi(",
     ),
+    mutant(
+        "a persistent watch is used up",
+        "service/watches.py",
+        "self._data = _Table(_DATA | _PERSISTENT | _RECURSIVE, _DATA)",
+        "self._data = _Table(_DATA | _PERSISTENT | _RECURSIVE, _DATA | _PERSISTENT)",
+    ),
+    mutant(
+        "persistent watches are not set again after a reconnect",
+        "service/watching.py",
+        "    for path in recursive:\n        service.watches.add_recursive(state.id, path)\n",
+        "",
+    ),
+    mutant(
+        "watches tell strangers",
+        "service/delivery.py",
+        "    return service.access.permits(acl, Perms.READ, state.identities)",
+        "    return True",
+        100,
+    ),
+    mutant(
+        "writes do not look at ACLs",
+        "tree/request.py",
+        "    if state.acl is not None and not rules.access.permits(state.acl, perms, request.identities):",
+        "    if False:",
+    ),
+    mutant(
+        "containers are let go with what is in them",
+        "service/containers.py",
+        "    return isinstance(node, bytes) or not node.children",
+        "    return True",
+    ),
+    mutant(
+        "a TTL znode goes before its time",
+        "service/containers.py",
+        "wall_ms - mtime > owner_of(node) - OWNER_TTL",
+        "wall_ms - mtime > (owner_of(node) - OWNER_TTL) // 2",
+        100,
+    ),
 ]

@@ -43,8 +43,9 @@ def remembered():
 
 
 @pytest.mark.parametrize(("seed", "seconds", "clients"), remembered())
-def test_a_seed_that_has_failed_once_does_not_fail_again(seed, seconds, clients):
-    run_seed(seed, seconds, clients=clients)
+@pytest.mark.parametrize("is_plain", [True, False])
+def test_a_seed_that_has_failed_once_does_not_fail_again(seed, seconds, clients, is_plain):
+    run_seed(seed, seconds, clients=clients, is_plain=is_plain)
 
 
 def trace_of(seed, clients):

@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=SECONDS_DEFAULT, metavar="T", help="the same in seconds")
     parser.add_argument("--for", dest="wall_seconds", type=float, metavar="T", help="no new seed after so many seconds")
     parser.add_argument("--jobs", type=int, default=1, metavar="J", help="seeds run at the same time")
+    parser.add_argument("--plain", action="store_true", help="without extras (docs/simulation.md)")
     parser.add_argument("--trace", action="store_true", help="print every event of the one seed")
     parser.add_argument("--trace-file", metavar="F", help="write every event of the one seed to a file")
     parser.add_argument(OPTION, action="store_true", help="say which code was reached; one job (needs coverage.py)")
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _plan(options: argparse.Namespace, seed: int) -> Plan:
     seconds = options.seconds if options.hours is None else options.hours * 3600
-    return plan_of(seed, seconds, options.clients, options.servers)
+    return plan_of(seed, seconds, options.clients, options.servers, is_plain=options.plain)
 
 
 def _traced(options: argparse.Namespace) -> int:
@@ -140,4 +141,6 @@ def _judge(options: argparse.Namespace, outcomes: Sequence[Outcome]) -> int:
 def _command(options: argparse.Namespace, failure: Outcome) -> str:
     """What runs the seed again."""
     length = f"--seconds {options.seconds:g}" if options.hours is None else f"--hours {options.hours:g}"
-    return f"pyzk sim --seed {failure.seed} --clients {options.clients} --servers {options.servers} {length} --trace"
+    plain = " --plain" if options.plain else ""
+    ensemble = f"--clients {options.clients} --servers {options.servers}{plain}"
+    return f"pyzk sim --seed {failure.seed} {ensemble} {length} --trace"
