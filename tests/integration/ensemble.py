@@ -9,6 +9,7 @@ A zoo.cfg is the same whatever kind reads it, and is written once: with reconfig
 
 import contextlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,7 +26,7 @@ from tests.integration.processes import (
     free_port,
     release,
 )
-from tests.integration.trees import Tree, differences, dump, files_of
+from tests.integration.trees import Tree, differences, dump, files_of, has_gap
 from tests.interop.apache import java_command
 
 KINDS = ("pyzk", "java38", "java39")
@@ -47,6 +48,9 @@ KEEP_TRYING = {"max_tries": -1, "delay": 0.05, "max_delay": 0.3}
 PROPERTIES = ("multiAddress.enabled",)
 # Lets the clients of the tests reconfigure, and makes the servers keep their members in dynamic files.
 DYNAMIC = {"reconfigEnabled": "true", "skipACL": "yes"}
+
+
+SYNC_THREAD_ENDS = re.compile(r"thread : SyncThread:\d+\n.*NullPointerException.*learner\.sock")
 
 
 class Member(ServerProcess):
@@ -321,16 +325,19 @@ class Ensemble:
         each server; without `reading` digests and files have to do.
         """
         self.wait_until_level()
-        found = self._compare(self.trees()) if reading else []
+        members = [
+            member
+            for member in map(self.members.__getitem__, self.running)
+            if not (sync_thread_died(member.kind, member.logged()) and has_dropped_txns(member.data_dir))
+        ]
+        found = self._compare(self.trees(*[member.sid for member in members])) if reading else []
         self.wait_until_level()
-        members = [self.members[sid] for sid in self.running]
         judged = [member for member in members if not mistrusts_itself(member.kind, member.logged())]
         digests = {member.sid: digest_log(member.word("hash")) for member in judged}
         found += self._compare({sid: self._common(digests, sid) for sid in digests})
-        sids = self.running
-        self.stop(*sids)
-        files = {sid: files_of(self.members[sid].data_dir) for sid in sids}
-        return found + unlike_files({sid: self.members[sid].kind for sid in sids}, files)
+        self.stop(*self.running)
+        files = {member.sid: files_of(member.data_dir) for member in members}
+        return found + unlike_files({member.sid: member.kind for member in members}, files)
 
     @staticmethod
     def _common(digests: Mapping[int, dict[str, str]], sid: int) -> dict[str, str]:
@@ -363,6 +370,24 @@ def mistrusts_itself(kind: str, logged: str) -> bool:
     if kind != "java38" or "First digest mismatch" not in logged:
         return False
     print("    remark: a server of 3.8.0 says that its digests are not those of its leader", flush=True)
+    return True
+
+
+def sync_thread_died(kind: str, logged: str) -> bool:
+    """Whether the thread of a follower of 3.8.0 that writes the log has ended as its leader went, and left txns behind.
+
+    It would acknowledge what it has written, meets a connection that is gone already, and ends by a null pointer
+    (SendAckRequestProcessor.flush; ZOOKEEPER-4409, mended in 3.9.3). The txns in its queue are in the tree and never in the log; as the server votes
+    with those of its tree, the next leader does not send them again, and after a restart its tree lacks them too.
+    """
+    return kind == "java38" and SYNC_THREAD_ENDS.search(logged) is not None
+
+
+def has_dropped_txns(data_directory: Path) -> bool:
+    """Whether that has left a hole in the log: then nothing that the server has is compared, and a remark is made."""
+    if not has_gap(data_directory):
+        return False
+    print("    remark: a follower of 3.8.0 has dropped txns as its leader went: its log has a hole", flush=True)
     return True
 
 

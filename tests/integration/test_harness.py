@@ -7,8 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from pyzk.codec.opcodes import OpCode
+from pyzk.codec.txns import ErrorTxn, Txn, TxnHeader
+from pyzk.server.files import FileDisk
+from pyzk.storage.snapshot import save
+from pyzk.storage.txnlog import TxnLog
+from pyzk.tree.tree import Tree
 from tests.integration import processes
-from tests.integration.ensemble import Ensemble, digest_log, mistrusts_itself, unlike_files
+from tests.integration.ensemble import (
+    Ensemble,
+    digest_log,
+    has_dropped_txns,
+    mistrusts_itself,
+    sync_thread_died,
+    unlike_files,
+)
 from tests.integration.trees import DIFFERENCES_MAX, differences
 
 NAMES = ("server 1", "server 2")
@@ -19,6 +32,10 @@ def ensemble(tmp_path: Path) -> Iterator[Ensemble]:
     """Three members that nobody has started."""
     with Ensemble(tmp_path, ["pyzk", "java38", "java39"]) as ensemble:
         yield ensemble
+
+
+def error_txn(zxid: int) -> bytes:
+    return Txn(TxnHeader(7, 1, zxid, 1_700_000_000_000, OpCode.ERROR), ErrorTxn(-101)).encode()
 
 
 def lines_of(ensemble: Ensemble, sid: int) -> list[str]:
@@ -53,6 +70,40 @@ def test_digests_are_not_compared_where_a_server_of_3_8_0_says_that_its_own_are_
     assert mistrusts_itself(kind, "ERROR DataTree - First digest mismatch on txn: 1,2,3") is is_remarked_on
     assert not mistrusts_itself(kind, "INFO DataTree - all is well")
     assert ("remark" in capsys.readouterr().out) is is_remarked_on
+
+
+DEATH = """[SyncThread:1] ERROR ZooKeeperCriticalThread - Severe unrecoverable error, from thread : SyncThread:1
+java.lang.NullPointerException: Cannot invoke "java.net.Socket.isClosed()" because "this.learner.sock" is null
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "logged", "died"),
+    [
+        ("java38", DEATH, True),
+        ("java38", DEATH.replace("NullPointerException", "IOException"), False),
+        ("java39", DEATH, False),
+        ("pyzk", DEATH, False),
+    ],
+)
+def test_only_a_server_of_3_8_0_can_have_lost_the_thread_that_writes_its_log(
+    kind: str, logged: str, died: bool
+) -> None:
+    assert sync_thread_died(kind, logged) is died
+
+
+def test_txns_that_are_missing_in_the_middle_of_a_log_are_remarked_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for missing in (0, 5):
+        folder = tmp_path / str(missing)
+        log = TxnLog(FileDisk(), str(folder / "version-2"))
+        FileDisk().make_directory(str(folder / "version-2"))
+        for _ in save(FileDisk(), str(folder / "version-2"), Tree()):
+            pass
+        log.append([(zxid, error_txn(zxid)) for zxid in range(1, 10) if zxid != missing])
+        assert has_dropped_txns(folder) is bool(missing)
+    assert capsys.readouterr().out.count("remark") == 1
 
 
 def test_files_that_only_servers_of_3_8_0_have_left_incomplete_are_remarked_on(

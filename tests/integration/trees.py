@@ -10,8 +10,9 @@ from typing import Any
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
+from pyzk.errors import GapError
 from pyzk.server.files import FileDisk
-from pyzk.storage.database import restore
+from pyzk.storage.database import Restored, restore
 from pyzk.storage.names import Places
 
 OUTSTANDING_MAX = 200
@@ -55,8 +56,20 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any], names: tuple[s
 
 def files_of(data_directory: Path) -> tuple[int, int]:
     """Last zxid and digest of the tree that a server's snapshot and log make, from a copy; the server is stopped."""
+    restored = restored_copy(data_directory)
+    return restored.last_zxid, restored.tree.digest
+
+
+def has_gap(data_directory: Path) -> bool:
+    """Whether txns are missing in the middle of a server's log; it may run meanwhile."""
+    try:
+        return any("no txns between" in note for note in restored_copy(data_directory).notes)
+    except GapError:
+        return True
+
+
+def restored_copy(data_directory: Path) -> Restored:
     with tempfile.TemporaryDirectory(prefix="files-") as folder:
         copy = Path(folder) / "data"
         shutil.copytree(data_directory, copy)
-        restored = restore(FileDisk(), Places.of(str(copy)))
-    return restored.last_zxid, restored.tree.digest
+        return restore(FileDisk(), Places.of(str(copy)))
