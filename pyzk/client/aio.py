@@ -20,7 +20,7 @@ from typing import NamedTuple, Self, TypeVar, cast
 
 from pyzk import errors
 from pyzk.client import operations
-from pyzk.client.aio_login import Login
+from pyzk.client.aio_login import KerberosLogin, Login
 from pyzk.client.aio_shell import Shell
 from pyzk.client.aio_watch import Watch, Watcher, WatchEvent
 from pyzk.client.effects import Notification, State
@@ -106,6 +106,7 @@ class Client:
             login=login,
         )
         self._ssl = ssl
+        self._prepare = login.prepare if isinstance(login, KerberosLogin) else None
         self._started: Shell | None = None
         self._listeners: dict[Callable[[State], object], None] = {}
         self._state_changed = asyncio.Event()
@@ -145,7 +146,7 @@ class Client:
             AuthFailedError: the login was refused.
         """
         assert self._started is None
-        self._started = Shell(self._session, self._on_state, self._on_event, self._ssl)
+        self._started = Shell(self._session, self._on_state, self._on_event, self._ssl, self._prepare)
         self._started.start()
         try:
             async with asyncio.timeout(self.connect_timeout_s):

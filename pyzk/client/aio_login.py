@@ -6,6 +6,7 @@ Client("127.0.0.1:2181", login=digest_login("bob", "secret"))
 import base64
 import secrets
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from pyzk.errors import SaslError
@@ -16,6 +17,25 @@ from pyzk.sasl.mechanism import ClientExchange
 
 Login = Callable[[str], ClientExchange]
 """Begins the exchange with the server on a host."""
+
+
+class KerberosLogin:
+    """Asks the KDC before a connection is opened, beside the event loop, and uses the ticket when it is."""
+
+    def __init__(self, begin: Login) -> None:
+        self._begin = begin
+        self._ready: dict[str, ClientExchange] = {}
+
+    def prepare(self, host: str) -> None:
+        """Get the ticket for the server on a host; waits for the KDC."""
+        exchange = self._begin(host)
+        exchange.prepare()
+        self._ready[host] = exchange
+
+    def __call__(self, host: str) -> ClientExchange:
+        """Begin the exchange with the server on a host."""
+        return self._ready.pop(host, None) or self._begin(host)
+
 
 CLIENT_SECTION = "Client"
 SERVICE = "zookeeper"
@@ -28,7 +48,7 @@ def digest_login(user: str, password: str) -> Login:
     return lambda _: DigestClient(user, password, base64.b64encode(secrets.token_bytes(NONCE_BYTES)).decode())
 
 
-def kerberos_login(service: str = SERVICE, *, keytab: str | None = None, principal: str | None = None) -> Login:
+def kerberos_login(service: str = SERVICE, *, keytab: str | None = None, principal: str | None = None) -> KerberosLogin:
     """Show a ticket of Kerberos: of a keytab's principal, or of the user that runs this (kinit).
 
     Raises:
@@ -38,7 +58,7 @@ def kerberos_login(service: str = SERVICE, *, keytab: str | None = None, princip
         from pyzk.client.aio_kerberos import initiate  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise SaslError(f"Kerberos needs an extra: pip install 'pyzk-server[kerberos]' ({error})") from error
-    return lambda host: KerberosClient(initiate(service, host, keytab, principal))
+    return KerberosLogin(lambda host: KerberosClient(partial(initiate, service, host, keytab, principal)))
 
 
 def jaas_login(path: str, section: str = CLIENT_SECTION) -> Login:

@@ -66,6 +66,7 @@ class Shell:
         on_state: called with every new state.
         on_event: called with every watch event and its watchers.
         ssl: for TLS connections.
+        prepare: gets what the login on a host needs, beside the loop, before that is dialed.
     """
 
     def __init__(
@@ -74,8 +75,10 @@ class Shell:
         on_state: Callable[[State], None],
         on_event: Callable[[Notification, tuple[Hashable, ...]], None],
         ssl: SSLContext | None = None,
+        prepare: Callable[[str], None] | None = None,
     ) -> None:
         self.session = session
+        self._prepare = prepare
         self._on_state = on_state
         self._on_event = on_event
         self._ssl = ssl
@@ -161,6 +164,8 @@ class Shell:
 
     async def _open(self, link: Link, address: Address) -> None:
         host, port = address
+        if self._prepare is not None:
+            await asyncio.to_thread(self._prepare, host)
         try:
             await self._loop.create_connection(lambda: link, host, port, ssl=self._ssl)
         except (OSError, UnicodeError) as error:

@@ -175,6 +175,9 @@ class DigestClient:
         self._uri = f"{protocol}/{server_name}"
         self._expected = ""
 
+    def prepare(self) -> None:
+        """There is nothing to wait for."""
+
     def start(self) -> bytes:
         """The server has to speak."""
         return b""

@@ -76,19 +76,34 @@ class KerberosClient:
     """The side that has a ticket, or gets one.
 
     Args:
-        context: for the service.
+        new_context: begins towards the service.
     """
 
-    __slots__ = ("_context", "_has_chosen", "is_complete")
+    __slots__ = ("_context", "_failure", "_has_chosen", "_new_context", "_ticket", "is_complete")
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, new_context: Callable[[], Context]) -> None:
         self.is_complete = False
-        self._context = context
+        self._new_context = new_context
+        self._context: Context | None = None
+        self._ticket = b""
+        self._failure = ""
         self._has_chosen = False
+
+    def prepare(self) -> None:
+        """Ask the KDC for the ticket; why there is none is told by `start`."""
+        try:
+            self._context = self._new_context()
+            self._ticket = self._context.step(b"") or b""
+        except SaslError as error:
+            self._failure = str(error)
 
     def start(self) -> bytes:
         """The ticket. Raises SaslError."""
-        return self._context.step(b"") or b""
+        if self._context is None and not self._failure:
+            self.prepare()
+        if self._failure:
+            raise SaslError(self._failure)
+        return self._ticket
 
     def respond(self, token: bytes | None) -> bytes | None:
         """The answer to a token. Raises SaslError."""
@@ -97,10 +112,12 @@ class KerberosClient:
             return None
         if token is None:
             raise SaslError("the server offers no SASL")
-        if not self._context.is_complete:
-            return self._context.step(token) or b""
-        offered = self._context.unwrap(token)
+        context = self._context
+        assert context is not None, "the other side answers what it was sent"
+        if not context.is_complete:
+            return context.step(token) or b""
+        offered = context.unwrap(token)
         if len(offered) != len(OFFER) or not offered[0] & NO_LAYER:
             raise SaslError("the server wants a layer of protection, and there is none here")
         self._has_chosen = True
-        return self._context.wrap(OFFER)
+        return context.wrap(OFFER)

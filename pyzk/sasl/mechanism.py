@@ -27,6 +27,9 @@ class ClientExchange(Protocol):
     def is_complete(self) -> bool:
         """Whether both sides have proven what they had to."""
 
+    def prepare(self) -> None:
+        """Get what `start` needs. May wait for others, so it is called where that does no harm; fails in `start`."""
+
     def start(self) -> bytes:
         """The first token. Raises SaslError."""
 

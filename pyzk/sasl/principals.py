@@ -5,7 +5,7 @@ the syntax of the rules is MIT Kerberos'.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -145,3 +145,10 @@ class Names:
             )
         except SaslError:
             return None
+
+
+def member_of(hosts: Collection[str], principal: str) -> str:
+    """The principal `service/host@REALM` of a server, if that host is one of the ensemble's. Raises SaslError."""
+    if parse_principal(principal).host not in hosts:
+        raise SaslError(f"{principal} is the principal of no server of this ensemble")
+    return principal

@@ -7,6 +7,7 @@ are answered. Source: docs/protocol/zab.md section 2, docs/protocol/configuratio
 import asyncio
 import gc
 import random
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,11 +167,12 @@ class Server(BaseServer):
         # Who has no TLS does not wait for what reads certificates.
         from pyzk.server.tls.peerside import PeerSecurity  # noqa: PLC0415
 
-        def hosts() -> list[str]:
-            servers = self.peer.member.state.membership.servers
-            return [address.host for server in servers for address in server.addresses]
+        return PeerSecurity(self.config, self._hosts)
 
-        return PeerSecurity(self.config, hosts)
+    def _hosts(self) -> list[str]:
+        """Of all servers, as their lines have them."""
+        servers = self.peer.member.state.membership.servers
+        return [address.host for server in servers for address in server.addresses]
 
     def _load(self) -> Stored:
         stored = self._files.load(trust=self.config.trust_own_data)
@@ -203,7 +205,7 @@ class Server(BaseServer):
         driver.on_config = self._config_changed
         driver.on_save_config = self._save_config
         driver.on_opened = self._opened
-        driver.links = Links(driver.receive, lambda: walk(service.tree), driver.wake, link_options(config))
+        driver.links = Links(driver.receive, lambda: walk(service.tree), driver.wake, link_options(config, self._hosts))
         driver.log = self._make_log_writer(Outcomes(driver.logged, driver.log_failed))
         reports = DiskReports(driver.receive_from_disk, lambda: service.tree.last_zxid, self._replace_tree, self.fail)
         driver.disk = MemberDisk(self._files, driver.log, stored.last_zxid, reports)
@@ -348,8 +350,8 @@ def election_settings(config: Config) -> ElectionSettings:
     )
 
 
-def link_options(config: Config) -> LinkOptions:
-    """What the configuration says about sockets between servers."""
+def link_options(config: Config, hosts: Callable[[], Collection[str]]) -> LinkOptions:
+    """What the configuration says about sockets between servers, whose hosts are these. Raises ConfigError."""
     reach_timeout_ms = config.reachability_check_timeout_ms if config.reachability_check_enabled else None
     return LinkOptions(
         out_buffer_bytes_max=config.peer_out_buffer_bytes_max,
@@ -359,5 +361,7 @@ def link_options(config: Config) -> LinkOptions:
         reach_timeout_ms=reach_timeout_ms,
         # An election link whose network is gone is silent like any other; only over another network it can be replaced.
         election_unacked_ms_max=reach_timeout_ms if config.multi_address_enabled else None,
-        admissions=SaslAdmissions(config, hello_timeout_ms(config) / 1000) if config.quorum_sasl_enabled else None,
+        admissions=SaslAdmissions(config, hello_timeout_ms(config) / 1000, hosts)
+        if config.quorum_sasl_enabled
+        else None,
     )

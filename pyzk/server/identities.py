@@ -8,7 +8,10 @@ import os
 import re
 import secrets
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -27,6 +30,9 @@ from pyzk.tree.acl import SCHEMES, Scheme
 from pyzk.tree.schemes import EnsembleScheme, SaslScheme
 from pyzk.tree.x509 import X509Scheme
 from pyzk.zab.entries import refused
+
+if TYPE_CHECKING:
+    from pyzk.client.aio_kerberos import Acceptor
 
 log = structlog.get_logger()
 
@@ -109,22 +115,36 @@ def _names(config: Config, default_realm: str) -> Names:
 
 
 def _kerberos_exchanges(config: Config, module: LoginModule) -> Callable[[], ServerExchange]:
-    """Raises ConfigError if there is no key for the principal, or no library."""
+    acceptor = kerberos_acceptor(config, module, config.sasl_section)
+    names = _names(config, default_realm(os.environ.get("KRB5_CONFIG", KRB5_CONF)))
+    return lambda: KerberosServer(acceptor.context(), names.identity)
+
+
+def kerberos_acceptor(config: Config, module: LoginModule, section: str) -> "Acceptor":
+    """What accepts tickets for the principal of a JAAS section.
+
+    Raises:
+        ConfigError: there is no key for the principal, or no library.
+    """
     principal, keytab = module.options["principal"], module.options.get("keyTab")
-    place = f"section {config.sasl_section} of {config.jaas_file}"
+    try:
+        acceptor: Acceptor = kerberos_library(config, section).Acceptor(principal, keytab)
+    except SaslError as error:
+        place = f"section {section} of {config.jaas_file}: {error}"
+        raise refused("keyTab", keytab, f"the keytab has no key for {principal}", place) from error
+    return acceptor
+
+
+def kerberos_library(config: Config, section: str) -> ModuleType:
+    """The extra. Raises ConfigError if it is not there."""
     if config.krb5_conf is not None:
         os.environ["KRB5_CONFIG"] = config.krb5_conf
     try:
-        from pyzk.client.aio_kerberos import Acceptor  # noqa: PLC0415 - an extra
-
-        acceptor = Acceptor(principal, keytab)
+        return import_module("pyzk.client.aio_kerberos")
     except ImportError as error:
+        place = f"section {section} of {config.jaas_file}"
         remedy = f"pip install 'pyzk-server[kerberos]' ({error})"
         raise refused("java.security.auth.login.config", place, "Kerberos needs an extra", remedy) from error
-    except SaslError as error:
-        raise refused("keyTab", keytab, f"the keytab has no key for {principal}", f"{place}: {error}") from error
-    names = _names(config, default_realm(os.environ.get("KRB5_CONFIG", KRB5_CONF)))
-    return lambda: KerberosServer(acceptor.context(), names.identity)
 
 
 def default_realm(path: str) -> str:

@@ -34,7 +34,6 @@ class Link(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_admission",
         "_behind",
         "_behind_bytes",
         "_is_greeted",
@@ -45,6 +44,7 @@ class Link(asyncio.Protocol):
         "_paused",
         "_tree",
         "_will_pull",
+        "admission",
         "dialed_host",
         "dialing",
         "label",
@@ -56,7 +56,7 @@ class Link(asyncio.Protocol):
 
     def __init__(self, links: Links, number: int, port: Port, admission: Admission | None = None) -> None:
         self._links = links
-        self._admission = admission
+        self.admission = admission
         self._is_greeted = self._is_parting = False
         self._out: list[bytes] = []
         self._out_bytes = 0
@@ -84,7 +84,7 @@ class Link(asyncio.Protocol):
         peername = transport.get_extra_info("peername")
         if peername:
             self.label = label_of(str(peername[0]), peername[1])
-        if self._admission is not None:
+        if self.admission is not None:
             self._links.limit_admission(self)
         if self._is_dialed_elsewhere:
             self._begin_admission(b"")
@@ -92,8 +92,8 @@ class Link(asyncio.Protocol):
             self._links.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._admission is not None:
-            data = self._admit(self._admission, data)
+        if self.admission is not None:
+            data = self._admit(self.admission, data)
         if data:
             self._links.received(self, data)
 
@@ -102,15 +102,15 @@ class Link(asyncio.Protocol):
     @property
     def _is_dialed_elsewhere(self) -> bool:
         """Whether it is for us to say who we are, first of all."""
-        return self._admission is not None and self.number > 0 and self.port != Port.ELECTION
+        return self.admission is not None and self.number > 0 and self.port != Port.ELECTION
 
     def _begin_admission(self, greeting: bytes) -> None:
-        assert self._admission is not None
+        assert self.admission is not None
         assert self.transport is not None
         self._is_greeted = True
         # In one piece: Apache reads a hello with a single read.
-        self.transport.write(greeting + self._admission.start())
-        self._judge(self._admission)
+        self.transport.write(greeting + self.admission.start())
+        self._judge(self.admission)
 
     def _admit(self, admission: Admission, data: bytes) -> bytes:
         """More of the exchange; what is for the agreement."""
@@ -124,7 +124,7 @@ class Link(asyncio.Protocol):
         if not admission.is_over:
             return b""
         is_news = self._is_dialed_elsewhere
-        self._admission = None
+        self.admission = None
         if admission.failure:
             self._links.refuse(self, admission.failure)
         elif self._is_parting:
@@ -137,7 +137,7 @@ class Link(asyncio.Protocol):
 
     def end_admission(self) -> None:
         """The other side is gone in the midst of it, or takes too long."""
-        admission = self._admission
+        admission = self.admission
         if admission is not None:
             admission.ended()
             rest = self._judge(admission)
@@ -174,7 +174,7 @@ class Link(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Send with the next `flush`, or behind the tree that is on its way."""
-        if self._admission is not None and self.number > 0 and not self._is_greeted:
+        if self.admission is not None and self.number > 0 and not self._is_greeted:
             self._begin_admission(data)
         elif self._tree is None:
             self._out.append(data)
@@ -185,7 +185,7 @@ class Link(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what has gathered, in one piece."""
-        if self._out and self.transport is not None and self._admission is None and not self.transport.is_closing():
+        if self._out and self.transport is not None and self.admission is None and not self.transport.is_closing():
             out, self._out, self._out_bytes = self._out, [], 0
             self.transport.write(out[0] if len(out) == 1 else b"".join(out))
 
@@ -229,7 +229,7 @@ class Link(asyncio.Protocol):
 
     def close(self) -> None:
         """Let what was written go out; but not for ever. A tree that is on its way stays unfinished."""
-        if self._admission is not None and self._is_greeted and self.port == Port.ELECTION:
+        if self.admission is not None and self._is_greeted and self.port == Port.ELECTION:
             # The other side dials back only to one that has proven who it is.
             self._is_parting = True
             return
@@ -237,7 +237,7 @@ class Link(asyncio.Protocol):
             self.dialing.cancel()
         if self.transport is None:
             return
-        self._admission = None
+        self.admission = None
         if self._tree is None:
             self.flush()
         self._end_tree()

@@ -40,9 +40,11 @@ class Admissions(Protocol):
 
     Attributes:
         timeout_seconds: how long that may take.
+        takes_time: our side has to be prepared, beside the loop, before a link is dialed.
     """
 
     timeout_seconds: float
+    takes_time: bool
 
     def to(self, host: str) -> Admission | None:
         """Our side of a link that we dial; None if we need not prove anything."""
@@ -183,11 +185,25 @@ class Links:
         self._dirty.pop(link.number, None)
 
     async def _dial(self, link: Link, effect: Dial) -> None:
-        why_not = await self.dialer.dial(link, effect.addresses, effect.timeout_ms)
+        why_not = await self._prepare(link, effect.timeout_ms)
+        if not why_not:
+            why_not = await self.dialer.dial(link, effect.addresses, effect.timeout_ms)
         link.dialing = None
         if link.transport is None:
             self._forget(link)
             self._handle(Disconnected(link.number, why_not))
+
+    async def _prepare(self, link: Link, timeout_ms: int) -> str:
+        """Get what the other server will ask for; why that is not to be had."""
+        admissions = self.options.admissions
+        if admissions is None or link.admission is None or not admissions.takes_time:
+            return ""
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                await asyncio.to_thread(link.admission.prepare)
+        except TimeoutError:
+            return f"no ticket within {timeout_ms} ms"
+        return ""
 
     # What links tell.
 

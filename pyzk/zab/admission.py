@@ -37,6 +37,9 @@ class Admission(Protocol):
     failure: str
     rest: bytes
 
+    def prepare(self) -> None:
+        """Get what `start` needs; may wait for others."""
+
     def start(self) -> bytes:
         """What to send first."""
 
@@ -59,6 +62,10 @@ class Applicant:
         self._exchange = exchange
         self._buffer = b""
         self._packets = 0
+
+    def prepare(self) -> None:
+        """A ticket, where one is needed."""
+        self._exchange.prepare()
 
     def start(self) -> bytes:
         """The first packet."""
@@ -137,6 +144,9 @@ class Doorkeeper:
         self._wants_hello = hello_first
         self._greeting = self._buffer = b""
         self._packets = 0
+
+    def prepare(self) -> None:
+        """Who is dialed needs nothing."""
 
     def start(self) -> bytes:
         """It is for the other side to begin."""

@@ -1,8 +1,13 @@
 """A session that logs in by SASL on each of its connections."""
 
+import threading
+from typing import ClassVar
+
 import pytest
 
 from pyzk import errors
+from pyzk.client.aio import Client
+from pyzk.client.aio_login import KerberosLogin
 from pyzk.client.effects import State
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.replies import DataReply
@@ -11,6 +16,7 @@ from pyzk.errors import SaslError
 from pyzk.sasl.digest_md5 import DigestClient
 from tests.client.fake import FakeEnsemble
 from tests.client.harness import Harness
+from tests.server.shell import running
 
 ROOT = PathWatchRequest(b"/", watch=False)
 
@@ -45,6 +51,24 @@ def test_each_connection_is_logged_in_on():
     harness.connect()
     assert harness.connection is not first
     assert harness.connection.exchange.identity == "bob"
+
+
+class Slow(DigestClient):
+    """Waits for somebody before it can begin."""
+
+    began: ClassVar[list[str]] = []
+
+    def prepare(self):
+        self.began.append(threading.current_thread().name)
+
+
+async def test_the_kdc_is_asked_beside_the_loop_and_before_the_server_is_dialed():
+    Slow.began.clear()
+    login = KerberosLogin(lambda _: Slow("bob", "secret", "nonce"))
+    async with running(sasl_users={"bob": "secret"}) as server, Client(f"127.0.0.1:{server.port}", login=login):
+        (name,) = Slow.began
+        assert name != threading.current_thread().name
+    assert login("127.0.0.1") is not login("127.0.0.1"), "what was prepared is used once"
 
 
 @pytest.mark.parametrize(

@@ -377,8 +377,9 @@ def sync_thread_died(kind: str, logged: str) -> bool:
     """Whether the thread of a follower of 3.8.0 that writes the log has ended as its leader went, and left txns behind.
 
     It would acknowledge what it has written, meets a connection that is gone already, and ends by a null pointer
-    (SendAckRequestProcessor.flush; ZOOKEEPER-4409, mended in 3.9.3). The txns in its queue are in the tree and never in the log; as the server votes
-    with those of its tree, the next leader does not send them again, and after a restart its tree lacks them too.
+    (SendAckRequestProcessor.flush; ZOOKEEPER-4409, mended in 3.9.3). The txns in its queue are in the tree and never in
+    the log; as the server votes with those of its tree, the next leader does not send them again, and after a restart
+    its tree lacks them too.
     """
     return kind == "java38" and SYNC_THREAD_ENDS.search(logged) is not None
 

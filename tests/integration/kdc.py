@@ -11,6 +11,8 @@ from tests.integration.processes import eventually, free_port
 REALM = "PYZK.TEST"
 SERVICE = f"zookeeper/localhost@{REALM}"
 CLIENT = f"bob@{REALM}"
+MEMBER = f"zkquorum/localhost@{REALM}"
+STRANGER = f"zkquorum/elsewhere@{REALM}"
 PROGRAMS = ("krb5kdc", "kadmin.local", "kdb5_util", "kinit")
 KRB5_CONF = """\
 [libdefaults]
@@ -64,7 +66,7 @@ class Kdc:
         self.krb5_conf.write_text(KRB5_CONF.format(**values))
         (self.folder / "kdc.conf").write_text(KDC_CONF.format(**values))
         self.run("kdb5_util", "create", "-s", "-P", "master", "-r", REALM)
-        for principal in (SERVICE, CLIENT):
+        for principal in (SERVICE, CLIENT, MEMBER, STRANGER):
             self.run("kadmin.local", "-q", f"addprinc -randkey {principal}")
             self.run("kadmin.local", "-q", f"ktadd -k {self.keytab(principal)} {principal}")
         command = [str(program("krb5kdc")), "-n"]
@@ -93,10 +95,14 @@ class Kdc:
 
     def jaas(self) -> str:
         """Sections of a server and a client that both take keytabs."""
+        return self.sections(Server=SERVICE, Client=CLIENT)
+
+    def sections(self, **principals: str) -> str:
+        """A JAAS file with a keytab for each of these principals, by the names of the sections."""
         module = "com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true storeKey=true"
         return "".join(
             f'{section} {{\n    {module}\n    keyTab="{self.keytab(principal)}"\n    principal="{principal}";\n}};\n'
-            for section, principal in (("Server", SERVICE), ("Client", CLIENT))
+            for section, principal in principals.items()
         )
 
     def __exit__(self, *_: object) -> None:

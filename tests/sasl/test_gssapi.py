@@ -36,7 +36,7 @@ class FakeContext:
 
 
 def test_both_sides_come_to_an_end():
-    client, server = KerberosClient(FakeContext(2)), KerberosServer(FakeContext(1))
+    client, server = KerberosClient(lambda: FakeContext(2)), KerberosServer(FakeContext(1))
     token = client.start()
     assert token == b"step"
     token = server.respond(token)
@@ -78,9 +78,27 @@ def test_a_forged_ticket_is_refused():
     assert server.identity is None
 
 
+def test_a_ticket_is_asked_for_once_and_beforehand():
+    contexts = [FakeContext(1)]
+    client = KerberosClient(contexts.pop)
+    client.prepare()
+    assert contexts == []
+    assert client.start() == b"step"
+
+
+def test_why_there_is_no_ticket_is_told_when_it_is_needed():
+    def no_ticket():
+        raise SaslError("no ticket")
+
+    client = KerberosClient(no_ticket)
+    client.prepare()
+    with pytest.raises(SaslError, match="no ticket"):
+        client.start()
+
+
 @pytest.mark.parametrize("offer", [None, b"W\x06\0\xff\xff", b"W", b"\x01\0\0\0"])
 def test_a_client_takes_no_layer(offer):
-    client = KerberosClient(FakeContext(1))
+    client = KerberosClient(lambda: FakeContext(1))
     client.start()
     with pytest.raises(SaslError):
         client.respond(offer)

@@ -1,6 +1,7 @@
 """Servers that authenticate themselves: what the agreement is told of their links, and when."""
 
 from collections.abc import Callable
+from threading import Event, current_thread
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ class Passwords:
     """Admissions of a side: its password where it dials, and whether it wants to hear one where it is dialed."""
 
     def __init__(self, password: str | None = "secret", *, required: bool = True, timeout_seconds: float = 60) -> None:
-        self.timeout_seconds = timeout_seconds
+        self.timeout_seconds, self.takes_time = timeout_seconds, False
         self._password = password
         self._required = required
 
@@ -88,3 +89,48 @@ async def test_who_says_nothing_in_time_is_shut_out(sides: Callable[..., Side], 
     assert await stranger.read(1) == b""
     await until(lambda: dialed.of(Disconnected), "it is told")
     assert dialed.of(Received) == []
+
+
+class Slow(DigestClient):
+    """Its token is there only once somebody says so."""
+
+    def __init__(self) -> None:
+        super().__init__("zk", "secret", "1")
+        self.may_go_on = Event()
+        self.threads: list[str] = []
+
+    def prepare(self) -> None:
+        self.threads.append(current_thread().name)
+        self.may_go_on.wait(20)
+
+
+class Tickets(Passwords):
+    """Admissions of a side that has to ask somebody first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.takes_time = True
+        self.exchange = Slow()
+
+    def to(self, _: str) -> Admission | None:
+        return Applicant(self.exchange)
+
+
+async def test_who_needs_a_ticket_gets_it_beside_the_loop_before_dialing(sides: Callable[..., Side]) -> None:
+    tickets = Tickets()
+    dialed, dialer = sides(guarded()), sides(LinkOptions(admissions=tickets))
+    dialer.perform(Dial(1, Port.QUORUM, [(HOST, await dialed.listen())], 60_000))
+    await until(lambda: tickets.exchange.threads, "it asks")
+    assert tickets.exchange.threads != [current_thread().name]
+    assert len(dialed.links) == 0
+    tickets.exchange.may_go_on.set()
+    await until(lambda: Connected(1) in dialer.events, "it is let in")
+
+
+async def test_a_ticket_that_does_not_come_is_not_waited_for_longer_than_a_dial(sides: Callable[..., Side]) -> None:
+    tickets = Tickets()
+    dialer = sides(LinkOptions(admissions=tickets))
+    dialer.perform(Dial(1, Port.QUORUM, [(HOST, 1)], 10))
+    await until(lambda: dialer.of(Disconnected), "it gives up")
+    assert dialer.of(Disconnected) == [Disconnected(1, "no ticket within 10 ms")]
+    tickets.exchange.may_go_on.set()

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from pyzk.sasl.digest_md5 import DigestClient
-from pyzk.server.config.identities import known_schemes, quorum_login, quorum_users, required_schemes
+from pyzk.server.config.identities import (
+    known_schemes,
+    quorum_kerberos,
+    quorum_login,
+    quorum_users,
+    required_schemes,
+)
 from pyzk.server.identities import exchanges, make_schemes, super_users
 from tests.server.config_folder import Folder
 
@@ -174,10 +180,34 @@ def test_servers_have_a_section_for_each_side(folder: Folder) -> None:
     assert (quorum_login(config), quorum_users(config)) == (("zk", "secret"), {"zk": "secret"})
 
 
-def test_kerberos_between_servers_is_refused_by_name(folder: Folder) -> None:
-    text = QUORUM.replace("org.apache.zookeeper.server.auth.DigestLoginModule", "x.Krb5LoginModule")
-    error = folder.refusal(ENABLED + jaas(folder, text))
-    assert "servers know each other by DIGEST-MD5 only" in str(error)
+KERBEROS = "".join(
+    f"{section} {{\n x.Krb5LoginModule required keyTab=k principal=zkquorum/a@R;\n}};\n"
+    for section in ("QuorumServer", "QuorumLearner")
+)
+
+
+def test_servers_may_have_keytabs_in_fips_mode_too(folder: Folder) -> None:
+    config = folder.load(f"{ENABLED}fips-mode=true\n" + jaas(folder, KERBEROS))
+    for section in ("QuorumServer", "QuorumLearner"):
+        module = quorum_kerberos(config, section)
+        assert module is not None
+        assert module.options == {"keyTab": "k", "principal": "zkquorum/a@R"}
+    mixed = QUORUM.partition("QuorumLearner")[0] + KERBEROS.partition("};\n")[2]
+    assert "not allowed in FIPS mode" in str(folder.refusal(f"{ENABLED}fips-mode=true\n" + jaas(folder, mixed)))
+
+
+@pytest.mark.parametrize("module", ["x.Krb5LoginModule required keyTab=k", "x.LdapLoginModule required principal=a"])
+def test_a_section_of_servers_that_proves_nothing_is_refused_by_name(folder: Folder, module: str) -> None:
+    error = folder.refusal(ENABLED + jaas(folder, f"QuorumServer {{\n {module};\n}};\n"))
+    assert "section QuorumServer of the JAAS file has a login module that is not known" in str(error)
+    assert "a Krb5LoginModule with principal and keyTab" in str(error)
+
+
+def test_a_password_in_zoo_cfg_goes_before_a_keytab(folder: Folder) -> None:
+    keys = "pyzk.quorum.sasl.user=zk\npyzk.quorum.sasl.password=secret\n"
+    config = folder.load(ENABLED + keys + jaas(folder, KERBEROS))
+    assert quorum_kerberos(config, "QuorumServer") is None
+    assert quorum_login(config) == ("zk", "secret")
 
 
 def test_one_password_in_zoo_cfg_does_for_both_sides(folder: Folder) -> None:

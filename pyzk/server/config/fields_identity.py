@@ -117,6 +117,12 @@ class QuorumAuthenticationSettings:
     quorum_sasl_password: str | None = setting(
         "pyzk.quorum.sasl.password", TEXT, None, "The password of that user, the same on all servers.", is_secret=True
     )
+    quorum_kerberos_principal: str = setting(
+        "quorum.auth.kerberos.servicePrincipal",
+        TEXT,
+        "zkquorum/localhost",
+        "Of the servers that are dialed, `service/host`; the host `_HOST` is that of the server's line.",
+    )
     fips_mode: bool = setting(
         "fips-mode",
         BOOLEAN,

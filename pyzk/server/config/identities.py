@@ -14,6 +14,9 @@ from pyzk.zab.entries import refused
 
 _JAAS_KEY = "java.security.auth.login.config"
 _SASL = "sasl"
+KNOWN_MODULES = (
+    "write org.apache.zookeeper.server.auth.DigestLoginModule, or a Krb5LoginModule with principal and keyTab"
+)
 
 
 def with_identities(config: Config, warnings: list[str]) -> Config:
@@ -66,6 +69,12 @@ def quorum_users(config: Config) -> dict[str, str]:
     return module.users if module is not None and module.is_digest else {}
 
 
+def quorum_kerberos(config: Config, section: str) -> LoginModule | None:
+    """The login module of a section between servers if that is Kerberos'."""
+    module = config.jaas.get(section) if config.quorum_sasl_user is None else None
+    return module if module is not None and module.is_kerberos and module.options.get("principal") else None
+
+
 def _check_quorum(config: Config) -> None:
     """Messages: docs/protocol/configuration.md section 2."""
     learner, server = "quorum.auth.learnerRequireSasl", "quorum.auth.serverRequireSasl"
@@ -79,26 +88,23 @@ def _check_quorum(config: Config) -> None:
             raise refused(wanted, "true", f"{needed} is disabled, so cannot enable {wanted}", f"write {needed}=true")
     if not config.quorum_sasl_enabled:
         return
-    if config.fips_mode:
+    sections = (config.quorum_server_section, config.quorum_learner_section)
+    if config.fips_mode and not all(quorum_kerberos(config, section) for section in sections):
         message = "DIGEST-MD5 between servers is not allowed in FIPS mode"
         raise refused("fips-mode", "true", message, "write fips-mode=false, or quorum.auth.enableSasl=false")
-    for section, found in (
-        (config.quorum_server_section, quorum_users(config)),
-        (config.quorum_learner_section, quorum_login(config)),
-    ):
+    for section, found in zip(sections, (quorum_users(config), quorum_login(config)), strict=True):
         module = config.jaas.get(section)
-        if not found and module is not None and not module.is_digest:
-            remedy = f"write org.apache.zookeeper.server.auth.DigestLoginModule in section {section}"
-            raise refused(_JAAS_KEY, module.class_name, "servers know each other by DIGEST-MD5 only", remedy)
-        if not found:
-            message = (
-                "SASL-authentication failed because the specified JAAS configuration section "
-                f"'{section}' could not be found."
-            )
-            remedy = (
-                f"write that section with a DigestLoginModule to the file of {_JAAS_KEY}, or set pyzk.quorum.sasl.*"
-            )
-            raise refused("quorum.auth.enableSasl", "true", message, remedy)
+        if found or quorum_kerberos(config, section) is not None:
+            continue
+        if module is not None and not module.is_digest:
+            message = f"section {section} of the JAAS file has a login module that is not known"
+            raise refused(_JAAS_KEY, module.class_name, message, KNOWN_MODULES)
+        message = (
+            "SASL-authentication failed because the specified JAAS configuration section "
+            f"'{section}' could not be found."
+        )
+        remedy = f"write that section with a DigestLoginModule to the file of {_JAAS_KEY}, or set pyzk.quorum.sasl.*"
+        raise refused("quorum.auth.enableSasl", "true", message, remedy)
 
 
 def _read_jaas(path: str) -> dict[str, LoginModule]:
@@ -115,8 +121,7 @@ def _check_module(config: Config) -> None:
     if module is None or module.is_digest or (module.is_kerberos and module.options.get("principal")):
         return
     message = f"section {config.sasl_section} of the JAAS file has a login module that is not known"
-    remedy = "write org.apache.zookeeper.server.auth.DigestLoginModule, or a Krb5LoginModule with principal and keyTab"
-    raise refused(_JAAS_KEY, module.class_name, message, remedy)
+    raise refused(_JAAS_KEY, module.class_name, message, KNOWN_MODULES)
 
 
 def _check_required(config: Config, warnings: list[str]) -> None:

@@ -29,7 +29,6 @@ WITHOUT_EFFECT: tuple[Setting, ...] = (
         "Pause detector.",
         "jvm.pause.info-threshold.ms jvm.pause.warn-threshold.ms jvm.pause.sleep.time.ms",
     ),
-    *_rows(Status.IGNORED, _KERBEROS, "quorum.auth.kerberos.servicePrincipal"),
     *_rows(Status.IGNORED, _KERBEROS, "kerberos.", is_prefix=True),
     *_rows(
         Status.IGNORED,
