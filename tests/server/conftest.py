@@ -1,11 +1,14 @@
-"""Links for tests, closed at their end."""
+"""Links for tests, closed at their end; and the log as it was before a test configured it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+import structlog
 
+from pyzk.server.log import _forget_loggers
 from tests.server.sides import Side, Silent
 
 
@@ -36,3 +39,15 @@ async def silent() -> AsyncIterator[Callable[[int], Any]]:
     yield connect
     for each in made:
         each.socket.close()
+
+
+@pytest.fixture
+def restored_log() -> Iterator[None]:
+    """Loggers are kept by the modules that use them: without this, later tests could not capture what they say."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    _forget_loggers()
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -55,7 +55,7 @@ class Reloaded:
 
 
 @pytest.fixture
-async def reloaded(tmp_path: Path) -> Any:
+async def reloaded(tmp_path: Path, restored_log: None) -> Any:  # noqa: ARG001 - it configures the log
     running = Reloaded(tmp_path)
     await running.server.start()
     yield running

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 import uvloop
 from structlog.testing import capture_logs
 
@@ -435,5 +434,4 @@ def test_errors_of_a_flood_are_told_once_a_second(run: Run, authority: Authority
             assert server.statistics.handshakes.failed == 20
             assert 1 <= len(told) < 20
 
-    structlog.reset_defaults()
     run(talk())
