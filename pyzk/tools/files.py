@@ -7,7 +7,7 @@ from pyzk.errors import StorageError
 from pyzk.server.files import FileDisk
 from pyzk.storage import names
 from pyzk.storage.disk import Disk
-from pyzk.storage.snapshot import Snapshot, load
+from pyzk.storage.snapshot import Snapshot, candidates, load
 from pyzk.tools.output import ToolError
 
 VERSION_DIRECTORY = "version-2"
@@ -48,6 +48,17 @@ def log_files(paths: list[str]) -> list[str]:
     if not found:
         raise ToolError(f"no log.* in {', '.join(paths)}")
     return found
+
+
+def snapshot_file(path: str) -> str:
+    """A snapshot: the file itself, or the newest one of a directory that looks whole. Raises ToolError."""
+    if not Path(path).is_dir():
+        return path
+    directory = version_directory(path)
+    newest = candidates(real_disk(), directory, 1)
+    if not newest:
+        raise ToolError(f"no snapshot.* in {path}")
+    return f"{directory}/{newest[0]}"
 
 
 def read_snapshot(path: str, disk: Disk | None = None) -> Snapshot:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from pyzk.storage.snapshot import Snapshot
-from pyzk.tools.files import read_snapshot, split
+from pyzk.tools.files import read_snapshot, snapshot_file, split
 from pyzk.tools.javatext import hexadecimal, text_of
 from pyzk.tools.log.entries import data_line
 from pyzk.tools.output import Advance, iso_time, printing, progress, say, say_json
@@ -20,6 +20,7 @@ examples:
   pyzk snapshot dump --path /app --json snapshot.1c
   pyzk snapshot dump -d snapshot.1c                   as Apache's SnapshotFormatter -d
   pyzk snapshot summary --depth 2 snapshot.1c /app
+  pyzk snapshot summary DATADIR                       of the newest one
   pyzk snapshot compare snapshot.1c snapshot.2f       exit code 1 if they differ
   pyzk snapshot compare -b 100 -n 5 LEFT RIGHT        as Apache's SnapshotComparer
 """
@@ -84,7 +85,7 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
 
 def read(path: str, advance: Advance) -> Snapshot:
     """Read a snapshot and tell when it is done."""
-    snapshot = read_snapshot(path)
+    snapshot = read_snapshot(snapshot_file(path))
     advance(1)
     return snapshot
 

@@ -51,6 +51,13 @@ def test_a_file_with_another_name_is_read_too(tmp_path, capsys):
     assert f"{tmp_path}/nothing: No such file" in capsys.readouterr().err
 
 
+def test_of_a_directory_the_newest_is_read(tmp_path, capsys):
+    for directory in (MEMBER, MEMBER.parent):
+        assert shown(capsys, "dump", str(directory)) == shown(capsys, "dump", str(MEMBER / "snapshot.100000010"))
+    assert main(["snapshot", "dump", str(tmp_path)]) == 1
+    assert f"no snapshot.* in {tmp_path}" in capsys.readouterr().err
+
+
 def test_a_summary_sorts_by_bytes(capsys):
     _, lines = shown(capsys, "summary", SNAPSHOT)
     assert lines[1].split() == ["19", "15", "2", "6", "/"]
