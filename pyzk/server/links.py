@@ -10,6 +10,7 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
@@ -33,6 +34,8 @@ ELECTION_OUT_BYTES_MAX = 2**20
 
 LinkEvent = Accepted | Connected | Received | Disconnected
 LinkEffect = Dial | Send | SendTree | Close
+PREPARED_MAX = 2
+"""Links that may ask for a ticket at a time."""
 
 
 class Admissions(Protocol):
@@ -107,6 +110,8 @@ class Links:
         self._accepted = Counter[Port]()
         self._numbers = count(-1, -1)
         self._stopped = False
+        # A KDC that does not answer must not keep snapshots from being written, which need a thread too.
+        self._waiting_room = ThreadPoolExecutor(PREPARED_MAX, "tickets")
         self._loop = asyncio.get_running_loop()
 
     def __len__(self) -> int:
@@ -179,6 +184,7 @@ class Links:
             link.close()
         dials = [link.dialing for link in links if link.dialing is not None]
         await asyncio.gather(*dials, return_exceptions=True)
+        self._waiting_room.shutdown(wait=False, cancel_futures=True)
 
     def _forget(self, link: Link) -> None:
         del self._links[link.number]
@@ -200,7 +206,7 @@ class Links:
             return ""
         try:
             async with asyncio.timeout(timeout_ms / 1000):
-                await asyncio.to_thread(link.admission.prepare)
+                await self._loop.run_in_executor(self._waiting_room, link.admission.prepare)
         except TimeoutError:
             return f"no ticket within {timeout_ms} ms"
         return ""

@@ -312,7 +312,7 @@ async def test_an_address_that_was_silent_is_tried_last_until_it_answers(sides: 
     good = listener.sockets[0].getsockname()
     client.perform(Dial(5, Port.QUORUM, [(HOST, deaf_port), good], 60_000))
     await until(lambda: client.events == [Connected(5)], "the second address is taken")
-    options.reach_timeout_ms = None
+    client.links.dialer._reach_timeout_ms = None
     client.perform(Dial(6, Port.QUORUM, [(HOST, deaf_port), good], 60_000))
     await until(lambda: Connected(6) in client.events, "it is taken at once")
     await client.dialed(7, await server.listen())
