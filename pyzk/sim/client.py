@@ -19,6 +19,7 @@ from pyzk.codec.requests import AuthRequest
 from pyzk.errors import ConnectionLostError, NoAuthError, NoNodeError, NoWatcherError, RequestError
 from pyzk.sim.acls import ADDRESS
 from pyzk.sim.equipment import identities_of, login_identities, login_of
+from pyzk.sim.model import RESERVED, ROOT
 from pyzk.sim.promises import Asked, Promises
 from pyzk.sim.sequence import require
 
@@ -200,10 +201,11 @@ class Client:
             return
         self.promises.answered(asked, effect.header, effect.reply)
         path = getattr(effect.reply, "path", None)
-        if path:
+        if path and not path.startswith(RESERVED):
             self.known.append(path)
         for name in getattr(effect.reply, "children", None) or ():
-            self.known.append(asked.path.rstrip(b"/") + b"/" + name)
+            if asked.path != ROOT or name != RESERVED[1:]:
+                self.known.append(asked.path.rstrip(b"/") + b"/" + name)
         del self.known[:-30]
         self.written += asked.opcode == OpCode.CREATE
 

@@ -35,6 +35,9 @@ class Extras:
         rates: of new connections; None: no throttle.
         peers_log_in: servers prove to each other who they are.
         compression: of snapshots, in place of the plan's; empty: that.
+        snapshot_txns: after about so many txns a server begins a snapshot by itself; 0: never.
+        has_log_directory: the log has a directory of its own.
+        with_last_zxid: as the setting of snapshots.
     """
 
     rare_share: float = 0.0
@@ -53,6 +56,9 @@ class Extras:
     rates: TokenRates | None = None
     peers_log_in: bool = False
     compression: str = ""
+    snapshot_txns: int = 0
+    has_log_directory: bool = False
+    with_last_zxid: bool = True
 
 
 def draw_extras(seed: int) -> Extras:
@@ -78,6 +84,9 @@ def draw_extras(seed: int) -> Extras:
         rates=_draw_rates(rng),
         peers_log_in=rng.random() < 0.3,
         compression=rng.choice(("", "", "snappy")),
+        snapshot_txns=rng.choice((0, 20, 200)),
+        has_log_directory=rng.random() < 0.3,
+        with_last_zxid=rng.random() < 0.7,
     )
 
 

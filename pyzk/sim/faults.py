@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.requests import ReconfigRequest
-from pyzk.sim.machine import PLACES
 from pyzk.sim.member_host import MemberHost
+from pyzk.sim.mishaps import MISHAPS
 from pyzk.sim.schemes import SCHEMES
 from pyzk.storage.member import DOUBT
 
@@ -48,7 +48,7 @@ class Faults:
             self.world.trace(0, f"fault: {fault.kind}")
             self.world.tally[fault.kind] += 1
             self.rng = Random(fault.seed)
-            KINDS[fault.kind](self)
+            ALL_KINDS[fault.kind](self)
 
     def end(self) -> None:
         """Mend everything."""
@@ -58,7 +58,7 @@ class Faults:
         for host in self.world.hosts.values():
             self.mend_disk(host)
             host.dies_after = host.dies_at = None
-            host.machine.is_doomed = False
+            host.machine.is_doomed = host.machine.dooms_change = False
             self.thaw(host)
         self.world.start()
 
@@ -115,10 +115,12 @@ class Faults:
     def lose_data(self, host: Host) -> None:
         """All logs and snapshots of a server that is down are gone; its epochs are left."""
         host.may_doubt = True
-        for name in host.disk.names(PLACES.logs):
-            if name.startswith(("log.", "snapshot.", DOUBT)):
-                host.disk.remove(f"{PLACES.logs}/{name}")
-        host.disk.sync_directory(PLACES.logs)
+        places = host.machine.places
+        for directory in dict.fromkeys((places.logs, places.snapshots)):
+            for name in host.disk.names(directory):
+                if name.startswith(("log.", "snapshot.", DOUBT)):
+                    host.disk.remove(f"{directory}/{name}")
+            host.disk.sync_directory(directory)
 
 
 # Servers.
@@ -272,13 +274,18 @@ def _corrupt(faults: Faults) -> None:
         return
     host.may_doubt = True
     faults.crash(host)
-    names = [name for name in disk.names(PLACES.logs) if name.startswith(("log.", "snapshot."))]
-    sizes = {name: disk.data_bytes(f"{PLACES.logs}/{name}") for name in names}
-    ends = {name: size - LOG_END_BYTES * name.startswith("log.") for name, size in sizes.items()}
-    files = [name for name, end in ends.items() if end > 0]
+    places = host.machine.places
+    paths = [
+        f"{directory}/{name}"
+        for directory in dict.fromkeys((places.logs, places.snapshots))
+        for name in disk.names(directory)
+        if name.startswith(("log.", "snapshot."))
+    ]
+    ends = {path: disk.data_bytes(path) - LOG_END_BYTES * ("/log." in path) for path in paths}
+    files = [path for path, end in ends.items() if end > 0]
     if files:
-        name = faults.rng.choice(files)
-        disk.corrupt(f"{PLACES.logs}/{name}", faults.rng.randrange(ends[name]), faults.rng)
+        path = faults.rng.choice(files)
+        disk.corrupt(path, faults.rng.randrange(ends[path]), faults.rng)
 
 
 def _lose_disk(faults: Faults) -> None:
@@ -312,5 +319,7 @@ KINDS: dict[str, Callable[[Faults], None]] = {
     "lost disk": _lose_disk,
     **SCHEMES,
 }
+ALL_KINDS = {**KINDS, **MISHAPS}
+"""With those that are drawn apart."""
 HARMLESS = frozenset({"snapshot", "reconfig"})
 """Kinds that do not count as something that goes wrong."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING
 
 from pyzk.errors import DiskFullError
@@ -17,7 +18,7 @@ from pyzk.storage.member import MemberFiles, Stored
 from pyzk.storage.names import Places, snapshot_name
 from pyzk.storage.retention import SNAPSHOTS_MIN, purge
 from pyzk.storage.snapshot import save
-from pyzk.storage.txnlog import TxnLog
+from pyzk.storage.txnlog import Roll, TxnLog
 from pyzk.zab import effects as do
 from pyzk.zab.events import Done, Event, LogRead, Reloaded, Unwritten
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from pyzk.sim.host import Host
 
-PLACES = Places.of("/data")
 PREALLOCATE_BYTES = 16_384
 FILE_SYSTEM_CALLS = 3, 12, 40
 """A crash lies within one of so many calls of what is under way: an append, a roll, a tree."""
@@ -49,6 +49,8 @@ class Machine:
         usual_delay_seconds: the same when nothing is wrong.
         queue: what was asked for and is not done, the first under way.
         is_doomed: whether the power fails in the middle of the next thing that it is asked for.
+        dooms_change: whether it fails in the middle of the next tree that is taken in, or tail that is cut.
+        places: its directories.
         is_refusing: whether the disk was full and the process has not heard of it: what it asks meanwhile is dropped.
         saving: the slices of a snapshot that are still to be written, None if there is none under way.
     """
@@ -60,16 +62,28 @@ class Machine:
         self.queue: deque[Work] = deque()
         self.is_refusing = self.is_doomed = False
         self.saving: Generator[int] | None = None
+        self.dooms_change = False
+        extras = self.world.extras
+        self.places = Places.of("/data", "/log" if extras.has_log_directory else None)
+        self._rng = Random(f"{self.world.seed} machine {host.server_id}")
+        self._roll = self._new_roll()
         self._open_files()
 
     def _open_files(self) -> None:
-        disk = self.host.disk
+        disk, extras = self.host.disk, self.world.extras
         points = self.world.points
-        self.files = MemberFiles(disk, PLACES, RestoreOptions(compression=self.world.compression), points=points)
-        self.log = TxnLog(disk, PLACES.logs, preallocate_bytes=PREALLOCATE_BYTES, points=points)
+        options = RestoreOptions(compression=self.world.compression)
+        self.files = MemberFiles(disk, self.places, options, with_last_zxid=extras.with_last_zxid, points=points)
+        self.log = TxnLog(disk, self.places.logs, preallocate_bytes=PREALLOCATE_BYTES, points=points)
+
+    def _new_roll(self) -> Roll | None:
+        """When to begin a new log file, and a snapshot, if servers decide that themselves."""
+        txns = self.world.extras.snapshot_txns
+        return Roll(self._rng, txns, 100 * txns, 50 * txns) if txns else None
 
     def load(self) -> Stored:
         """What a starting process finds."""
+        self._roll = self._new_roll()
         self._open_files()
         return self.files.load()
 
@@ -92,6 +106,8 @@ class Machine:
         if isinstance(self.queue[0], do.Truncate | do.Install | do.Doubt):
             self._stop_saving()
         seconds = self.world.rng.uniform(*self.delay_seconds)
+        if self.dooms_change and isinstance(self.queue[0], do.Truncate | do.Install):
+            self.is_doomed, self.dooms_change = True, False
         if self.is_doomed:
             self.world.after(seconds / 2, lambda: self._lose_power(boot))
         self.world.after(seconds, lambda: self._finish(boot))
@@ -148,6 +164,7 @@ class Machine:
                 self.log.append(work.entries)
             except DiskFullError as error:
                 return Unwritten(work.token, error)
+            self._count(work)
         elif isinstance(work, do.SaveEpoch):
             self.files.save_epoch(work.name, work.epoch)
         elif isinstance(work, do.Truncate):
@@ -174,15 +191,34 @@ class Machine:
         self.world.tally["reloads"] += 1
         return Reloaded(work.token, stored.last_zxid, stored.recent, stored.doubt)
 
+    def _count(self, work: do.Append) -> None:
+        """As `server/housekeeping.py`."""
+        roll = self._roll
+        if roll is None:
+            return
+        roll.note(len(work.entries), sum(len(payload) for _, payload in work.entries))
+        if roll.file_due:
+            self.log.roll()
+            if roll.snapshot_due and self.host.is_up and self.saving is None:
+                self.world.after(0.0, self.take_snapshot)
+            roll.rolled()
+
     # Snapshots.
 
     def _snapshot(self) -> None:
         host = self.host
-        is_due = host.opened is not None and host.state.history.durable_zxid >= host.tree.last_zxid
+        is_due = self.saving is None and host.opened is not None
+        is_due = is_due and host.state.history.durable_zxid >= host.tree.last_zxid
         compression = self.world.compression
-        if is_due and snapshot_name(host.tree.last_zxid, compression) not in host.disk.names(PLACES.snapshots):
+        if is_due and snapshot_name(host.tree.last_zxid, compression) not in host.disk.names(self.places.snapshots):
             self.log.roll()
-            self.saving = save(host.disk, PLACES.snapshots, host.tree, compression)
+            self.saving = save(
+                host.disk,
+                self.places.snapshots,
+                host.tree,
+                compression,
+                with_last_zxid=self.world.extras.with_last_zxid,
+            )
             self._save_later()
 
     def _save_later(self) -> None:
@@ -202,7 +238,7 @@ class Machine:
         if is_over:
             self.saving = None
             self.world.tally["snapshots"] += 1
-            self.world.tally["purged files"] += len(purge(self.host.disk, PLACES, SNAPSHOTS_MIN))
+            self.world.tally["purged files"] += len(purge(self.host.disk, self.places, SNAPSHOTS_MIN))
         elif self.saving is not None:
             self._save_later()
 

@@ -40,7 +40,7 @@ class Fault:
 
     Attributes:
         at: simulated seconds.
-        kind: a name of `faults.KINDS`.
+        kind: a name of `faults.ALL_KINDS`.
         seed: says the rest: whom it hits, how hard, how long.
     """
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from pyzk.errors import PyzkError
 from pyzk.sim.extras import Extras
 from pyzk.sim.faults import HARMLESS, KINDS, Faults
+from pyzk.sim.mishaps import draw_mishaps
 from pyzk.sim.operator import Operator
 from pyzk.sim.plan import Plan, draw_plan
 from pyzk.sim.sequence import BrokenInvariantError
@@ -63,7 +64,10 @@ class Outcome:
 
 def plan_of(seed: int, seconds: float, clients: int = CLIENTS, servers: int = 0, *, is_plain: bool = False) -> Plan:
     """What a seed says, or what it would say without any extras."""
-    return draw_plan(seed, seconds, list(KINDS), clients, servers, Extras() if is_plain else None)
+    plan = draw_plan(seed, seconds, list(KINDS), clients, servers, Extras() if is_plain else None)
+    if plan.extras != Extras():
+        plan.faults = sorted([*plan.faults, *draw_mishaps(seed, seconds)], key=lambda fault: fault.at)
+    return plan
 
 
 def run_plan(plan: Plan, tracer: Callable[[TraceLine], None] | None = None) -> World:

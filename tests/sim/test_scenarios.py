@@ -6,7 +6,6 @@ The checker of the world looks on in all of them: logs without holes, commits on
 import pytest
 
 from pyzk.sim.faults import Faults
-from pyzk.sim.machine import PLACES
 from pyzk.sim.plan import Plan, membership_lines
 from pyzk.sim.world import World
 from pyzk.storage.member import DOUBT
@@ -82,7 +81,7 @@ def test_zookeeper_1549_and_defect_7_a_txn_that_was_never_committed_is_cut_and_n
     story.run(1)
     assert story.was_said("Truncate(", server_id=old.server_id)
     assert not story.has(old.server_id, lost)
-    assert f"snapshot.{lost:x}" not in old.disk.names(PLACES.snapshots)
+    assert f"snapshot.{lost:x}" not in old.disk.names(old.machine.places.snapshots)
     end_well(story)
 
 
@@ -96,7 +95,7 @@ def test_zookeeper_1549_a_leader_that_is_not_established_takes_no_snapshot_of_it
     story.run_until(lambda: story.was_said("leads", server_id=old.server_id), 20)
     old.machine.take_snapshot()
     story.crash(*story.hosts)
-    assert f"snapshot.{lost:x}" not in old.disk.names(PLACES.snapshots)
+    assert f"snapshot.{lost:x}" not in old.disk.names(old.machine.places.snapshots)
     end_well(story)
 
 
@@ -232,11 +231,11 @@ def test_defect_8_a_server_that_has_lost_its_disk_does_not_count_until_a_leader_
     story.start(lost, other)
     story.run(60)
     assert story.leader is None, "it would be a quorum, and neither may know what was acknowledged"
-    assert DOUBT in damaged.disk.names(PLACES.logs)
+    assert DOUBT in damaged.disk.names(damaged.machine.places.snapshots)
     story.start(leader)
     story.settle()
     assert not damaged.state.doubt
-    assert DOUBT not in damaged.disk.names(PLACES.logs)
+    assert DOUBT not in damaged.disk.names(damaged.machine.places.snapshots)
     story.crash(other)
     end_well(story)
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from pyzk.faultpoints import POINTS
-from pyzk.sim.faults import KINDS
+from pyzk.sim.faults import ALL_KINDS
 from pyzk.sim.plan import Plan
 from pyzk.sim.points import tally_name
 from pyzk.sim.run import Outcome
@@ -42,7 +42,7 @@ def distribution(outcomes: Sequence[Outcome], first: int, wall_seconds: float) -
         values = sorted(map(column, outcomes))
         middle = values[len(values) // 2]
         lines.append(f"{name:28}{values[0]:>10}{middle:>10}{values[-1]:>10}{sum(values):>12}")
-    return "\n".join([*lines, "", *_table(tally, {kind: kind for kind in KINDS}), "", *_points(tally)])
+    return "\n".join([*lines, "", *_table(tally, {kind: kind for kind in ALL_KINDS}), "", *_points(tally)])
 
 
 def _points(tally: Counter[str]) -> list[str]:
