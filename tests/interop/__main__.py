@@ -40,6 +40,7 @@ SUITES = {
     "go-client": ("tests.interop.go_client", "go-zookeeper's own test suite, with servers alone and in threes"),
     "rust-client": ("tests.interop.rust_client", "zookeeper-client's own test suite (Rust), without TLS and with it"),
     "aiozk": ("tests.interop.aiozk_suite", "aiozk's own test suite"),
+    "apache-tests": ("tests.interop.apache_tests", "Apache's tests jar: what talks to one server as a client"),
     "spark": ("tests.interop.spark", "Spark's standalone masters, of which the leading one is killed"),
     "solr": ("tests.interop.solr", "SolrCloud, of which the overseer is killed"),
     "connections": ("tests.interop.connections", "ten thousand pinging connections, bytes each"),
