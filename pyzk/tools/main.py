@@ -20,6 +20,7 @@ SUBCOMMANDS = {
     "config": ("pyzk.tools.settings", "check a zoo.cfg; explain a key"),
     "certs": ("pyzk.tools.certs", "a CA and certificates for an ensemble and its clients"),
     "sim": ("pyzk.tools.sim.command", "a whole ensemble in a simulated world, from one seed"),
+    "bench": ("pyzk.tools.bench.command", "load on servers: rates and latencies, to size an ensemble"),
     "top": ("pyzk.tools.top.command", "servers, clients and hot paths, live"),
 }
 EXIT_FAILED = 1

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from dataclasses import dataclass, field
+from ssl import SSLContext
 
 from pyzk.client.hosts import Address
 
@@ -86,10 +87,10 @@ def real_number(text: str) -> float:
     return number if abs(number) < 2**63 else 0.0
 
 
-async def ask(address: Address, word: str) -> str:
+async def ask(address: Address, word: str, ssl: SSLContext | None = None) -> str:
     """The answer to a word. Raises OSError, TimeoutError."""
     async with asyncio.timeout(TIMEOUT_S):
-        reader, writer = await asyncio.open_connection(*address)
+        reader, writer = await asyncio.open_connection(*address, ssl=ssl)
         try:
             writer.write(word.encode())
             answer = await reader.read(ANSWER_BYTES_MAX)
