@@ -32,7 +32,7 @@ BATCH_BYTES_MAX = 500_000
 """Half of what servers take in one request."""
 ATTEMPTS_MAX = 10
 PATIENCE_S = 30.0
-"""How long the clearing waits for the answers to a batch."""
+"""How long the clearing waits for the answers to a batch, and for a server that gives them."""
 PASSING_TROUBLE = (ConnectionLostError, SessionClosedError, SessionExpiredError, NotEmptyError)
 
 
@@ -105,14 +105,14 @@ class Territory:
         for _ in range(ATTEMPTS_MAX):
             try:
                 await self._clear(await self._session(), advance)
-            except AuthFailedError as error:
+            except (AuthFailedError, TimeoutError) as error:
                 failure = error
                 break
-            except (*PASSING_TROUBLE, TimeoutError) as error:
+            except PASSING_TROUBLE as error:
                 failure = error
             else:
                 return
-        what = f"{self.root} is left behind ({failure or 'no answer'})"
+        what = f"{self.root} is left behind ({str(failure) or 'no answer'})"
         raise ToolError(f"{what}: the next run deletes it, or pyzk-cli deleteall {self.root}")
 
     async def _clear(self, client: Client, advance: Advance) -> None:

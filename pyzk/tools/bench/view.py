@@ -61,7 +61,7 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
         table.add_column(title, justify="right")
     for outcome in outcomes:
         tally = outcome.tally
-        latencies = [milliseconds(value) for value in _latencies(tally.histogram).values()]
+        latencies = [milliseconds(ms) if tally.operations else "" for ms in _latencies(tally.histogram).values()]
         counts = (f"{tally.operations}", f"{tally.per_second:.0f}", f"{tally.errors.total()}")
         table.add_row(outcome.workload, *counts, *latencies, f"{_gap_s(outcome):.3f}", f"{outcome.cores:.2f}")
     return table
@@ -126,11 +126,14 @@ def notes(options: Options, outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _about_errors(outcomes: Sequence[Outcome]) -> list[str]:
-    return [
-        f"{outcome.workload}: {', '.join(f'{count} {name}' for name, count in outcome.tally.errors.most_common())}"
-        for outcome in outcomes
-        if outcome.tally.errors
-    ]
+    found = []
+    for outcome in outcomes:
+        counts = [f"{count} {name}" for name, count in outcome.tally.errors.most_common()]
+        if not outcome.tally.operations:
+            counts.insert(0, "no success at all")
+        if counts:
+            found.append(f"{outcome.workload}: {', '.join(counts)}")
+    return found
 
 
 def _about_gaps(outcomes: Sequence[Outcome]) -> list[str]:
@@ -138,7 +141,7 @@ def _about_gaps(outcomes: Sequence[Outcome]) -> list[str]:
     found = []
     for outcome in outcomes:
         begin, _ = outcome.tally.gaps.longest()
-        if outcome.tally.errors:
+        if outcome.tally.errors and outcome.tally.operations:
             at = begin - outcome.tally.begin
             found.append(f"{outcome.workload}: no success for {_gap_s(outcome):.3f} s, {at:.1f} s after the beginning")
     return found
