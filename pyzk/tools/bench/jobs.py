@@ -1,7 +1,7 @@
 """The same load from several processes, because one of Python's uses one core.
 
 The parent owns the territory; each job has a share of the connections and of the rate, and does what it is sent: the
-position of a workload, or STOP. It answers with READY, with Outcomes, or with the text of what went wrong.
+position of a workload, STOP, or END. It answers with READY, with Outcomes, or with the text of what went wrong.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from pyzk.tools.output import ToolError
 
 READY = "ready"
 STOP = "stop"
+END = None
 END_TIMEOUT_S = 10.0
 
 Job = tuple[SpawnProcess, Connection]
@@ -66,12 +67,12 @@ class Jobs:
 
     async def close(self) -> None:
         """Let them end their sessions and themselves."""
-        for _, pipe in self._jobs:
-            pipe.close()
+        self._tell(END)
         loop = asyncio.get_running_loop()
-        for process, _ in self._jobs:
+        for process, pipe in self._jobs:
             await loop.run_in_executor(None, process.join, END_TIMEOUT_S)
             process.kill()
+            pipe.close()
 
     async def _stop_them(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -95,7 +96,7 @@ class Jobs:
 
 
 def run_job(options: Options, number: int, value: bytes, pipe: Connection) -> None:
-    """What a job does, until the pipe is closed."""
+    """What a job does, until it is told to end, or its parent has ended."""
     try:
         run_loop(_work(options, number, value, pipe))
     except PyzkError as error:
@@ -114,7 +115,7 @@ async def _work(options: Options, number: int, value: bytes, pipe: Connection) -
     try:
         await generator.open()
         pipe.send(READY)
-        while (position := await positions.get()) is not None:
+        while (position := await positions.get()) is not END:
             pipe.send(await generator.run(position, stop))
     finally:
         await generator.close()
@@ -123,14 +124,15 @@ async def _work(options: Options, number: int, value: bytes, pipe: Connection) -
 def _listen(
     pipe: Connection, loop: asyncio.AbstractEventLoop, positions: "asyncio.Queue[int | None]", stop: asyncio.Event
 ) -> None:
-    """Hand on what the parent sends; when the pipe is closed there is nothing more to do."""
-    with suppress(EOFError, OSError):
-        while True:
-            message = pipe.recv()
-            if message == STOP:
-                loop.call_soon_threadsafe(stop.set)
-            else:
-                loop.call_soon_threadsafe(positions.put_nowait, message)
+    """Hand on what the parent sends, to the end; its own end is one too."""
+    message: object = STOP
     with suppress(RuntimeError):  # the loop has ended
-        loop.call_soon_threadsafe(stop.set)
-        loop.call_soon_threadsafe(positions.put_nowait, None)
+        while message is not END:
+            try:
+                message = pipe.recv()
+            except (EOFError, OSError):
+                message = END
+            if message in {STOP, END}:
+                loop.call_soon_threadsafe(stop.set)
+            if isinstance(message, int) or message is END:
+                loop.call_soon_threadsafe(positions.put_nowait, message)

@@ -147,14 +147,29 @@ def _add_servers(parser: argparse.ArgumentParser, default: Options) -> None:
 
 
 def _add_load(parser: argparse.ArgumentParser, default: Options) -> None:
-    add = parser.add_argument_group("load").add_argument
+    group = parser.add_argument_group("load")
+    add = group.add_argument
     add("--workload", default=",".join(WORKLOADS), metavar="NAME,...", help="one after the other; default: all")
     add("--connections", type=int, default=default.connections, metavar="N", help=f"default {default.connections}")
-    add("--depth", type=int, default=default.depth, metavar="D", help=f"requests under way on each, {default.depth}")
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--seconds", type=float, default=default.seconds, metavar="S", help="for each workload, 2")
+    add(
+        "--depth",
+        type=int,
+        default=default.depth,
+        metavar="D",
+        help=f"requests under way on each, default {default.depth}",
+    )
+    length = group.add_mutually_exclusive_group()
+    length.add_argument(
+        "--seconds", type=float, default=default.seconds, metavar="S", help="for each workload, default 2"
+    )
     length.add_argument("--operations", type=int, metavar="N", help="so many for each workload, however long it takes")
-    add("--warmup", type=float, default=default.warmup_s, metavar="S", help="seconds before that, not counted; 0.5")
+    add(
+        "--warmup",
+        type=float,
+        default=default.warmup_s,
+        metavar="S",
+        help="seconds before that which are not counted, default 0.5",
+    )
     add("--rate", type=float, metavar="R", help="operations a second; as many as possible if not given")
     add("--value-bytes", type=int, default=default.value_bytes, metavar="B", help=f"default {default.value_bytes}")
     add("--keys", type=int, default=default.keys, metavar="K", help=f"znodes with values, default {default.keys}")

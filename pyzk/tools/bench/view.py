@@ -19,6 +19,7 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 BUSY_SHARE = 0.9
 """A generator that has more than this to do may well be what limits the rate."""
 REACHED_SHARE = 0.95
+TITLES = ("operations", "per s", "errors", "p50 ms", "p90", "p99", "p99.9", "max", "gap s", "cores")
 
 
 def draw_servers(servers: Sequence[Server]) -> RenderableType:
@@ -53,12 +54,11 @@ def describe(options: Options) -> str:
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    names = ("p50", "p90", "p99", "p99.9", "max")
-    titles = ("operations", "per s", "errors", *(f"{name} ms" for name in names), "longest gap s", "cores")
+    # Narrow enough for 80 columns.
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("workload")
-    for title in titles:
-        table.add_column(title, justify="right")
+    for title in TITLES:
+        table.add_column(title, justify="right", no_wrap=True)
     for outcome in outcomes:
         tally = outcome.tally
         latencies = [milliseconds(ms) if tally.operations else "" for ms in _latencies(tally.histogram).values()]
