@@ -88,7 +88,8 @@ class Shell:
         self._opening: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._outgoing: list[bytes] = []
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_due = 0.0
         self._performers: dict[type[Effect], Callable[[Any], None]] = {
             Connect: self._connect,
             Send: self._send,
@@ -236,10 +237,14 @@ class Shell:
         deadline = self.session.deadline()
         if self._timer is not None:
             # A timer that is early does no harm: ticking before the deadline does nothing.
-            if deadline is not None and self._timer.when() <= deadline:
+            if deadline is not None and self._timer_due <= deadline:
                 return
             self._timer.cancel()
-        self._timer = None if deadline is None else self._loop.call_at(deadline, self._tick, deadline)
+            self._timer = None
+        if deadline is not None:
+            # Kept here: what is due at once has a handle of uvloop's that does not know when.
+            self._timer_due = deadline
+            self._timer = self._loop.call_at(deadline, self._tick, deadline)
 
     def _tick(self, due: float) -> None:
         self._timer = None

@@ -4,9 +4,11 @@ import asyncio
 from random import Random
 
 import pytest
+import uvloop
 
 from pyzk import errors
 from pyzk.client.aio import Client
+from pyzk.client.aio_shell import Shell
 from pyzk.client.aio_watch import Watch, WatchEvent, WatchOverflowError
 from pyzk.client.effects import State
 from pyzk.codec.opcodes import CreateMode, EventType, OpCode
@@ -283,3 +285,34 @@ async def test_client_leaves_no_task_and_no_connection(server):
         await client.get("/")
     assert asyncio.all_tasks() == before
     assert client._started._links == set()
+
+
+class SessionInAHurry:
+    """Always has something to do at once."""
+
+    def __init__(self, loop):
+        self._loop = loop
+        self.ticked = asyncio.Event()
+
+    def start(self, _now):
+        return []
+
+    def tick(self, _now):
+        self.ticked.set()
+        return []
+
+    def deadline(self):
+        return None if self.ticked.is_set() else self._loop.time()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_what_is_due_at_once_is_done_on_every_loop(run):
+    async def drive():
+        session = SessionInAHurry(asyncio.get_running_loop())
+        shell = Shell(session, print, print)
+        shell.start()
+        shell.start()  # the second time there is a timer already
+        async with asyncio.timeout(5):
+            await session.ticked.wait()
+
+    run(drive())
