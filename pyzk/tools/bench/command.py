@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from rich.console import Console, RenderableType
 
+from pyzk.errors import PyzkError
 from pyzk.tools.bench.access import Opener
 from pyzk.tools.bench.jobs import Jobs
 from pyzk.tools.bench.load import Generator
@@ -18,7 +19,7 @@ from pyzk.tools.bench.servers import ask_servers
 from pyzk.tools.bench.tally import Outcome
 from pyzk.tools.bench.territory import Territory
 from pyzk.tools.bench.view import as_value, draw, draw_servers
-from pyzk.tools.output import progress, say_json
+from pyzk.tools.output import note, progress, say_json
 
 EXIT_INTERRUPTED = 130
 STEPS_PER_S = 10
@@ -49,7 +50,7 @@ async def run(options: Options) -> int:
         code = await bench(options, opener, territory, stop)
     except asyncio.CancelledError:
         if territory.is_taken:
-            sys.stderr.write(f"pyzk bench: {territory.root} is left behind; the next run deletes it\n")
+            note(f"pyzk bench: {territory.root} is left behind; the next run deletes it")
         return EXIT_INTERRUPTED
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -80,7 +81,7 @@ async def bench(options: Options, opener: Opener, territory: Territory, stop: as
             say_json(as_value(options, servers, outcomes))
         elif outcomes:
             _show(draw(options, outcomes))
-    return int(not outcomes or any(not outcome.tally.operations for outcome in outcomes))
+    return int(territory.is_taken or not outcomes or any(not outcome.tally.operations for outcome in outcomes))
 
 
 @asynccontextmanager
@@ -90,10 +91,17 @@ async def _inside(territory: Territory) -> AsyncIterator[None]:
         yield
     finally:
         if territory.is_taken:
-            with progress("deleting what was created", territory.keys) as advance:
-                await territory.clear(advance)
-            territory.is_taken = False
+            await _clear(territory)
         await territory.close()
+
+
+async def _clear(territory: Territory) -> None:
+    """Leave nothing behind. When that fails, the run may have failed before for a reason that is told too."""
+    try:
+        with progress("deleting what was created", territory.keys) as advance:
+            await territory.clear(advance)
+    except PyzkError as error:
+        note(f"pyzk bench: {error}")
 
 
 async def _measure(options: Options, generator: Generator | Jobs, position: int, stop: asyncio.Event) -> Outcome:

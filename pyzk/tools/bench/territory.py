@@ -111,6 +111,7 @@ class Territory:
             except PASSING_TROUBLE as error:
                 failure = error
             else:
+                self.is_taken = False
                 return
         what = f"{self.root} is left behind ({str(failure) or 'no answer'})"
         raise ToolError(f"{what}: the next run deletes it, or pyzk-cli deleteall {self.root}")
