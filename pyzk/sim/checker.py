@@ -15,8 +15,8 @@ from pyzk.sim.model import RESERVED
 from pyzk.sim.sequence import TxnSequence, require
 from pyzk.sim.servers import Servers
 from pyzk.sim.timeline import CONTAINER
-from pyzk.tree.node import data_of
-from pyzk.tree.quota import Quota, stats_path
+from pyzk.tree.node import data_of, stat_of
+from pyzk.tree.quota import Quota, limits_path, stats_path
 from pyzk.zab import effects as do
 from pyzk.zab.history import epoch_of
 from pyzk.zab.learning import Learning
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyzk.tree.tree import Tree
     from pyzk.zab.events import Entry
 
+CZXID_SIZE = 8
 SLOW_SECONDS = 2.5
 """Longer than bytes take on the slowest of links."""
 
@@ -105,10 +106,25 @@ class Checker:
             is_quorum = self.sequence.can_decide(having)
             require(is_quorum, "the epoch of a leader is durable on a quorum", f"{what}: {having}")
             self.sequence.bases[epoch] = log.end
+            self._put_in_force(host, having)
         self.servers.commit_tree(host, log)
         if effect.is_leader:
             last = self.sequence.last
             require(log.end == last, "a new leader has all that was committed", f"{what}, {last:x} is committed")
+
+    def _put_in_force(self, host: Host, having: list[int]) -> None:
+        """A new leader's configuration is in force, even if the txn that proposed it was in nobody's log any more.
+
+        NEWLEADER has brought it, and a quorum of it and of the one before has acknowledged that.
+        """
+        newer, sequence = host.state.membership, self.sequence
+        if newer.version <= sequence.configuration.version:
+            return
+        for membership in (sequence.configuration, newer):
+            is_quorum = membership.quorum().contains_quorum(having)
+            what = f"server {host.server_id}: {newer.version:x} behind {sequence.configuration.version:x}, {having}"
+            require(is_quorum, "a configuration is in force when quorums of it and of the last one know it", what)
+        sequence.configuration = newer
 
     # Clients.
 
@@ -208,10 +224,13 @@ class Checker:
         require(owners <= set(tree.sessions), "ephemerals live as long as their sessions", what)
 
     def _compare_quotas(self, tree: Tree, what: str) -> None:
-        """What a quota says is in use is there."""
+        """What a quota says is in use is there, if it was counted behind the limits; without them nobody counts."""
+        last = len(self.sequence.committed)
         for path in tree.quotas:
-            stats, last = tree.nodes.get(stats_path(path)), len(self.sequence.committed)
-            usage = Quota.parse(data_of(stats)) if stats is not None else None
-            if usage is not None:
-                count = len(self.model.below(path, last)) + (self.model.node(path, last) is not None)
-                require(usage.count == count, "a quota counts what is there", f"{what}: {path!r} {usage}, not {count}")
+            stats, limits = tree.nodes.get(stats_path(path)), tree.nodes[limits_path(path)]
+            if stats is None or stat_of(stats)[:CZXID_SIZE] < stat_of(limits)[:CZXID_SIZE]:
+                continue
+            usage = Quota.parse(data_of(stats))
+            count = len(self.model.below(path, last)) + (self.model.node(path, last) is not None)
+            is_right = usage is not None and usage.count == count
+            require(is_right, "a quota counts what is there", f"{what}: {path!r} {usage}, not {count}")

@@ -36,6 +36,7 @@ class Extras:
         peers_log_in: servers prove to each other who they are.
         compression: of snapshots, in place of the plan's; empty: that.
         snapshot_txns: after about so many txns a server begins a snapshot by itself; 0: never.
+        reconfigs: reconfigurations are asked for, whatever the plan would have.
         has_log_directory: the log has a directory of its own.
         with_last_zxid: as the setting of snapshots.
     """
@@ -57,6 +58,7 @@ class Extras:
     peers_log_in: bool = False
     compression: str = ""
     snapshot_txns: int = 0
+    reconfigs: bool = False
     has_log_directory: bool = False
     with_last_zxid: bool = True
 
@@ -85,6 +87,7 @@ def draw_extras(seed: int) -> Extras:
         peers_log_in=rng.random() < 0.3,
         compression=rng.choice(("", "", "snappy")),
         snapshot_txns=rng.choice((0, 20, 200)),
+        reconfigs=rng.random() < 0.2,
         has_log_directory=rng.random() < 0.3,
         with_last_zxid=rng.random() < 0.7,
     )

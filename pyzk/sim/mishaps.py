@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from pyzk.sim.host import Host
 
 MISHAPS_MAX = 4
+RECONFIGS_MAX = 10
 
 
-def draw_mishaps(seed: int, seconds: float) -> list[Fault]:
-    """Those of a run, by time."""
+def draw_mishaps(seed: int, seconds: float, *, reconfigs: bool = False) -> list[Fault]:
+    """Those of a run, by time; with reconfigurations among them, if they are enabled."""
     rng = Random(f"{seed} mishaps")
     times = sorted(rng.uniform(0.1, 0.95) * seconds for _ in range(rng.randrange(MISHAPS_MAX + 1)))
-    return [Fault(at, rng.choice(list(MISHAPS)), rng.getrandbits(32)) for at in times]
+    found = [Fault(at, rng.choice(list(MISHAPS)), rng.getrandbits(32)) for at in times]
+    count = rng.randrange(RECONFIGS_MAX + 1) if reconfigs else 0
+    found += [Fault(rng.uniform(0.05, 0.95) * seconds, "reconfig", rng.getrandbits(32)) for _ in range(count)]
+    return sorted(found, key=lambda fault: fault.at)
 
 
 def _victim(faults: Faults) -> Host | None:

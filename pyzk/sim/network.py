@@ -47,6 +47,7 @@ class Network:
         blocked: pairs of server ids (from, to) between which nothing passes.
         slow: how much longer bytes take between two of them, (from, to), seconds at most.
         split_chance: how often what arrives is cut in two.
+        outsiders: links whose other end is no server of this world.
     """
 
     def __init__(self, world: World) -> None:
@@ -60,6 +61,7 @@ class Network:
         self._waiting: list[Direction] = []
         self._last_accepted = 0
         self._doors = Doors(self)
+        self.outsiders: dict[End, None] = {}
 
     @property
     def links(self) -> list[End]:
@@ -78,9 +80,9 @@ class Network:
         self.world.after(self._delay(), lambda: self._answer(server_id, boot, target, dial))
 
     def _answer(self, server_id: int, boot: int, target: int, dial: Dial) -> None:
-        host = self.world.hosts[target]
+        host = self.world.hosts.get(target)
         is_cut = (server_id, target) in self.blocked or (target, server_id) in self.blocked
-        if is_cut or host.has_no_power:
+        if is_cut or host is None or host.has_no_power:
             event = Disconnected(dial.link, "timed out")
             self.world.after(dial.timeout_ms / 1000, lambda: self.world.tell(server_id, boot, event))
         elif not host.is_up:
@@ -116,6 +118,7 @@ class Network:
     def close(self, server_id: int, link: int) -> None:
         """Close a link behind what was sent on it."""
         end = server_id, self.world.hosts[server_id].boot, link
+        self.outsiders.pop(end, None)
         direction = None if self._doors.part(end) else self._directions.pop(end, None)
         if direction is not None:
             self._put(direction, None)

@@ -133,6 +133,8 @@ def draw_plan(
         extras=draw_extras(seed) if extras is None else extras,
     )
     plan.compression = plan.extras.compression or plan.compression
+    may_change = clients > 0 and "group" not in membership
+    settings.reconfig_enabled = settings.reconfig_enabled or (plan.extras.reconfigs and may_change)
     return plan
 
 

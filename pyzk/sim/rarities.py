@@ -40,6 +40,7 @@ PRIVATE, MORTAL = b"/p", b"/t"
 """Above what not everybody may see, and above what goes by itself."""
 WATCHED = b"/", b"/a", b"/b", PRIVATE, MORTAL, b"/a/n0", b"/b/n1"
 NAMES = tuple(b"/n%d" % number for number in range(4))
+RECONFIG_CHANCE = 0.1
 STANDING_MAX = 4
 """Persistent watches of one session."""
 TTLS_MS = 200, 2_000, 20_000
@@ -47,11 +48,42 @@ MODES = {
     AddWatchMode.PERSISTENT: WatchKind.PERSISTENT,
     AddWatchMode.PERSISTENT_RECURSIVE: WatchKind.RECURSIVE,
 }
+NO_SERVERS = (
+    b"nonsense",
+    b"server.1=nonsense",
+    b"server.x=10.0.0.9:2888:3888:participant;2181",
+    b"server.9=10.0.0.9:2888:3888:participant",
+    b"server.9=10.0.0.1:2888:3888:participant;2181",
+    b"server.9=10.0.0.9:2888:2888:participant;2181",
+    b"server.9=10.0.0.9:2888:99999:participant;2181",
+    b"server.9=10.0.0.9:port:3888:participant;2181",
+    b"server.9=10.0.0.9:2888:3888:leader;2181",
+    b"server.9=10.0.0.9:2888:3888:observer|10.0.0.8:2888:3888:participant;2181",
+    b"server.9=10.0.0.9:2888:3888;a:b:c",
+    b"server.9=10.0.0.9:2888:3888;1;2",
+    b"server.9=[::1:2888:3888;2181",
+    b"server.9=[::1]2888:3888;2181",
+    b"server.9=[::1]:;2181",
+    b"\xff",
+)
+NO_MEMBERS = (
+    b"group.1=1,group.2=1",
+    b"group.1=1:x",
+    b"group.1=1,weight.1=-1",
+    b"group.1=1,weight.1=one",
+    b"group.1=1",
+    b"version=nonsense",
+    b"tickTime=2000",
+    b"server.1=10.0.0.1:28:38:participant;2181\\u00zz",
+)
+"""What does not belong into a configuration, or not in this way."""
 READ_BY_ALL = ACL(Perms.READ, b"world", b"anyone")
 
 
 def request_rarely(client: Client) -> None:
     """One request, whatever it may be."""
+    if client.world.settings.reconfig_enabled and client.rare.random() < RECONFIG_CHANCE:
+        reconfigure(client)
     client.rare.choices(_KINDS, cum_weights=_WEIGHTS)[0](client)
 
 
@@ -227,20 +259,20 @@ def move(client: Client) -> None:
 
 
 def reconfigure(client: Client) -> None:
-    """What a leader has to refuse, wherever it is asked for."""
-    joining, leaving, members, version = client.rare.choice(
-        (
-            (b"server.1=nonsense", None, None, -1),
-            (b"nonsense", None, None, -1),
-            (None, b"99", None, -1),
-            (None, b"1,x", None, -1),
-            (None, None, b"server.1=10.0.0.1:2888:3888:participant;2181", 77),
-            (b"server.9=10.0.0.9:2888:3888:participant;2181", None, None, 12345),
-            (b"server.9=10.0.0.1:2888:3888:participant;2181", None, None, -1),
-            (None, None, None, -1),
-        )
-    )
-    client.ask(OpCode.RECONFIG, ReconfigRequest(joining, leaving, members, version))
+    """What a leader has to refuse, wherever it is asked for; or to the same members once more."""
+    rng = client.rare
+    configuration = client.world.checker.sequence.configuration
+    members = ",".join(configuration.lines()).encode()
+    draw = rng.random()
+    if draw < 0.3:
+        version = rng.choice((-1, configuration.version, 12345))
+        client.ask(OpCode.RECONFIG, ReconfigRequest(None, None, members, version))
+    elif draw < 0.5:
+        client.ask(OpCode.RECONFIG, ReconfigRequest(None, rng.choice((b"99", b"1,x", b"1,2,3,4,5,6")), None, -1))
+    elif draw < 0.75:
+        client.ask(OpCode.RECONFIG, ReconfigRequest(rng.choice(NO_SERVERS), None, None, -1))
+    else:
+        client.ask(OpCode.RECONFIG, ReconfigRequest(None, None, members + b"," + rng.choice(NO_MEMBERS), -1))
 
 
 _REQUESTS: tuple[tuple[Callable[[Client], None], int], ...] = (

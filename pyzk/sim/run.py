@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from pyzk.errors import PyzkError
 from pyzk.sim.extras import Extras
 from pyzk.sim.faults import HARMLESS, KINDS, Faults
+from pyzk.sim.intruders import Intruders
 from pyzk.sim.mishaps import draw_mishaps
 from pyzk.sim.operator import Operator
 from pyzk.sim.plan import Plan, draw_plan
@@ -66,7 +67,10 @@ def plan_of(seed: int, seconds: float, clients: int = CLIENTS, servers: int = 0,
     """What a seed says, or what it would say without any extras."""
     plan = draw_plan(seed, seconds, list(KINDS), clients, servers, Extras() if is_plain else None)
     if plan.extras != Extras():
-        plan.faults = sorted([*plan.faults, *draw_mishaps(seed, seconds)], key=lambda fault: fault.at)
+        plan.faults = sorted(
+            [*plan.faults, *draw_mishaps(seed, seconds, reconfigs=plan.settings.reconfig_enabled)],
+            key=lambda fault: fault.at,
+        )
     return plan
 
 
@@ -109,6 +113,7 @@ class Somebody(Protocol):
 _OTHERS: tuple[tuple[Callable[[World], Somebody], Callable[[Extras], bool]], ...] = (
     (Operator, lambda extras: extras.has_operator),
     (Strangers, lambda extras: extras.has_strangers),
+    (Intruders, lambda extras: extras.has_strangers and not extras.peers_log_in),
 )
 
 

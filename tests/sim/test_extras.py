@@ -113,3 +113,9 @@ def test_mishaps_come_only_with_extras_and_in_their_order():
     assert not {fault.kind for fault in plan_of(3, 60.0, is_plain=True).faults} & set(MISHAPS)
     times = [fault.at for fault in plan_of(3, 60.0).faults]
     assert times == sorted(times)
+
+
+def test_intruders_on_the_ports_of_servers_change_nothing():
+    world = calm(10, Extras(has_strangers=True))
+    assert world.tally["intruders"] > 0
+    assert world.tally["acknowledged"] > 0
