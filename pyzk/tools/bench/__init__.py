@@ -5,7 +5,7 @@
     access      clients: TLS, SASL, digest   load        connections, workers, and when operations are due
     histogram   latencies in bounded memory  jobs        the same load from several processes
     tally       what has been counted        servers     who is asked: srvr
-    view        tables, bars and JSON
+    view        tables, bars and JSON        loop        which event loop
 
 `histogram` and `tally` are pure: moments come in as arguments.
 """

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import signal
+import socket
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -219,7 +221,7 @@ def children(server):
     return asyncio.run(ask())
 
 
-@pytest.mark.parametrize(("jobs", "number"), [("1", 2), ("2", 15)])
+@pytest.mark.parametrize(("jobs", "number"), [("1", signal.SIGINT), ("2", signal.SIGTERM)])
 def test_control_c_shows_what_there_is_and_deletes_everything(jobs, number, fresh_server):
     process = start(fresh_server.hosts, "--seconds", "100", "--workload", "set,get", "--jobs", jobs, "--warmup", "0")
     eventually(lambda: is_under_load(fresh_server), "load")
@@ -230,6 +232,26 @@ def test_control_c_shows_what_there_is_and_deletes_everything(jobs, number, fres
     assert any(line.startswith("set ") for line in out.splitlines())
     assert "get " not in out
     assert children(fresh_server) == ["zookeeper"]
+
+
+def test_control_c_before_there_is_a_session_ends_it_at_once():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process = start(f"127.0.0.1:{silent.getsockname()[1]}")
+        with silent.accept()[0]:
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == 130
+
+
+def test_a_second_control_c_does_not_wait_for_a_server_that_is_gone(fresh_server):
+    process = start(fresh_server.hosts, "--seconds", "100", "--workload", "set", "--warmup", "0")
+    eventually(lambda: is_under_load(fresh_server), "load")
+    fresh_server.kill()
+    process.send_signal(signal.SIGINT)
+    assert any(line.startswith("set: no success for ") for line in process.stdout)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1] == f"pyzk bench: {ROOT} is left behind; the next run deletes it\n"
+    assert process.returncode == 130
 
 
 def test_jobs_share_the_work(fresh_server):
