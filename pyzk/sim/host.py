@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from pyzk.sim.world import World
 
 NEVER = float("inf")
+NODES_PER_SLICE = 5, 50, 500
+"""So many znodes of a tree that is sent go out at once; the tree goes on between."""
 RESTART_SECONDS = 2.0
 """After the power has failed while a configuration was written."""
 SUBMIT = OpCode.CREATE
@@ -276,7 +278,8 @@ class Host:
 
     def _send_tree(self, effect: do.SendTree) -> None:
         self.world.tally["trees"] += 1
-        self.world.network.send(self.server_id, effect.link, walk(self.tree))
+        slices = walk(self.tree, self.world.rng.choice(NODES_PER_SLICE))
+        self.world.network.send(self.server_id, effect.link, slices)
 
     def _close(self, effect: do.Close) -> None:
         self.world.network.close(self.server_id, effect.link)

@@ -31,12 +31,17 @@ END_MARK = pack_buffer(b"/")
 class Walk(Iterator[bytes]):
     """Chunks of the tree as it was at `zxid`; `close` it if it is not read to its end.
 
+    Args:
+        tree: may change meanwhile.
+        nodes_per_chunk: at most.
+
     Attributes:
         zxid: last txn applied when the walk began.
         digest: digest of the tree at that zxid.
     """
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, nodes_per_chunk: int = NODES_PER_CHUNK_MAX) -> None:
+        self._nodes_per_chunk = nodes_per_chunk
         self.zxid = tree.last_zxid
         self.digest = tree.digest
         self._tree = tree
@@ -70,16 +75,16 @@ class Walk(Iterator[bytes]):
             encoded = kept.pop(path, None) or encode_node(path, nodes[path])
             parts.append(encoded)
             size += len(encoded)
-            if size >= CHUNK_BYTES or len(parts) > NODES_PER_CHUNK_MAX:
+            if size >= CHUNK_BYTES or len(parts) > self._nodes_per_chunk:
                 yield b"".join(parts)
                 parts, size = [], 0
         self._tree.walks.remove(self)
         yield b"".join([*parts, END_MARK])
 
 
-def walk(tree: Tree) -> Walk:
+def walk(tree: Tree, nodes_per_chunk: int = NODES_PER_CHUNK_MAX) -> Walk:
     """Begin a walk."""
-    return Walk(tree)
+    return Walk(tree, nodes_per_chunk)
 
 
 def _head(tree: Tree) -> bytes:

@@ -203,6 +203,13 @@ MUTANTS = [
         100,
     ),
     mutant(
+        "a tree is sent with what changes meanwhile",
+        "tree/walk.py",
+        "        if path not in self._kept:\n",
+        "        if path not in self._kept and path not in self._tree.nodes:\n",
+        100,
+    ),
+    mutant(
         "a server whose disk was lost votes",
         "storage/member.py",
         "        if traces:\n",
