@@ -187,7 +187,7 @@ class MemberHost(Host):
             waiting = len(self.member.service.outbox.submitted)
             self._perform(self.member.settle(self.now, self.wall_ms))
             is_throttled = self.world.extras.requests.requests_max > 0
-            if is_throttled and len(self.member.service.outbox.submitted) >= waiting:
+            if is_throttled and self.member is not None and len(self.member.service.outbox.submitted) >= waiting:
                 break  # the rest waits for a delivery
         if self.member is not None:
             self._flush(self.member.service)
