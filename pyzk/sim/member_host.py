@@ -183,11 +183,11 @@ class MemberHost(Host):
     def _perform_all(self, effects: Sequence[do.Effect]) -> None:
         """Perform effects, then what the service has for agreement and for its clients."""
         self._perform(effects)
-        while self.member is not None and self._has_to_settle(self.member):
-            waiting = len(self.member.service.outbox.submitted)
-            self._perform(self.member.settle(self.now, self.wall_ms))
-            is_throttled = self.world.extras.requests.requests_max > 0
-            if is_throttled and self.member is not None and len(self.member.service.outbox.submitted) >= waiting:
+        is_throttled = self.world.extras.requests.requests_max > 0
+        while (member := self.member) is not None and self._has_to_settle(member):
+            waiting = len(member.service.outbox.submitted)
+            self._perform(member.settle(self.now, self.wall_ms))
+            if is_throttled and len(member.service.outbox.submitted) >= waiting:
                 break  # the rest waits for a delivery
         if self.member is not None:
             self._flush(self.member.service)

@@ -6,9 +6,11 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from pyzk.sim.plan import Fault
+from pyzk.storage import names
 from pyzk.storage.disk import replace
 from pyzk.storage.epochs import ACCEPTED, CURRENT
 from pyzk.storage.switch import PENDING
+from pyzk.zab.history import begins_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,14 +57,20 @@ def _damage_small_file(faults: Faults) -> None:
 
 
 def _lose_files(faults: Faults) -> None:
-    """All snapshots, or logs, are gone, or a snapshot ends in the middle; nobody can tell that the newest log is."""
+    """All snapshots, or logs, are gone, or a snapshot ends in the middle.
+
+    Not the newest log, and none before the beginning of an epoch: nobody could tell that there were any.
+    """
     host = _victim(faults)
     if host is None:
         return
     rng, disk, places = faults.rng, host.disk, host.machine.places
-    logs = [f"{places.logs}/{name}" for name in disk.names(places.logs) if name.startswith("log.")]
-    snapshots = [f"{places.snapshots}/{name}" for name in disk.names(places.snapshots) if name.startswith("snapshot.")]
-    lost = rng.choice((snapshots, logs[1:-1][:1], logs[:-1]))
+    logs = names.logs(disk.names(places.logs))
+    lost, behind = rng.choice((([], []), (logs[1:-1][:1], logs[2:3]), (logs[:-1], logs[-1:])))
+    paths = [f"{places.logs}/{name}" for _, name in lost]
+    snapshots = [f"{places.snapshots}/{name}" for _, name in names.snapshots(disk.names(places.snapshots))]
+    if not lost or any(begins_epoch(zxid - 1) for zxid, _ in behind):
+        paths = snapshots
     if rng.random() < 0.3:
         for path in snapshots[-1:]:
             file = disk.open(path)
@@ -70,7 +78,7 @@ def _lose_files(faults: Faults) -> None:
             file.sync()
             file.close()
     else:
-        for path in lost:
+        for path in paths:
             disk.remove(path)
         disk.sync_directory(places.logs)
         disk.sync_directory(places.snapshots)
