@@ -19,7 +19,7 @@ from pyzk.storage import retention
 from pyzk.storage.compression import STREAMS
 from pyzk.storage.disk import Disk
 from pyzk.storage.names import Places, snapshot_name
-from pyzk.storage.snapshot import SnapshotFile, encode
+from pyzk.storage.snapshot import Encoding, SnapshotFile
 from pyzk.storage.txnlog import Roll
 from pyzk.tree.tree import Tree
 
@@ -262,7 +262,7 @@ class Snapshots:
             raise DiskFullError(f"{directory}: not enough space left for a snapshot")
         begun_at = monotonic_seconds()
         file = SnapshotFile(self._disk, directory, name)
-        chunks = encode(tree, with_last_zxid=self._config.serialize_last_processed_zxid)
+        chunks = Encoding(tree, with_last_zxid=self._config.serialize_last_processed_zxid)
         try:
             for chunk in STREAMS[compression](chunks):
                 await asyncio.to_thread(file.write, chunk)

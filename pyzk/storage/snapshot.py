@@ -52,18 +52,27 @@ class Snapshot:
     last_zxid: int | None
 
 
-def encode(tree: Tree, *, with_last_zxid: bool = True) -> Generator[bytes]:
-    """The uncompressed bytes of a snapshot file of the tree as it is at the first step, in chunks.
+class Encoding(Iterator[bytes]):
+    """The uncompressed bytes of a snapshot file of the tree as it is now, in chunks; `close` it after use.
 
-    Txns may be applied between two chunks: they are not seen. `with_last_zxid`: the third section, which 3.8 ignores
-    (serializeLastProcessedZxid.enabled).
+    Txns may be applied between two chunks, and before the first: they are not seen.
+
+    Args:
+        tree: what is written.
+        with_last_zxid: the third section, which 3.8 ignores (serializeLastProcessedZxid.enabled).
     """
-    body = walk(tree)
-    try:
-        last_zxid = body.zxid if with_last_zxid else None
-        yield from sealed(body, SnapshotDigest(body.zxid, DIGEST_VERSION, body.digest), last_zxid)
-    finally:
-        body.close()
+
+    def __init__(self, tree: Tree, *, with_last_zxid: bool = True) -> None:
+        self._walk = body = walk(tree)
+        digest = SnapshotDigest(body.zxid, DIGEST_VERSION, body.digest)
+        self._chunks = sealed(body, digest, body.zxid if with_last_zxid else None)
+
+    def __next__(self) -> bytes:
+        return next(self._chunks)
+
+    def close(self) -> None:
+        """End it, so that nothing is kept aside for it any more."""
+        self._walk.close()
 
 
 def sealed(body: Iterable[bytes], digest: SnapshotDigest | None, last_zxid: int | None) -> Iterator[bytes]:
@@ -146,7 +155,7 @@ def write(
 ) -> Generator[int]:
     """Write a snapshot as `save` does; `finish` makes it durable at the end: `SnapshotFile.finish` or `keep`."""
     file = SnapshotFile(disk, directory, names.snapshot_name(tree.last_zxid, compression))
-    chunks = encode(tree, with_last_zxid=with_last_zxid)
+    chunks = Encoding(tree, with_last_zxid=with_last_zxid)
     finished = False
     try:
         for chunk in STREAMS[compression](chunks):

@@ -9,7 +9,7 @@ import pytest
 
 from pyzk.errors import CorruptionError, DiskFullError
 from pyzk.storage import snapshot
-from pyzk.storage.snapshot import SEAL, SnapshotDigest, candidates, encode, load, save, sealed
+from pyzk.storage.snapshot import SEAL, Encoding, SnapshotDigest, candidates, load, save, sealed
 from pyzk.tree.apply import apply
 
 DIRECTORY = "data/version-2"
@@ -73,14 +73,16 @@ def test_saved_tree_is_loaded_again(disk, server, compression):
     assert list(read.tree.nodes) == list(server.tree.nodes)
 
 
-def test_snapshot_is_point_in_time_while_txns_go_on(disk, server):
+@pytest.mark.parametrize("compression", ["", "gz", "snappy"])
+def test_snapshot_is_point_in_time_while_txns_go_on(disk, server, compression):
     server.batch(3000, size=100)
     digest = server.tree.digest
-    steps = save(disk, DIRECTORY, server.tree)
+    steps = save(disk, DIRECTORY, server.tree, compression)
     for _ in steps:
         server.batch(10)
     assert server.zxid > 3050
-    read = load(disk, DIRECTORY, "snapshot.bb8")
+    (name,) = candidates(disk, DIRECTORY)
+    read = load(disk, DIRECTORY, name)
     assert (read.zxid, read.digest.zxid, read.tree.digest, len(read.tree.nodes)) == (3000, 3000, digest, 3004)
 
 
@@ -164,14 +166,14 @@ def test_row_11_every_form_of_the_tail_is_read(disk, server):
 
 def test_sections_of_a_later_version_are_ignored(disk, server):
     server.batch(3)
-    data = b"".join(encode(server.tree)) + bytes(8)
+    data = b"".join(Encoding(server.tree)) + bytes(8)
     put(disk, "snapshot.3", data + SEAL.pack(adler32(data), 1, b"/"))
     assert load(disk, DIRECTORY, "snapshot.3").last_zxid == 3
 
 
 def test_every_damaged_byte_is_found(disk, server):
     server.batch(2)
-    data = b"".join(encode(server.tree))
+    data = b"".join(Encoding(server.tree))
     put(disk, "snapshot.2", data)
     file = disk.open(f"{DIRECTORY}/snapshot.2")
     for position in range(len(data)):
@@ -183,7 +185,7 @@ def test_every_damaged_byte_is_found(disk, server):
 
 def test_every_cut_is_found_or_harmless(disk, server):
     server.batch(2)
-    data = b"".join(encode(server.tree))
+    data = b"".join(Encoding(server.tree))
     seals = {len(form) for _, form in tail_forms(server.tree)[:3]}
     for size in range(len(data)):
         put(disk, "snapshot.2", data[:size])
@@ -211,7 +213,7 @@ def test_candidates_are_newest_first_and_pass_the_cheap_test(disk):
 
 def test_zxid_of_the_name_counts(disk, server):
     server.batch(3)
-    put(disk, "snapshot.2", b"".join(encode(server.tree)))
+    put(disk, "snapshot.2", b"".join(Encoding(server.tree)))
     read = load(disk, DIRECTORY, "snapshot.2")
     assert (read.zxid, read.tree.last_zxid, read.last_zxid) == (2, 2, 3)
 
