@@ -87,6 +87,11 @@ def request_rarely(client: Client) -> None:
     client.rare.choices(_KINDS, cum_weights=_WEIGHTS)[0](client)
 
 
+def _is_there(client: Client, path: bytes) -> bool:
+    model = client.world.checker.model
+    return model.node(path, len(model.headers)) is not None
+
+
 # Watches.
 
 
@@ -144,9 +149,9 @@ def _acl(client: Client) -> list[ACL]:
 
 
 def create_private(client: Client) -> None:
-    """What not everybody may do everything with, or what is above that."""
+    """What not everybody may do everything with, below what is made first."""
     rng, kind = client.rare, OpCode.CREATE2
-    if rng.random() < 0.2:
+    if not _is_there(client, PRIVATE):
         client.ask(kind, CreateRequest(PRIVATE, b"", OPEN, CreateMode.PERSISTENT))
         return
     mode = rng.choice((CreateMode.PERSISTENT, CreateMode.PERSISTENT, CreateMode.EPHEMERAL))
@@ -185,7 +190,7 @@ def create_mortal(client: Client) -> None:
     """A container, or a znode with a time to live; what is above, or what is below."""
     rng = client.rare
     path, draw = MORTAL + rng.choice(NAMES), rng.random()
-    if draw < 0.15:
+    if not _is_there(client, MORTAL):
         client.ask(OpCode.CREATE, CreateRequest(MORTAL, b"", OPEN, CreateMode.PERSISTENT))
     elif draw < 0.4:
         client.ask(OpCode.CREATE_CONTAINER, CreateRequest(path, client.data(), OPEN, CreateMode.CONTAINER))
