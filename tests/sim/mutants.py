@@ -310,6 +310,7 @@ MUTANTS = [
         "tree/request.py",
         "    if state.acl is not None and not rules.access.permits(state.acl, perms, request.identities):",
         "    if False:",
+        200,
     ),
     mutant(
         "containers are let go with what is in them",
