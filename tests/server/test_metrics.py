@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pyzk.server.memberdriver import MemberDriver
 from pyzk.server.metrics import values
 from pyzk.server.metrics.listing import listing
-from pyzk.server.metrics.probes import note_turn
+from pyzk.server.metrics.probes import LEARNERS_MAX, look_at_learners, note_turn
 from pyzk.server.metrics.prometheus import ServerCollector, exposition, make_registry
 from pyzk.server.metrics.stages import STAGE_NAMES, Elections, Stages
 from pyzk.server.metrics.table import METRICS, OWN_METRICS
@@ -371,3 +372,15 @@ def test_a_late_timer_tells_what_the_loop_has_worked_itself(
     note_turn(stages, late_seconds, worked_seconds)
     assert stages.event_loop_lag_ms.most == max(0, round(late_seconds * 1000))
     assert stages.event_loop_busy_ms.most == busy_ms
+
+
+async def test_learners_are_told_apart_up_to_a_limit() -> None:
+    async with ensemble() as three:
+        driver = three[three.leader()].peer
+        assert isinstance(driver, MemberDriver)
+        few: dict[int, Distribution] = {}
+        look_at_learners(driver, few)
+        assert few.keys() == set(three.followers())
+        many = {server_id: Distribution() for server_id in range(1000, 1000 + LEARNERS_MAX)}
+        look_at_learners(driver, many)
+        assert len(many) == LEARNERS_MAX

@@ -9,6 +9,8 @@ from pyzk.server.metrics.stages import Stages, milliseconds
 from pyzk.service.counters import Distribution
 from pyzk.zab.leading import Leading
 
+LEARNERS_MAX = 1000
+"""Observers may come under any id; so many ids are told apart."""
 PROBE_SECONDS = 0.5
 """As often as Apache's pause monitor looks (jvm.pause.sleep.time.ms)."""
 
@@ -62,4 +64,5 @@ def look_at_learners(driver: MemberDriver, queued: dict[int, Distribution]) -> N
     for learner in role.learners.values():
         acknowledged = broadcast.acknowledged.get(learner.server_id, 0)
         count = 0 if learner.is_observer else sum(zxid > acknowledged for zxid in outstanding)
-        queued.setdefault(learner.server_id, Distribution()).add(count)
+        if learner.server_id in queued or len(queued) < LEARNERS_MAX:
+            queued.setdefault(learner.server_id, Distribution()).add(count)
