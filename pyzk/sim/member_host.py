@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -225,7 +226,8 @@ class MemberHost(Host):
             if not is_read:
                 self._held.setdefault(connection, [])
             elif data := b"".join(self._held.pop(connection, [])):
-                self.hear_client(connection, data)
+                # Ahead of what has come on the connection since, and waits in the inbox.
+                self._inbox.appendleft(partial(self._hear_client, connection, data))
 
     def _serve_more(self, connection: int) -> None:
         def go_on() -> None:
