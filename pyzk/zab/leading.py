@@ -23,6 +23,8 @@ from pyzk.zab.state import ACCEPTED, CURRENT
 from pyzk.zab.syncs import Syncs, Waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from pyzk.codec.quorum import Packet
     from pyzk.tree.tree import Tree
     from pyzk.zab.catchup import Plan
@@ -83,14 +85,18 @@ class Leading(Master):
         """Whether a quorum has our history."""
         return self.established
 
-    # The three quorums.
+    # The three quorums: each in the configuration that is in force and in a newer one that is proposed.
+    # Differs from Apache: it asks the one in force alone for the first two, but the other may be committed already.
+
+    def _is_quorum(self, servers: Collection[int]) -> bool:
+        return all(quorum.contains_quorum(servers) for quorum in self.state.quorums())
 
     def _offer(self, server_id: int, accepted_epoch: int) -> None:
         if self.epoch or accepted_epoch < 0:
             return
         self._wanted_epoch = max(self._wanted_epoch, accepted_epoch + 1)
         self._offers[server_id] = None
-        if self.state.quorum().contains_quorum(self._offers):
+        if self._is_quorum(self._offers):
             self.epoch = self._wanted_epoch
             self._accepted_token = self.state.save_epoch(ACCEPTED, self.epoch)
 
@@ -125,7 +131,7 @@ class Leading(Master):
     def _promise(self, server_id: int) -> None:
         self._promises[server_id] = None
         own = self.state.server_id
-        if own in self._promises and self.state.quorum().contains_quorum(self._promises):
+        if own in self._promises and self._is_quorum(self._promises):
             self._current_token = self.state.save_epoch(CURRENT, self.epoch)
             self.proposals.last_zxid = self.epoch << 32
             stamp_config(self.state, self.epoch)
@@ -139,7 +145,7 @@ class Leading(Master):
 
     def _sync(self, server_id: int) -> None:
         self._synced[server_id] = None
-        if not self.established and all(quorum.contains_quorum(self._synced) for quorum in self.state.quorums()):
+        if not self.established and self._is_quorum(self._synced):
             self._establish()
 
     def _establish(self) -> None:

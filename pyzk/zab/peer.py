@@ -155,8 +155,8 @@ class Peer:
     def _pause_seconds(self, role: Leading | Learning) -> float:
         """How long to wait before we look again: who fails again and again, or is one of many observers, waits."""
         settings = self.state.settings
-        self._failures = 0 if role.established else min(self._failures + 1, FAILURES_MAX)
-        pause_ms = max(0, self._failures - 1) * settings.redial_delay_ms
+        self._failures = 0 if role.established else self._failures + 1
+        pause_ms = max(0, min(self._failures, FAILURES_MAX) - 1) * settings.redial_delay_ms
         if isinstance(role, Learning) and role.is_observer:
             pause_ms += int(self._rng.random() * settings.observer_election_delay_ms)
         return pause_ms / 1000
@@ -233,7 +233,9 @@ class Peer:
         """How to reach a leader, or, for an observer, one of those who serve observers in its place."""
         membership, master_port = self.state.membership, self.state.settings.observer_master_port
         port, addresses = Port.QUORUM, membership.quorum_addresses(winner.leader)
-        if self.is_observer and master_port:
+        # Differs from Apache: every second time the leader itself, which may wait for us: a proposed configuration may
+        # have made us a voter, and followers serve nobody before their leader is established.
+        if self.is_observer and master_port and self._failures % 2 == 0:
             voters = [server.quorum_addresses for server in membership.voters]
             port, addresses = Port.OBSERVER_MASTER, [(host, master_port) for voter in voters for host, _ in voter]
             self._rng.shuffle(addresses)

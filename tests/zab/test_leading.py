@@ -162,8 +162,25 @@ def test_followers_that_wait_for_others_to_be_brought_up_are_not_dropped_for_the
     assert not leader.role.ended
 
 
-def five_servers():
-    return parse_text("\n".join(f"server.{number}=10.0.0.{number}:2888:3888:participant" for number in range(1, 6)))
+def five_servers(version=0):
+    lines = [f"server.{number}=10.0.0.{number}:2888:3888:participant" for number in range(1, 6)]
+    return parse_text("\n".join([*lines, f"version={version:x}"]))
+
+
+def test_an_epoch_is_promised_by_a_quorum_of_the_configuration_in_force_and_of_a_proposed_one():
+    leader = LeaderBench(logged=LOGGED)
+    leader.state.last_seen = five_servers(version=LAST)
+    leader.role = type(leader.role)(leader.state, leader.now)
+    leader.greet(-1, 1)
+    assert leader.role.epoch == 0, "two of the three in force, but not three of the five that are proposed"
+    leader.greet(-4, 4)
+    assert leader.role.epoch == 2
+    leader.hear(-1, packet(PacketType.ACKEPOCH, LAST, pack_epoch(1)))
+    leader.all_done()
+    assert leader.state.current_epoch == 1
+    leader.hear(-4, packet(PacketType.ACKEPOCH, LAST, pack_epoch(1)))
+    leader.all_done()
+    assert leader.state.current_epoch == 2
 
 
 def test_a_voter_that_has_promised_a_newer_epoch_makes_the_leader_give_way_to_one():
