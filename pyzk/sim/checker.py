@@ -187,8 +187,8 @@ class Checker:
             return
         require(durable <= log.durable_end, "nothing is taken for durable that is not", what)
         # An observer without a log that is to vote goes back to its files when it looks, before it speaks of them.
-        is_between_roles = role is None and not host.peer.is_looking
-        if not history.is_durable and (not state.keeps_log or is_between_roles):
+        is_held = role is None or (isinstance(role, Learning) and not role.keeps_log)
+        if not history.is_durable and (not state.keeps_log or (is_held and not host.peer.is_looking)):
             return
         require(last <= log.end, "nothing is taken for logged that is not", what)
         if host.peer.is_looking:

@@ -66,6 +66,7 @@ class Learning:
         link: to the leader.
         epoch: the leader's, once it is known.
         commit_to: the last txn that the leader has called committed.
+        keeps_log: whether what it hears goes to the log: in all of this attempt, whatever configurations it hears of.
         is_synced: whether NEWLEADER is acknowledged: from then on the link may not be silent for syncLimit.
         established: whether UPTODATE has come.
         ended: why it is over, empty while it is not.
@@ -82,7 +83,7 @@ class Learning:
         self.ended = ""
         self.link = 0
         self._call = call
-        self._keeps_log = state.keeps_log or not call.is_observer
+        self.keeps_log = state.keeps_log or not call.is_observer
         self._packets = PacketReader(state.settings.packet_bytes_max)
         self._stream: TreeStream | None = None
         self._unacknowledged: deque[tuple[int, Sequence[Entry]]] = deque()
@@ -310,7 +311,7 @@ class Learning:
 
     def log(self, entries: Sequence[Entry]) -> None:
         """Log txns; their acks follow when they are durable."""
-        if not self._keeps_log:
+        if not self.keeps_log:
             self.state.history.hold(entries)
             return
         token = self.state.append(entries)
