@@ -104,18 +104,7 @@ def draw_plan(
     """
     rng = Random(seed)
     voters = servers or rng.choice((3, 5))
-    settings = AgreementSettings(
-        tick_ms=rng.choice((200, 500, 1000)),
-        init_ticks=rng.choice((5, 10)),
-        sync_ticks=rng.choice((3, 5)),
-        window_txns=rng.choice((5, 50, 500)),
-        snapshot_size_factor=rng.choice((-1.0, 0.33, 100.0)),
-        force_snapshot_sync=rng.random() < 0.15,
-    )
-    membership = _membership(rng, voters, rng.choice((0, 0, 1)))
-    settings.observer_master_port = rng.choice((0, OBSERVER_MASTER_PORT))
-    settings.observer_sync_enabled = rng.random() < 0.7
-    settings.reconfig_enabled = rng.random() < 0.3 and voters > 3 and clients > 0 and "group" not in membership
+    settings, membership = _agreement(rng, voters, clients)
     plan = Plan(
         seed,
         seconds,
@@ -136,6 +125,23 @@ def draw_plan(
     may_change = clients > 0 and "group" not in membership
     settings.reconfig_enabled = settings.reconfig_enabled or (plan.extras.reconfigs and may_change)
     return plan
+
+
+def _agreement(rng: Random, voters: int, clients: int) -> tuple[AgreementSettings, str]:
+    """Settings of every server, and the text of the configuration."""
+    settings = AgreementSettings(
+        tick_ms=rng.choice((200, 500, 1000)),
+        init_ticks=rng.choice((5, 10)),
+        sync_ticks=rng.choice((3, 5)),
+        window_txns=rng.choice((5, 50, 500)),
+        snapshot_size_factor=rng.choice((-1.0, 0.33, 100.0)),
+        force_snapshot_sync=rng.random() < 0.15,
+    )
+    membership = _membership(rng, voters, rng.choice((0, 0, 1)))
+    settings.observer_master_port = rng.choice((0, OBSERVER_MASTER_PORT))
+    settings.observer_sync_enabled = rng.random() < 0.7
+    settings.reconfig_enabled = rng.random() < 0.3 and voters > 3 and clients > 0 and "group" not in membership
+    return settings, membership
 
 
 def membership_lines(voters: int, observers: int) -> list[str]:
