@@ -70,25 +70,31 @@ class Checker:
             last = self.logs[host.server_id].end  # zxids are left out
         for zxid, payload in entries:
             self.sequence.propose(zxid, payload, last)
-            self._watch_ends(payload)
+            self._watch_ends(host, payload)
             last = zxid
         self.world.tally["proposals"] += len(entries)
 
-    def _watch_ends(self, payload: bytes) -> None:
+    def _watch_ends(self, host: Host, payload: bytes) -> None:
         """A leader ends a session on its own only if that has been silent."""
         header = TxnHeader.from_bytes(payload[: TXN_HEADER.size])
         if header.type != OpCode.CLOSE_SESSION:
             return
-        session_id = header.client_id
-        self.ending[session_id] = None
+        if header.cxid == 0:
+            self.expires(host, header.client_id)
+        self.ending[header.client_id] = None
+
+    def expires(self, host: Host, session_id: int) -> None:
+        """A leader has given a session up; the txn that ends it may have to wait for others, and nobody may return."""
+        if session_id in host.expiring:
+            return
+        host.expiring[session_id] = self.ending[session_id] = None
         timeout_ms = self.model.sessions.get(session_id, 0)
         silent_seconds = self.world.now - self.alive.get(session_id, -1e9)
         settings = self.world.settings
         # A follower serves for syncLimit after it was last heard by the leader, which looks at the time once a tick.
         slack_seconds = (settings.sync_ticks + 3) * settings.tick_ms / 1000 + SLOW_SECONDS
-        is_right = header.cxid != 0 or silent_seconds >= timeout_ms / 1000 - slack_seconds
         what = f"0x{session_id:x} was heard {silent_seconds:.1f} s ago, its timeout is {timeout_ms} ms"
-        require(is_right, "no session ends that shows life", what)
+        require(silent_seconds >= timeout_ms / 1000 - slack_seconds, "no session ends that shows life", what)
 
     # Roles.
 
@@ -129,7 +135,7 @@ class Checker:
     # Clients.
 
     def refused(self, host: Host, session_id: int) -> None:
-        """A server calls a session expired: it has ended, or began behind what that server has.
+        """A server calls a session expired: it has ended or is about to, or began behind what that server has.
 
         A leader that was deposed and does not know it yet knows no sessions of its successor, as in Apache. Local
         sessions do not move.

@@ -55,6 +55,7 @@ class Host:
         peer: while the process runs.
         tree: what is committed, as far as this server knows.
         opened: the role in which it serves, None if in none.
+        expiring: sessions that it has given up as a leader.
         boot: how often the process was started.
         is_frozen: whether it is stopped and everything waits for it.
         has_no_power: whether the machine is off, and not only the process.
@@ -74,6 +75,7 @@ class Host:
         self.peer: Peer | None = None
         self.tree = Tree()
         self.opened: do.Opened | None = None
+        self.expiring: dict[int, None] = {}
         self.boot = 0
         self.is_frozen = self.has_no_power = False
         self.dies_after: int | None = None

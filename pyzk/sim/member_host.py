@@ -6,6 +6,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from pyzk.codec.opcodes import OpCode
 from pyzk.service.containers import deletable, is_deletable
 from pyzk.service.member import Member
 from pyzk.service.proposer import Proposer
@@ -70,6 +71,7 @@ class WatchedMember(Member):
         self.host.world.checker.servers.applied(self.host, [zxid for zxid, _ in effect.entries])
 
     def _watch_opening(self, effect: do.Opened, now: float, wall_ms: int) -> None:
+        self.host.expiring = {}
         self.host.world.checker.opened(self.host, effect)
         super()._opened(effect, now, wall_ms)
 
@@ -167,7 +169,16 @@ class MemberHost(Host):
             if stall_seconds > tick_seconds:
                 self.member.service.tracker.shift(stall_seconds)
             self._sweep(self.member)
-            self._perform_all(self.member.tick(self.now, self.wall_ms))
+            effects = self.member.tick(self.now, self.wall_ms)
+            self._show_expiring(self.member)
+            self._perform_all(effects)
+
+    def _show_expiring(self, member: WatchedMember) -> None:
+        """The ends of sessions that wait until fewer txns are under way: what is proposed is shown by `WatchedPeer`."""
+        if member.desk is not None:
+            for request in member.service.outbox.submitted:
+                if request.opcode == OpCode.CLOSE_SESSION and not request.origin:
+                    self.world.checker.expires(self, request.session_id)
 
     def _sweep(self, member: WatchedMember) -> None:
         """As `server/housekeeping.py`: a leader asks for the deletion of what has had its time."""
