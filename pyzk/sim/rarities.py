@@ -273,7 +273,8 @@ def reconfigure(client: Client) -> None:
         version = rng.choice((-1, configuration.version, 12345))
         client.ask(OpCode.RECONFIG, ReconfigRequest(None, None, members, version))
     elif draw < 0.5:
-        client.ask(OpCode.RECONFIG, ReconfigRequest(None, rng.choice((b"99", b"1,x", b"1,2,3,4,5,6")), None, -1))
+        everybody = b",".join(b"%d" % server.server_id for server in configuration.servers)
+        client.ask(OpCode.RECONFIG, ReconfigRequest(None, rng.choice((b"99", b"1,x", everybody)), None, -1))
     elif draw < 0.75:
         client.ask(OpCode.RECONFIG, ReconfigRequest(rng.choice(NO_SERVERS), None, None, -1))
     else:
