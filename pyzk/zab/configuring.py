@@ -43,22 +43,22 @@ def _parse(data: bytes | None) -> Membership:
         raise PeerError(f"a configuration that cannot be read: {error}") from error
 
 
-def see_config(state: State, data: bytes | None) -> None:
-    """A leader's newest configuration, proposed or committed. Raises PeerError."""
-    if state.settings.reconfig_enabled and data:
-        _see(state, _parse(data))
+def see_config(state: State, data: bytes | None) -> Membership | None:
+    """A leader's newest configuration, proposed or committed; None if there is none. Raises PeerError."""
+    return _see(state, _parse(data)) if state.settings.reconfig_enabled and data else None
 
 
-def see_reconfig(state: State, payload: bytes | None) -> None:
+def see_reconfig(state: State, payload: bytes | None) -> Membership | None:
     """A txn was proposed: if it changes the configuration, that is known from now on. Raises PeerError."""
-    if payload is not None and is_reconfig(payload) and state.settings.reconfig_enabled:
-        _see(state, membership_of(payload))
+    is_seen = payload is not None and is_reconfig(payload) and state.settings.reconfig_enabled
+    return _see(state, membership_of(payload or b"")) if is_seen else None
 
 
-def _see(state: State, membership: Membership) -> None:
+def _see(state: State, membership: Membership) -> Membership:
     if membership.version > state.last_seen.version:
         state.last_seen = membership
         state.effects.append(SaveConfig(membership.text(), is_next=True))
+    return membership
 
 
 def stamp_config(state: State, epoch: int) -> None:
@@ -67,18 +67,31 @@ def stamp_config(state: State, epoch: int) -> None:
         _see(state, attrs.evolve(state.membership, version=epoch << 32))
 
 
-def activate_config(state: State, designated: int, leader_id: int) -> bool:
-    """What was last seen is committed: act by it. True if our role or leader changes by that.
+def forget_config(state: State, epoch: int) -> None:
+    """Drop what was proposed before an epoch whose established leader does not know it: it was never committed.
+
+    Differs from Apache: kept, it would want its quorum too in each election of which this server is a part.
+    """
+    if state.membership.version < state.last_seen.version < epoch << 32:
+        state.last_seen = state.membership
+        state.effects.append(SaveConfig(state.membership.text(), is_next=True))
+
+
+def activate_config(state: State, after: Membership, designated: int, leader_id: int) -> bool:
+    """A configuration is committed: act by it. True if our role or leader changes by that.
 
     Args:
         state: is changed.
+        after: the configuration; what was last seen may be another one, which nobody has committed.
         designated: the server that leads from now on.
         leader_id: the server that leads now.
     """
-    before, after = state.membership, state.last_seen
+    before = state.membership
     if after.version <= before.version:
         return False
     state.membership = after
+    if after.version > state.last_seen.version:
+        state.last_seen = after
     state.effects.append(SaveConfig(after.text(), is_next=False))
     state.effects.append(ConfigChanged(after.text(), after.version))
     if not after.same_members(before):

@@ -362,7 +362,10 @@ class Election:
                 self._finish(vote, self._votes)
                 return
         self._settled[sender] = vote
-        if self._electorate.has_quorum(self._settled, vote) and self._is_leader_alive(self._settled, vote):
+        # Differs from Apache: a configuration that was proposed, perhaps to us alone, does not keep us from a leader.
+        is_own = vote.leader == self._server_id
+        is_enough = self._electorate.has_quorum if is_own else self._electorate.is_followed
+        if is_enough(self._settled, vote) and self._is_leader_alive(self._settled, vote):
             self.logical_clock = vote.round
             self._finish(vote, self._settled)
         elif (

@@ -156,9 +156,12 @@ class Leading(Master):
             state.deliver(committed)
         history.begin_epoch(self.epoch)
         self.established = True
-        activate_config(state, state.server_id, state.server_id)
+        is_led_by_another = activate_config(state, state.last_seen, state.server_id, state.server_id)
         self.share_quorums()
         state.effects.append(Opened(is_leader=True, is_observer=False, link=0, zxid=self.epoch << 32))
+        if is_led_by_another:
+            # Differs from Apache: there it leads on, and nothing is committed any more.
+            self.end("the configuration that is in force by our epoch has another role for us")
 
     def share_quorums(self) -> None:
         """The configurations in force have changed."""

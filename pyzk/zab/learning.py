@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pyzk.codec.quorum import LearnerInfo, PacketReader, PacketType, pack_epoch, packet
 from pyzk.errors import DecodeError, PeerError
 from pyzk.tree.stream import TreeStream
-from pyzk.zab.configuring import activate_config, see_config, see_reconfig
+from pyzk.zab.configuring import activate_config, forget_config, see_config, see_reconfig
 from pyzk.zab.conversation import NEXT, Conversation
 from pyzk.zab.effects import Dial, Heal, Opened, Truncate
 from pyzk.zab.events import Port
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pyzk.codec.quorum import Packet
     from pyzk.zab.conversation import Script, Wait
     from pyzk.zab.events import Entry
+    from pyzk.zab.membership import Membership
     from pyzk.zab.state import State
 
     Part = Generator[Wait, Packet, None]
@@ -86,6 +87,7 @@ class Learning:
         self.keeps_log = state.keeps_log or not call.is_observer
         self._packets = PacketReader(state.settings.packet_bytes_max)
         self._stream: TreeStream | None = None
+        self._configs: list[Membership] = []
         self._unacknowledged: deque[tuple[int, Sequence[Entry]]] = deque()
         self._heard_at = now
         self._give_up_at = now + call.pause_seconds + state.settings.connect_seconds
@@ -168,7 +170,7 @@ class Learning:
         plan: Packet = yield NEXT
         yield from self._take_plan(plan)
         newleader = yield from self._hear_until(PacketType.NEWLEADER)
-        see_config(state, newleader.data)
+        self._note_config(see_config(state, newleader.data))
         yield from self._acknowledge_newleader()
         yield from self._hear_until(PacketType.UPTODATE)
         yield from self._heal()
@@ -294,11 +296,10 @@ class Learning:
 
     def _establish(self) -> None:
         state = self.state
-        # What is only proposed in this epoch waits for its COMMIT, whoever has told of it.
-        is_in_force = state.last_seen.version <= max(self.commit_to, self.epoch << 32)
-        if is_in_force and activate_config(state, self.leader_id, self.leader_id):
+        if self._activate(self.leader_id):
             self.end("the leader's configuration has another role for us")
             return
+        forget_config(state, self.epoch)
         self.established = True
         if state.settings.observer_master_port and not self.is_observer:
             self.mastering = Mastering(self, self._heard_at)
@@ -354,14 +355,29 @@ class Learning:
 
     def see_proposal(self, payload: bytes | None) -> None:
         """A proposed configuration is known before it is committed."""
-        see_reconfig(self.state, payload)
+        self._note_config(see_reconfig(self.state, payload))
+
+    def _note_config(self, config: Membership | None) -> None:
+        if config is not None:
+            self._configs.append(config)
 
     def activate(self, designated: int) -> None:
         """A configuration is committed: follow on in it, or take the role that it has for us."""
         if self.established:
             self.deliver(designated)
-        if activate_config(self.state, designated, self.leader_id):
+        if self._activate(designated):
             self.end("the configuration has changed")
+
+    def _activate(self, designated: int) -> bool:
+        """Put the newest configuration in force that this leader has told of; True if our role or leader changes.
+
+        What is only proposed in this epoch waits for its COMMIT. What we have seen elsewhere may be in no log any more.
+        """
+        committed_to = max(self.commit_to, self.epoch << 32)
+        in_force = [config for config in self._configs if config.version <= committed_to]
+        self._configs = [config for config in self._configs if config.version > committed_to]
+        newest = max(in_force, key=lambda config: config.version, default=self.state.membership)
+        return activate_config(self.state, newest, designated, self.leader_id)
 
     # Time.
 

@@ -205,8 +205,7 @@ class Peer:
         membership = parse_text(text)
         if membership.version <= state.membership.version:
             return
-        state.last_seen = membership
-        activate_config(state, state.server_id, state.server_id)
+        activate_config(state, membership, state.server_id, state.server_id)
         self._share_membership()
         self._is_looking, self._looks_at = False, now
         self._look(now)

@@ -145,7 +145,7 @@ class Proposals:
             if learner.forwards:
                 state.send(learner.link, inform if learner.is_observer else commit)
         self._deliver([entry])
-        if activate_config(state, designated, state.server_id):
+        if activate_config(state, state.last_seen, designated, state.server_id):
             self.leading.end(f"the new configuration has server {designated} lead")
         self.leading.share_quorums()
 

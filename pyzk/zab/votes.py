@@ -89,6 +89,10 @@ class Electorate:
             return self._can_decide(self.membership, servers) and self._can_decide(self.last_seen, servers)
         return self._can_decide(self.membership, servers)
 
+    def is_followed(self, votes: Mapping[int, Vote], wanted: Vote) -> bool:
+        """Whether those who follow somebody already are a quorum of the committed configuration."""
+        return self._can_decide(self.membership, agreeing(votes, wanted))
+
     def _can_decide(self, membership: Membership, servers: frozenset[int]) -> bool:
         present = servers & membership.voter_ids
         if self.leads_alone and len(membership.voter_ids) == 2 and present:

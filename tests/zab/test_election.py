@@ -241,6 +241,13 @@ def test_a_joiner_follows_at_once_when_a_quorum_and_the_leader_itself_say_so() -
     assert server.election.state is FOLLOWING
 
 
+def test_a_leader_is_followed_whoever_had_a_vote_in_a_configuration_that_was_only_proposed() -> None:
+    server = Server(members(1, 2, 3), last_seen=members(1, 2, 3, 4, version=5))
+    server.hear(1, FOLLOWING, vote_of(3, in_round=7, epoch=4))
+    server.hear(3, LEADING, vote_of(3, in_round=7, epoch=4))
+    assert server.winner == vote_of(3, in_round=7, epoch=4)
+
+
 def test_a_leader_that_only_its_followers_speak_of_is_not_followed() -> None:
     server = Server(members(1, 2, 3, 4, 5))
     for sender in (1, 3, 4):

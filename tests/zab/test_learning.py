@@ -3,9 +3,10 @@
 import pytest
 
 from pyzk.codec.quorum import PacketType, packet
-from pyzk.zab.effects import Append, Dial, Opened, SaveEpoch, Truncate
+from pyzk.zab.effects import Append, Dial, Opened, SaveConfig, SaveEpoch, Truncate
 from pyzk.zab.events import Port
 from pyzk.zab.learning import Call, Learning
+from pyzk.zab.membership import parse_text
 from tests.zab.bench import TEXT, LearnerBench, commits, entries, new_state, proposals
 
 NEWLEADER = packet(PacketType.NEWLEADER, 2 << 32, b"")
@@ -243,6 +244,20 @@ def test_a_configuration_is_in_force_with_uptodate_only_if_it_is_committed(versi
     assert learner.role.established
     assert learner.state.last_seen.version == int(version, 16)
     assert (learner.state.membership is learner.state.last_seen) is is_in_force
+
+
+def test_what_was_proposed_before_and_the_leader_does_not_know_is_neither_in_force_nor_kept():
+    learner = LearnerBench(logged=LOGGED, reconfig_enabled=True)
+    learner.state.last_seen = parse_text(f"{TEXT}\nversion=100000009")
+    learner.discover()
+    learner.hear(diff(LOGGED[-1][0]) + packet(PacketType.NEWLEADER, EPOCH, f"{TEXT}\nversion=100000001".encode()))
+    learner.all_done()
+    learner.hear(UPTODATE)
+    assert learner.role.established
+    assert learner.state.membership.version == learner.state.last_seen.version == 0x100000001
+    saved = learner.kinds(SaveConfig)[-1]
+    assert saved.is_next
+    assert saved.text.endswith("version=100000001")
 
 
 # When it dials.

@@ -60,6 +60,18 @@ def test_a_joiner_that_takes_over_a_newer_configuration_asks_its_members():
     assert state.membership.version == 0x100000000
 
 
+def test_a_newer_configuration_that_is_taken_over_does_not_cover_the_newest_one_proposed():
+    """What this server has acknowledged in the newest one may be committed by it."""
+    membership, newest = parse_text(servers(1, 2, 3, 4)), parse_text(f"{servers(3, 4)}\nversion=100000007")
+    state = State(4, AgreementSettings(reconfig_enabled=True), membership, newest, History(0, [], 500))
+    peer = Peer(state, ConnectionSettings(), ElectionSettings(reconfig_enabled=True), Random(4))
+    peer.start(100.0)
+    peer.election.newer_config = f"{servers(1, 2, 3)}\nversion=100000000"
+    peer.receive(Wake(), 100.1)
+    assert state.membership.version == 0x100000000
+    assert state.last_seen is newest
+
+
 OBSERVED = f"{servers(1, 2)}\nserver.3=10.0.0.3:2888:3888:observer;2181"
 
 
