@@ -29,8 +29,8 @@ from pyzk.client.operations import VERSION_ANY, Operation, Result, result_of, to
 from pyzk.client.session import TIMEOUT_MS_DEFAULT, Session
 from pyzk.client.transaction import Transaction
 from pyzk.client.watches import WatchKind
-from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import AddWatchMode, CreateMode, OpCode, WatcherType
+from pyzk.codec.record import Record
 from pyzk.codec.records import ACL, ReplyHeader, Stat
 from pyzk.codec.replies import (
     AclReply,

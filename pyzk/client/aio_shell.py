@@ -22,8 +22,8 @@ from pyzk.client.effects import (
 )
 from pyzk.client.hosts import Address
 from pyzk.client.session import Session
-from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import OpCode
+from pyzk.codec.record import Record
 
 PROBE_TIMEOUT_S = 2.0
 

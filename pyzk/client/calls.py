@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from struct import Struct
 
 from pyzk import errors
-from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import XID_PING, OpCode
+from pyzk.codec.record import Record
 from pyzk.codec.records import ReplyHeader
 from pyzk.errors import DecodeError, RequestError
 

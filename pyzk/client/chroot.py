@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import OpCode
+from pyzk.codec.record import Record
 from pyzk.codec.replies import EphemeralsReply, MultiReply, PathReply, PathStatReply
 from pyzk.codec.requests import (
     CreateRequest,

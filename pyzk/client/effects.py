@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pyzk.client.hosts import Address
-from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import EventType
+from pyzk.codec.record import Record
 from pyzk.codec.records import ReplyHeader
 from pyzk.errors import PyzkError
 

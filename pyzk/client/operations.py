@@ -8,8 +8,8 @@ import hashlib
 from collections.abc import Sequence
 
 from pyzk.client.calls import request_error
-from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import TTL_MODES, CreateMode, OpCode, Perms
+from pyzk.codec.record import Record
 from pyzk.codec.records import ACL, Stat, open_acl
 from pyzk.codec.replies import ChildrenReply, DataReply, ErrorReply, PathReply, PathStatReply, StatReply
 from pyzk.codec.requests import (

@@ -24,8 +24,8 @@ from pyzk.client.dialogue import Dialogue, Verdict
 from pyzk.client.effects import Connect, Disconnect, Effect, Failed, Probe, Send, State, StateChanged
 from pyzk.client.hosts import Address, Rotation
 from pyzk.codec.framing import FrameBuffer, frame
-from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import OpCode
+from pyzk.codec.record import Record
 from pyzk.codec.records import ConnectRequest, ConnectResponse
 from pyzk.errors import ConnectionLostError, DecodeError, PyzkError, SessionClosedError
 from pyzk.sasl.mechanism import ClientExchange

@@ -8,8 +8,8 @@ Source: docs/protocol/data-model.md section 5, client-protocol.md section 7.
 from collections.abc import Hashable, Iterator
 from enum import Enum
 
-from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import AddWatchMode, EventType, OpCode, WatcherType
+from pyzk.codec.record import Record
 from pyzk.codec.requests import PathTypeRequest, PathWatchRequest, SetWatches2Request, SetWatchesRequest
 from pyzk.errors import NoNodeError
 

@@ -6,8 +6,9 @@ Source: docs/protocol/client-protocol.md sections 4 and 6.
 from dataclasses import dataclass, field
 from typing import Self
 
-from pyzk.codec.jute import BUFFER, INT, STRING, Reader, Record, vector_of
+from pyzk.codec.jute import Reader
 from pyzk.codec.opcodes import OpCode
+from pyzk.codec.record import BUFFER, INT, STRING, Record, vector_of
 from pyzk.codec.records import ACL, ACLS, STRINGS, ClientInfo, Stat
 from pyzk.codec.requests import MULTI_END, MultiHeader
 from pyzk.errors import DecodeError

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from struct import Struct
 from typing import Self
 
-from pyzk.codec.jute import BOOL, BUFFER, INT, LONG, STRING, Reader, Record
+from pyzk.codec.jute import Reader
 from pyzk.codec.opcodes import OpCode
+from pyzk.codec.record import BOOL, BUFFER, INT, LONG, STRING, Record
 from pyzk.codec.records import ACL, ACLS, STRINGS
 
 

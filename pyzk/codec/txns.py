@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Self
 
-from pyzk.codec.jute import BOOL, BUFFER, INT, INT32, LONG, NULL, Field, Reader, Record, pack_buffer, vector_of
+from pyzk.codec.jute import INT32, NULL, Reader, pack_buffer
 from pyzk.codec.opcodes import OpCode
+from pyzk.codec.record import BOOL, BUFFER, INT, LONG, Field, Record, vector_of
 from pyzk.codec.records import ACL, ACLS
 from pyzk.errors import DecodeError
 

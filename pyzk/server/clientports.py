@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from pyzk import is_compiled
 from pyzk.server.clients import ClientConnection, ClientLimits, Identify, Open, Opened, Words, listen
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class ClientPorts:
             opener = self.security.opener("client", self._create_secure, allows_plain=True)
         self._plain = await listen(opener, "clientPort", host, port, self._config.listen_backlog)
         self.port = self._plain.port
-        log.info("serving", port=self.port, address=host or "*")
+        log.info("serving", port=self.port, address=host or "*", compiled=is_compiled())
 
     async def _open_secure(self, host: str | None, port: int) -> None:
         assert self.security is not None, "loaded before"

@@ -25,7 +25,7 @@ from pyzk.tree.acl import SUPER
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from pyzk.codec.jute import Record
+    from pyzk.codec.record import Record
     from pyzk.codec.records import ACL
     from pyzk.tree.acl import Identity
     from pyzk.tree.apply import Applied

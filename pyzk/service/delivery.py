@@ -21,7 +21,7 @@ from pyzk.tree.request import Request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyzk.codec.jute import Record
+    from pyzk.codec.record import Record
     from pyzk.codec.records import ACL
     from pyzk.service.audit import Auditor
     from pyzk.service.connection import Connection

@@ -6,8 +6,9 @@ the log. Source: docs/protocol/apache-defects.md, rows 1 to 5; docs/differences.
 
 from collections.abc import Callable
 
-from pyzk.codec.jute import Reader, Record
+from pyzk.codec.jute import Reader
 from pyzk.codec.opcodes import TTL_MODES, CreateMode, OpCode
+from pyzk.codec.record import Record
 from pyzk.codec.requests import REQUESTS, CreateRequest, CreateTTLRequest, EmptyRequest, MultiRequest, SetDataRequest
 from pyzk.errors import BadArgumentsError, DecodeError, MarshallingError
 from pyzk.tree.prepare import MULTI_CREATE_MODES, MULTI_OPCODES

@@ -213,8 +213,8 @@ def read(service: Service, state: Connection, frame: bytes, identities: tuple[Id
         if service.namespaces is not None and opcode in READ_PATH_OPCODES:
             path = body_of(service, frame).buffer() or b""
             service.namespaces.note_read(path, len(path) + len(body))
-    except UnfinishedMultiError as error:
-        err, body = error.code, error.body
+    except UnfinishedMultiError as unfinished:
+        err, body = unfinished.code, unfinished.body
     except RequestError as error:
         err = error.code
     except DecodeError:

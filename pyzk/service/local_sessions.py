@@ -20,7 +20,7 @@ from pyzk.service.writes import body_of, refuse
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pyzk.codec.jute import Record
+    from pyzk.codec.record import Record
     from pyzk.service.connection import Connection
     from pyzk.service.service import Service
     from pyzk.service.writes import Write, Writes

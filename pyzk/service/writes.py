@@ -20,7 +20,7 @@ from pyzk.tree.request import Request
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pyzk.codec.jute import Record
+    from pyzk.codec.record import Record
     from pyzk.service.connection import Connection
     from pyzk.service.service import Service
 

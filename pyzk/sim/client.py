@@ -26,7 +26,7 @@ from pyzk.sim.sequence import require
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyzk.codec.jute import Record
+    from pyzk.codec.record import Record
     from pyzk.sim.member_host import MemberHost
     from pyzk.sim.watches import Watch
     from pyzk.sim.world import World

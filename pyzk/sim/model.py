@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable
 
-    from pyzk.codec.jute import Record
+    from pyzk.codec.record import Record
     from pyzk.codec.txns import TxnHeader
     from pyzk.tree.acl import Identity
 

@@ -20,7 +20,7 @@ from pyzk.sim.watches import Watch, Watches
 
 if TYPE_CHECKING:
     from pyzk.client.effects import Notification
-    from pyzk.codec.jute import Record
+    from pyzk.codec.record import Record
     from pyzk.codec.records import ReplyHeader
     from pyzk.sim.checker import Checker
     from pyzk.tree.acl import Identity

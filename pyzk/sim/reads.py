@@ -28,7 +28,7 @@ from pyzk.sim.sequence import require
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyzk.codec.jute import Record
+    from pyzk.codec.record import Record
     from pyzk.codec.records import ACL
     from pyzk.sim.promises import Asked, Promises
 

@@ -32,7 +32,7 @@ from pyzk.sim.txns import OPEN
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyzk.codec.jute import Record
+    from pyzk.codec.record import Record
     from pyzk.sim.member_host import MemberHost
     from pyzk.sim.world import World
 

@@ -2,8 +2,8 @@
 
 from random import Random
 
-from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import OpCode
+from pyzk.codec.record import Record
 from pyzk.codec.records import ACL
 from pyzk.codec.txns import CreateSessionTxn, CreateTxn, DeleteTxn, ErrorTxn, SetDataTxn, Txn, TxnHeader
 from pyzk.tree.tree import Tree

@@ -24,7 +24,7 @@ from pyzk.sim.watches import Watch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyzk.codec.jute import Record
+    from pyzk.codec.record import Record
     from pyzk.sim.client import Client
 
 PARENTS = (b"/a", b"/b", b"/c")

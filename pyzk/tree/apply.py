@@ -9,8 +9,9 @@ docs/protocol/data-model.md section 1.1, docs/protocol/storage.md section 5.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pyzk.codec.jute import INT64, Record
+from pyzk.codec.jute import INT64
 from pyzk.codec.opcodes import EventType, OpCode
+from pyzk.codec.record import Record
 from pyzk.codec.records import ACL
 from pyzk.codec.txns import (
     CloseSessionTxn,

@@ -17,7 +17,7 @@ SLASH = ord("/")
 _PLAIN = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[ -.0-~]+)+")
 _RELATIVE = re.compile(r"/\.{1,2}(?:/|\Z)")
 # Per UTF-16 unit, as in Apache: what lies beyond the BMP is two surrogates there, and those are not allowed.
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff\U00010000-\U0010ffff]")
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff\U00010000-\U0010ffff]")
 
 
 def is_plain(path: bytes) -> bool:

@@ -3,8 +3,8 @@
 Source: docs/protocol/client-protocol.md section 5.1, docs/protocol/data-model.md section 4.
 """
 
-from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import EPHEMERAL_MODES, SEQUENTIAL_MODES, TTL_MODES, CreateMode, Perms
+from pyzk.codec.record import Record
 from pyzk.codec.records import ACL, OPEN_ACL
 from pyzk.codec.requests import CreateRequest, CreateTTLRequest
 from pyzk.codec.txns import CreateContainerTxn, CreateTTLTxn, CreateTxn

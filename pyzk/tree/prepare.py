@@ -7,8 +7,8 @@ Source: docs/protocol/client-protocol.md sections 5 and 6, docs/protocol/data-mo
 
 from collections.abc import Callable
 
-from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import TTL_MODES, CreateMode, OpCode, Perms
+from pyzk.codec.record import Record
 from pyzk.codec.requests import (
     CreateRequest,
     CreateSessionRequest,

@@ -6,7 +6,7 @@ Source: docs/protocol/data-model.md section 4.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from pyzk.codec.jute import Record
+from pyzk.codec.record import Record
 from pyzk.codec.requests import ReconfigRequest
 from pyzk.errors import BadArgumentsError, BadVersionError, NoAuthError, NoNodeError, QuotaExceededError
 from pyzk.tree import usage

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from pyzk import is_compiled
 from server_path import PATHS, Bench
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,6 +89,8 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="write docs/performance/guard.json")
     parser.add_argument("paths", nargs="*", help=", ".join(PATHS))
     arguments = parser.parse_args()
+    if is_compiled():
+        raise SystemExit("pyzk is compiled here: there are no bytecodes to count")
     version = ".".join(str(number) for number in sys.version_info[:2])
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {"python": version, "paths": {}}
     known = record["paths"] if record["python"] == version else {}

@@ -7,8 +7,9 @@ What a connection wants to send lies in `output` until the test delivers it.
 from dataclasses import dataclass, field
 
 from pyzk.codec.framing import FrameBuffer, frame
-from pyzk.codec.jute import Reader, Record
+from pyzk.codec.jute import Reader
 from pyzk.codec.opcodes import XID_NOTIFICATION, XID_PING, EventType, OpCode
+from pyzk.codec.record import Record
 from pyzk.codec.records import ConnectRequest, ConnectResponse, ReplyHeader, RequestHeader, Stat, WatcherEvent
 from pyzk.codec.replies import (
     Children2Reply,

@@ -3,7 +3,7 @@
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from pyzk.codec import jute, records, replies, requests, txns
+from pyzk.codec import record, records, replies, requests, txns
 
 FAST = settings(max_examples=15, deadline=None, print_blob=True)
 """Budget of a property that is checked for each of many records."""
@@ -21,10 +21,10 @@ STRING_LISTS = st.none() | st.lists(BUFFER, max_size=3)
 CLIENT_INFOS = st.none() | st.lists(st.builds(records.ClientInfo, BUFFER, BUFFER), max_size=3)
 
 BY_FIELD = {
-    jute.INT: INT32,
-    jute.LONG: INT64,
-    jute.BOOL: st.booleans(),
-    jute.BUFFER: BUFFER,
+    record.INT: INT32,
+    record.LONG: INT64,
+    record.BOOL: st.booleans(),
+    record.BUFFER: BUFFER,
     records.ACLS: ACL_LISTS,
     records.STRINGS: STRING_LISTS,
     replies.STAT: STAT,
@@ -35,12 +35,12 @@ BY_FIELD = {
 }
 
 
-def of_fields(kind: type[jute.Record]) -> st.SearchStrategy[jute.Record]:
+def of_fields(kind: type[record.Record]) -> st.SearchStrategy[record.Record]:
     """Records of a kind that lists all its fields."""
     return st.builds(kind, *[BY_FIELD[field] for field in kind.FIELDS])
 
 
-def multi(kind: type[jute.Record], table: dict[int, type[jute.Record]]) -> st.SearchStrategy[jute.Record]:
+def multi(kind: type[record.Record], table: dict[int, type[record.Record]]) -> st.SearchStrategy[record.Record]:
     """Multis (of requests or replies) whose parts come from `table`."""
     parts = [st.tuples(st.just(int(opcode)), of_fields(part)) for opcode, part in table.items()]
     return st.builds(kind, st.lists(st.one_of(parts), max_size=4))
@@ -71,7 +71,7 @@ SPECIAL = {
 }
 
 
-def of_kind(kind: type[jute.Record]) -> st.SearchStrategy[jute.Record]:
+def of_kind(kind: type[record.Record]) -> st.SearchStrategy[record.Record]:
     """Records of any kind."""
     return SPECIAL[kind] if kind in SPECIAL else of_fields(kind)
 
@@ -102,7 +102,7 @@ def whole_txns() -> st.SearchStrategy[txns.Txn]:
     return st.one_of([_txns_of_type(opcode, kind) for opcode, kind in txns.TXNS.items()])
 
 
-def _txns_of_type(opcode: int, kind: type[jute.Record]) -> st.SearchStrategy[txns.Txn]:
+def _txns_of_type(opcode: int, kind: type[record.Record]) -> st.SearchStrategy[txns.Txn]:
     def build(numbers, record, digest):
         header = txns.TxnHeader(*numbers, int(opcode))
         return txns.Txn(header, record, digest if record.encode() else None)

@@ -5,17 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyzk.codec.jute import (
-    INT32,
-    STRING_MAX_DEFAULT,
-    Field,
-    Reader,
-    pack_boolean,
-    pack_buffer,
-    pack_int32,
-    pack_int64,
-    vector_of,
-)
+from pyzk.codec.jute import INT32, STRING_MAX_DEFAULT, Reader, pack_boolean, pack_buffer, pack_int32, pack_int64
+from pyzk.codec.record import Field, vector_of
 from pyzk.errors import DecodeError
 from tests.codec.generate import BUFFER, THOROUGH
 

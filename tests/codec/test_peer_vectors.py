@@ -7,9 +7,10 @@ import pytest
 
 from pyzk.codec import quorum
 from pyzk.codec.election import Notification, NotificationReader, ServerState, parse_notification, read_hello
-from pyzk.codec.jute import Reader, Record
+from pyzk.codec.jute import Reader
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.quorum import Forwarded, LearnerInfo, Packet, PacketReader, PacketType
+from pyzk.codec.record import Record
 from pyzk.codec.txns import MultiTxn, SubTxn, Txn, decode_txn
 from pyzk.tree.walk import load, walk
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyzk.codec import jute, records
+from pyzk.codec import jute, record, records
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.records import ConnectRequest, ConnectResponse, open_acl
 from pyzk.codec.replies import MULTI_REPLIES, MultiReply
@@ -17,7 +17,7 @@ MULTI_HEADER_OF_EXISTS = b"\x00\x00\x00\x03\x00\xff\xff\xff\xff"
 @EVERY_KIND
 @given(data=st.data())
 @FAST
-def test_every_record_survives_the_wire(kind: type[jute.Record], data: st.DataObject):
+def test_every_record_survives_the_wire(kind: type[record.Record], data: st.DataObject):
     record = data.draw(of_kind(kind))
     encoded = record.encode()
     decoded = kind.from_bytes(encoded)
@@ -28,7 +28,7 @@ def test_every_record_survives_the_wire(kind: type[jute.Record], data: st.DataOb
 @EVERY_KIND
 @given(data=st.data())
 @FAST
-def test_decoding_takes_exactly_what_encoding_made(kind: type[jute.Record], data: st.DataObject):
+def test_decoding_takes_exactly_what_encoding_made(kind: type[record.Record], data: st.DataObject):
     encoded = data.draw(of_kind(kind)).encode()
     reader = jute.Reader(b"before" + encoded, position=6)
     kind.decode(reader)
@@ -38,7 +38,7 @@ def test_decoding_takes_exactly_what_encoding_made(kind: type[jute.Record], data
 @EVERY_KIND
 @given(data=st.data())
 @FAST
-def test_truncated_records_are_decode_errors_or_shorter_records(kind: type[jute.Record], data: st.DataObject):
+def test_truncated_records_are_decode_errors_or_shorter_records(kind: type[record.Record], data: st.DataObject):
     encoded = data.draw(of_kind(kind)).encode()
     cut = data.draw(st.integers(0, len(encoded)))
     try:
@@ -52,7 +52,7 @@ def test_truncated_records_are_decode_errors_or_shorter_records(kind: type[jute.
 @EVERY_KIND
 @given(data=st.binary(max_size=60))
 @FAST
-def test_random_bytes_are_records_or_decode_errors(kind: type[jute.Record], data: bytes):
+def test_random_bytes_are_records_or_decode_errors(kind: type[record.Record], data: bytes):
     try:
         record = kind.from_bytes(data)
     except DecodeError:
@@ -63,7 +63,7 @@ def test_random_bytes_are_records_or_decode_errors(kind: type[jute.Record], data
 @EVERY_KIND
 @given(data=st.data())
 @FAST
-def test_flipped_bytes_are_records_or_decode_errors(kind: type[jute.Record], data: st.DataObject):
+def test_flipped_bytes_are_records_or_decode_errors(kind: type[record.Record], data: st.DataObject):
     encoded = bytearray(data.draw(of_kind(kind)).encode() or b"\x00")
     for _ in range(data.draw(st.integers(1, 3))):
         encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.sampled_from([0, 1, 2, 127, 128, 255]))
@@ -104,7 +104,7 @@ def test_open_acl_is_a_new_list_each_time():
 
 
 @pytest.mark.parametrize("kind", [MultiRequest, MultiReply])
-def test_multi_without_its_end_mark_is_a_decode_error(kind: type[jute.Record]):
+def test_multi_without_its_end_mark_is_a_decode_error(kind: type[record.Record]):
     with pytest.raises(DecodeError):
         kind.from_bytes(b"")
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from pyzk.codec.framing import FrameBuffer, frame
-from pyzk.codec.jute import Reader, Record
+from pyzk.codec.jute import Reader
 from pyzk.codec.opcodes import XID_NOTIFICATION, OpCode
+from pyzk.codec.record import Record
 from pyzk.codec.records import ConnectRequest, ConnectResponse, ReplyHeader, RequestHeader, WatcherEvent
 from pyzk.codec.replies import REPLIES, SaslReply
 from pyzk.codec.requests import MULTI_END, REQUESTS

@@ -16,8 +16,9 @@ from typing import Any, Self
 
 import pytest
 
-from pyzk.codec.jute import Reader, Record
+from pyzk.codec.jute import Reader
 from pyzk.codec.opcodes import OpCode
+from pyzk.codec.record import Record
 from pyzk.codec.records import ConnectResponse, ReplyHeader, Stat, WatcherEvent
 from pyzk.codec.replies import REPLIES, MultiReply
 from tests.integration.conftest import MakeServer

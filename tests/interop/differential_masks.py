@@ -7,8 +7,9 @@ What cannot be read, or does not encode again to the very bytes that came, is sh
 from dataclasses import fields
 from typing import Any
 
-from pyzk.codec.jute import Reader, Record
+from pyzk.codec.jute import Reader
 from pyzk.codec.opcodes import EventType, OpCode
+from pyzk.codec.record import Record
 from pyzk.codec.records import ACL, ConnectResponse, ReplyHeader, Stat, WatcherEvent
 from pyzk.codec.replies import REPLIES, MultiReply
 from pyzk.errors import DecodeError

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-from pyzk.codec.jute import INT32, NULL, Record
+from pyzk.codec.jute import INT32, NULL
 from pyzk.codec.opcodes import (
     EPHEMERAL_MODES,
     SEQUENTIAL_MODES,
@@ -20,6 +20,7 @@ from pyzk.codec.opcodes import (
     CreateMode,
     OpCode,
 )
+from pyzk.codec.record import Record
 from pyzk.codec.records import ACL, open_acl
 from pyzk.codec.requests import (
     AuthRequest,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import tests.interop.__main__ as command
-from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import TTL_MODES, OpCode
+from pyzk.codec.record import Record
 from pyzk.codec.records import ReplyHeader, Stat, WatcherEvent
 from pyzk.codec.replies import ChildrenReply, StatReply
 from pyzk.codec.requests import CreateRequest, CreateTTLRequest, MultiRequest, SetDataRequest

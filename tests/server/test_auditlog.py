@@ -5,8 +5,8 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import OpCode
+from pyzk.codec.record import Record
 from pyzk.codec.records import ACL, open_acl
 from pyzk.codec.requests import AuthRequest, CreateRequest, MultiRequest, SetACLRequest, SetDataRequest
 from pyzk.server.auditlog import server_user

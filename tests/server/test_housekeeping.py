@@ -58,7 +58,12 @@ def world() -> World:
 def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Clock]:
     """Runs a chore on the world's service for some seconds."""
 
-    def run(make: Callable[[Any], Any], seconds: float, prepare: Callable[[Clock], None] = lambda _: None) -> Clock:
+    def run(
+        make: Callable[[Any], Any],
+        seconds: float,
+        prepare: Callable[[Clock], None] = lambda _: None,
+        tick: Callable[[float], object] = world.service.tick,
+    ) -> Clock:
         clock = Clock(world, world.now + seconds)
         monkeypatch.setattr(housekeeping, "asyncio", SimpleNamespace(sleep=clock.sleep))
         monkeypatch.setattr(housekeeping, "monotonic_seconds", lambda: clock.now)
@@ -69,7 +74,7 @@ def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Clock]:
             wake=lambda: None,
             unwritten_bytes=0,
             decides=True,
-            tick=lambda: world.service.tick(clock.now),
+            tick=lambda: tick(clock.now),
         )
         with pytest.raises(asyncio.CancelledError):
             make(peer).send(None)
@@ -109,8 +114,7 @@ def test_a_session_expires_at_the_end_of_a_tick_whenever_the_server_began(
 def test_where_no_session_expires_a_tick_passes_all_the_same(world: World, run: Callable[..., Clock]) -> None:
     ticks: list[float] = []
     world.service.open(Forwarding(world.service, 1, 0), world.now)
-    world.service.tick = ticks.append  # type: ignore[method-assign]
-    run(keep_sessions, 3.5)
+    run(keep_sessions, 3.5, tick=ticks.append)
     assert ticks == [1001.0, 1002.0, 1003.0]
 
 

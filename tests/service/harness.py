@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pyzk.codec.framing import FrameBuffer, frame
-from pyzk.codec.jute import Reader, Record
+from pyzk.codec.jute import Reader
 from pyzk.codec.opcodes import XID_AUTH, XID_NOTIFICATION, OpCode
+from pyzk.codec.record import Record
 from pyzk.codec.records import OPEN_ACL, ConnectRequest, ConnectResponse, ReplyHeader, RequestHeader, WatcherEvent
 from pyzk.codec.requests import (
     CreateRequest,

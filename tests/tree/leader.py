@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from pyzk.codec.jute import Reader, Record
+from pyzk.codec.jute import Reader
 from pyzk.codec.opcodes import OpCode
+from pyzk.codec.record import Record
 from pyzk.codec.records import ACL, Stat, open_acl
 from pyzk.codec.requests import (
     CreateRequest,

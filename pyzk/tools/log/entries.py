@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
 
-from pyzk.codec.jute import Record
 from pyzk.codec.opcodes import OpCode
+from pyzk.codec.record import Record
 from pyzk.codec.records import ACL, OPEN_ACL
 from pyzk.codec.txns import (
     CloseSessionTxn,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Self, TextIO
 from zlib import adler32
 
-from pyzk.codec.jute import Record
+from pyzk.codec.record import Record
 from pyzk.codec.records import ACL
 from pyzk.codec.txns import (
     TXN_HEADER,
