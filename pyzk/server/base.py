@@ -112,7 +112,7 @@ class BaseServer(ABC):
         self.snapshots = snapshots
         start(snapshots.run())
         start(watch_loop(driver, self.statistics.queued_at_learners))
-        start(watch_turns(driver.stages))
+        start(watch_turns(driver.stages, config))
         start(housekeeping.keep_sessions(driver, config.tick_time_ms))
         start(housekeeping.close_sessionless(driver, config.sessionless_timeout_ms))
         if required_schemes(config) and config.authentication_timeout_ms:

@@ -1,5 +1,6 @@
 """Metrics: every name of Apache's that somebody reads, of the right type, in a form that Prometheus takes."""
 
+import asyncio
 import json
 import math
 import re
@@ -7,12 +8,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
+from pyzk.server.config import Config
 from pyzk.server.memberdriver import MemberDriver
-from pyzk.server.metrics import values
+from pyzk.server.metrics import probes, values
 from pyzk.server.metrics.listing import listing
-from pyzk.server.metrics.probes import LEARNERS_MAX, look_at_learners, note_turn
+from pyzk.server.metrics.probes import LEARNERS_MAX, look_at_learners, note_turn, watch_turns
 from pyzk.server.metrics.prometheus import ServerCollector, exposition, make_registry
 from pyzk.server.metrics.stages import STAGE_NAMES, Elections, Stages
 from pyzk.server.metrics.table import METRICS, OWN_METRICS
@@ -372,6 +375,30 @@ def test_a_late_timer_tells_what_the_loop_has_worked_itself(
     note_turn(stages, late_seconds, worked_seconds)
     assert stages.event_loop_lag_ms.most == max(0, round(late_seconds * 1000))
     assert stages.event_loop_busy_ms.most == busy_ms
+
+
+@pytest.mark.parametrize(
+    ("late_seconds", "level"),
+    [(0.5, ""), (1.5, "info"), (10.5, "warning")],
+    ids=["shorter than the thresholds", "longer than one", "longer than both"],
+)
+@pytest.mark.parametrize("is_on", [True, False])
+async def test_pauses_are_logged_by_their_length_if_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, late_seconds: float, level: str, is_on: bool
+) -> None:
+    moments = iter([0.0, probes.TURN_SECONDS + late_seconds])
+
+    def clock() -> float:
+        moment = next(moments, None)
+        if moment is None:
+            raise asyncio.CancelledError
+        return moment
+
+    monkeypatch.setattr(probes, "monotonic_seconds", clock)
+    with structlog.testing.capture_logs() as lines, pytest.raises(asyncio.CancelledError):
+        await watch_turns(Stages(), Config(pause_monitor=is_on))
+    assert [line["log_level"] for line in lines] == ([level] if level and is_on else [])
+    assert all(line["late_ms"] == late_seconds * 1000 for line in lines)
 
 
 async def test_learners_are_told_apart_up_to_a_limit() -> None:

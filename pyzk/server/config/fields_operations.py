@@ -7,6 +7,7 @@ from pyzk.server.config.kinds import (
     LEVELS_BY_PART,
     MILLISECONDS,
     PORT,
+    STRICT_BOOLEAN,
     TEXT,
     WORDS,
     Kind,
@@ -132,6 +133,18 @@ class ReportSettings:
     )
     audit_file: str = setting(
         "pyzk.auditFile", TEXT, "", "File of the audit log, rotated at 10 MB, ten kept; the server's log when absent."
+    )
+    pause_monitor: bool = setting(
+        "jvm.pause.monitor",
+        STRICT_BOOLEAN,
+        False,
+        "Pauses of the event loop are logged, and what it has worked of them; the rest others had of the machine.",
+    )
+    pause_info_threshold_ms: int = setting(
+        "jvm.pause.info-threshold.ms", MILLISECONDS, 1000, "Pauses longer than this are logged."
+    )
+    pause_warn_threshold_ms: int = setting(
+        "jvm.pause.warn-threshold.ms", MILLISECONDS, 10_000, "Pauses longer than this are logged as warnings."
     )
     log_levels: str = setting(
         "pyzk.logLevels",

@@ -5,7 +5,7 @@ They are rows of the same table: an operator is told about each of them, and a m
 
 from collections.abc import Iterator
 
-from pyzk.server.config.kinds import BOOLEAN, Setting, Status
+from pyzk.server.config.kinds import Setting, Status
 
 _JAVA_ONLY = "Threads and buffers of the Java server."
 _KERBEROS = "Kerberos."
@@ -15,20 +15,10 @@ def _rows(status: Status, summary: str, names: str, *, is_prefix: bool = False) 
     return (Setting(name, summary, status=status, is_prefix=is_prefix) for name in names.split())
 
 
-def _switches(status: Status, summary: str, names: str) -> Iterator[Setting]:
-    """Rows of true-or-false keys: set to false they ask for nothing."""
-    return (Setting(name, summary, BOOLEAN, default=False, status=status) for name in names.split())
-
-
 WITHOUT_EFFECT: tuple[Setting, ...] = (
     *_rows(Status.IGNORED, "Clients' certificates are those of the scheme x509.", "ssl.authProvider"),
     *_rows(Status.JVM, "OpenSSL encrypts.", "ssl.sslProvider"),
-    *_switches(Status.PLANNED, "Pause detector.", "jvm.pause.monitor"),
-    *_rows(
-        Status.PLANNED,
-        "Pause detector.",
-        "jvm.pause.info-threshold.ms jvm.pause.warn-threshold.ms jvm.pause.sleep.time.ms",
-    ),
+    *_rows(Status.IGNORED, "The event loop is looked at forty times a second.", "jvm.pause.sleep.time.ms"),
     *_rows(Status.IGNORED, _KERBEROS, "kerberos.", is_prefix=True),
     *_rows(
         Status.IGNORED,

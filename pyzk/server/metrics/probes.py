@@ -2,12 +2,17 @@
 
 import asyncio
 
+import structlog
+
 from pyzk.server.clock import monotonic_seconds, thread_cpu_seconds
+from pyzk.server.config import Config
 from pyzk.server.driver import Driver
 from pyzk.server.memberdriver import MemberDriver
 from pyzk.server.metrics.stages import Stages, milliseconds
 from pyzk.service.counters import Distribution
 from pyzk.zab.leading import Leading
+
+log = structlog.get_logger()
 
 LEARNERS_MAX = 1000
 """Observers may come under any id; so many ids are told apart."""
@@ -18,18 +23,24 @@ TURN_SECONDS = 0.025
 """A pause that is longer than this by some ms is never missed."""
 
 
-async def watch_turns(stages: Stages) -> None:
+async def watch_turns(stages: Stages, config: Config) -> None:
     """Forty times a second: how late the loop is, and how much of that it has worked."""
     while True:
         due, cpu_before = monotonic_seconds() + TURN_SECONDS, thread_cpu_seconds()
         await asyncio.sleep(TURN_SECONDS)
-        note_turn(stages, monotonic_seconds() - due, thread_cpu_seconds() - cpu_before)
+        late_ms, worked_ms = note_turn(stages, monotonic_seconds() - due, thread_cpu_seconds() - cpu_before)
+        if config.pause_monitor and late_ms > config.pause_info_threshold_ms:
+            tell = log.warning if late_ms > config.pause_warn_threshold_ms else log.info
+            tell("event_loop_paused", late_ms=late_ms, worked_ms=worked_ms)
 
 
-def note_turn(stages: Stages, late_seconds: float, worked_seconds: float) -> None:
-    """A timer came late: by what the loop has worked at most; the rest others have had of the machine."""
-    stages.event_loop_lag_ms.add(milliseconds(0.0, late_seconds))
-    stages.event_loop_busy_ms.add(milliseconds(0.0, min(late_seconds, worked_seconds)))
+def note_turn(stages: Stages, late_seconds: float, worked_seconds: float) -> tuple[int, int]:
+    """A timer came late: by what the loop has worked at most; the rest others have had of the machine. Both in ms."""
+    late_ms = milliseconds(0.0, late_seconds)
+    worked_ms = milliseconds(0.0, min(late_seconds, worked_seconds))
+    stages.event_loop_lag_ms.add(late_ms)
+    stages.event_loop_busy_ms.add(worked_ms)
+    return late_ms, worked_ms
 
 
 async def watch_loop(driver: Driver, queued_at_learners: dict[int, Distribution]) -> None:
