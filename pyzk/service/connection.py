@@ -109,7 +109,7 @@ class Connection:
         self.last_opcode = None
         self.last_response_at, self.last_latency_ms = 0.0, 0
 
-    def answered(self, zxid: int, now: float, latency_ms: int) -> None:
-        """Note a reply."""
-        self.stats.add(latency_ms)
+    def answered(self, zxid: int, now: float, latency_ms: int, count: int = 1) -> None:
+        """Note so many replies."""
+        self.stats.add(latency_ms, count)
         self.last_zxid, self.last_response_at, self.last_latency_ms = zxid, now, latency_ms

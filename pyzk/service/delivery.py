@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyzk.codec.record import Record
     from pyzk.codec.records import ACL
     from pyzk.service.audit import Auditor
-    from pyzk.service.connection import Connection
+    from pyzk.service.connection import Connection, Entry
     from pyzk.service.counters import Counters, Namespaces, Summary
     from pyzk.service.proposer import Proposal
     from pyzk.service.service import Service
@@ -170,6 +170,9 @@ def answer_waiting(service: Service, state: Connection, now: float) -> None:
             service.outbox.unfinished[state.id] = None
             state.full = state.sated = True
             return
+        if isinstance(entry, Behind):
+            room -= _answer_reads(service, state, entry, now, room)
+            continue
         if isinstance(entry, Request) and not entry.err and not (isinstance(entry, Syncing) and entry.is_confirmed):
             break
         queue.popleft()
@@ -179,18 +182,31 @@ def answer_waiting(service: Service, state: Connection, now: float) -> None:
             state.waiting -= 1
             service.part(state, entry.xid)
             return
-        elif isinstance(entry, Behind):
-            state.waiting -= 1
-            encoded = intake.read(service, state, entry.frame, entry.identities)
-            latency_ms = int((now - entry.received_at) * 1000)
-            service.counters.waiting_reads.add(latency_ms)
-            state.answered(last_zxid, now, latency_ms)
         else:
             state.waiting -= 1
             encoded = reply(entry.xid, last_zxid, entry.err)
         service.send(state, encoded)
         room -= len(encoded)
     state.full = state.waiting >= WAITING_MAX
+
+
+def _answer_reads(service: Service, state: Connection, first: Behind, now: float, room: int) -> int:
+    """The read at the head of the queue, and those behind it that came with it and fit; returns the bytes of all."""
+    queue, out = state.queue, state.out
+    entry: Entry | None = first
+    count = size_bytes = 0
+    while isinstance(entry, Behind) and entry.received_at == first.received_at and (not count or size_bytes < room):
+        queue.popleft()
+        encoded = intake.read_behind(service, state, entry)
+        out.append(encoded)
+        count, size_bytes = count + 1, size_bytes + len(encoded)
+        entry = queue[0] if queue else None
+    state.waiting -= count
+    service.outbox.dirty[state.id] = None
+    latency_ms = int((now - first.received_at) * 1000)
+    service.counters.waiting_reads.add(latency_ms, count)
+    state.answered(service.tree.last_zxid, now, latency_ms, count)
+    return size_bytes
 
 
 def _end_unwritten(service: Service, state: Connection, request: Request, last_zxid: int) -> bytes:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FRAME_HEAD = Struct(">iii")
 """Frame length, xid, opcode."""
+REQUEST_HEAD = Struct(">ii")
+"""Xid, opcode."""
 TLS_HANDSHAKE = b"\x16\x03"
 HTTP_METHODS = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"CONN", b"PRI ")
 TURN_REPLY_BYTES_MAX = 1 << 20
@@ -202,11 +204,18 @@ def _dispatch(service: Service, state: Connection, xid: int, opcode: int, frame:
     return None
 
 
+def read_behind(service: Service, state: Connection, entry: Behind) -> bytes:
+    """The encoded reply of a read that has waited behind a write of its session."""
+    frame = entry.frame
+    xid, opcode = REQUEST_HEAD.unpack_from(frame)
+    handler = service.fast.get(opcode)
+    encoded = handler(service, state, xid, frame, HEADER_SIZE, len(frame)) if handler else None
+    return read(service, state, frame, entry.identities) if encoded is None else encoded
+
+
 def read(service: Service, state: Connection, frame: bytes, identities: tuple[Identity, ...]) -> bytes:
     """The encoded reply of a read. `frame` begins with the request header."""
-    xid: int
-    opcode: int
-    _, xid, opcode = FRAME_HEAD.unpack_from(b"\0\0\0\0" + frame[:8])
+    xid, opcode = REQUEST_HEAD.unpack_from(frame)
     err, body = 0, b""
     try:
         body = READS[opcode](service, state, body_of(service, frame), identities)

@@ -183,7 +183,9 @@ def main() -> None:
         ensemble.start(1, 2)
         bench = Bench(ensemble, options.znodes)
         bench.fill()
-        print("| while | p50 ms | p99 ms | p99.9 ms | slowest ms | loop late ms | of that at work ms | most worked ms | load |")
+        print(
+            "| while | p50 ms | p99 ms | p99.9 ms | slowest ms | loop late ms | of that at work ms | most worked ms | load |"
+        )
         print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
         for name in options.only.split(","):
             bench.measure(name, *ROWS[name])

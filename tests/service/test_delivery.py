@@ -5,6 +5,7 @@ from random import Random
 from pyzk.codec.opcodes import AddWatchMode, EventType, OpCode
 from pyzk.codec.records import ACL
 from pyzk.codec.requests import AuthRequest, MultiRequest, PathTypeRequest, SetACLRequest, SetDataRequest
+from pyzk.errors import NoNodeError
 from pyzk.service.service import DIGEST_INTERVAL
 from pyzk.tree.acl import digest_id
 from tests.service.harness import WALL_MS, Client, Event, Reply, World
@@ -40,6 +41,27 @@ def test_an_event_comes_before_the_read_that_shows_the_change() -> None:
     reader.send(reader.get_data(b"/"))
     assert kinds(reader) == [("reply", 1), ("reply", 2), ("event", b"/"), ("reply", 3)]
     assert b"new" in reader.replies[-1].body
+
+
+def test_reads_behind_a_write_are_answered_as_without_it() -> None:
+    world = World()
+    client = world.client()
+    client.send(client.create(b"/a", b"one"), client.create(b"/a/b"), client.create(b"/c"))
+    world.held = True
+    reads = [client.get_data(b"/a", watch=True), client.get_data(b"/c"), client.exists(b"/none", watch=True)]
+    reads += [client.exists(b"/c"), client.get_children(b"/a"), client.ping(), client.get_data(b"/none")]
+    before = len(client.replies)
+    client.send(client.set_data(b"/a/b", b"two"), *reads)
+    assert len(client.replies) == before, "they wait for the write"
+    world.now += 0.25
+    world.commit()
+    behind = client.replies[before + 1 :]
+    assert world.service.counters.waiting_reads.total == 250 * len(reads)
+    assert world.service.watches.total == 2
+    client.send(*reads)
+    alone = client.replies[before + 1 + len(reads) :]
+    assert behind == alone
+    assert [reply.err for reply in alone] == [0, 0, NoNodeError.code, 0, 0, 0, NoNodeError.code]
 
 
 def test_events_of_other_writes_stand_where_their_txns_are() -> None:

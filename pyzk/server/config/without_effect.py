@@ -1,4 +1,4 @@
-"""Keys that no field of `Config` stands for: planned ones, and those that only a Java server has a use for.
+"""Keys that no field of `Config` stands for, because only a Java server has a use for them.
 
 They are rows of the same table: an operator is told about each of them, and a misspelt key is not mistaken for one.
 """
