@@ -28,6 +28,13 @@ def time_ms_of(payload: bytes) -> int:
 
 TXN_DIGEST = Struct(">iQ")
 CREATE_TAIL = Struct(">?i")
+TXN_TYPE = slice(TXN_HEADER.size - 4, TXN_HEADER.size)
+SET_DATA_TYPE = INT32.pack(OpCode.SET_DATA)
+SET_DATA_HEAD = Struct(f"{TXN_HEADER.format}i")
+"""The header of a txn and the length of its path."""
+SET_DATA_TAIL = Struct(">iiQ")
+"""What stands behind the data of a setData: the new version, version of the digest, digest."""
+SLASH = 0x2F
 DIGEST_VERSION = 2
 
 TXN_STRING_MAX = 0x7FFFFFFF
@@ -350,7 +357,25 @@ class Txn(Record):
 
 def decode_txn(data: bytes) -> Txn:
     """Decode one txn from the whole of `data`. Raises DecodeError."""
+    if data[TXN_TYPE] == SET_DATA_TYPE and len(data) > SET_DATA_HEAD.size:
+        txn = _decode_set_data(data)
+        if txn is not None:
+            return txn
     return Txn.decode(Reader(data, string_max=TXN_STRING_MAX))
+
+
+def _decode_set_data(data: bytes) -> Txn | None:
+    """A setData with its digest, in one step because of how often it is needed; None if it is not plain."""
+    client_id, cxid, zxid, time_ms, kind, path_size = SET_DATA_HEAD.unpack_from(data)
+    data_at = SET_DATA_HEAD.size + path_size + 4
+    if path_size < 1 or data_at > len(data) - SET_DATA_TAIL.size or data[SET_DATA_HEAD.size] != SLASH:
+        return None
+    tail_at = data_at + INT32.unpack_from(data, data_at - 4)[0]
+    if tail_at != len(data) - SET_DATA_TAIL.size or tail_at < data_at:
+        return None
+    version, digest_version, digest = SET_DATA_TAIL.unpack_from(data, tail_at)
+    record = SetDataTxn(data[SET_DATA_HEAD.size : data_at - 4], data[data_at:tail_at], version)
+    return Txn(TxnHeader(client_id, cxid, zxid, time_ms, kind), record, TxnDigest(digest_version, digest))
 
 
 def decode_sub_txn(sub: SubTxn) -> Record:

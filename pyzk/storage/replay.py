@@ -12,7 +12,7 @@ from zlib import crc32
 from pyzk.codec.jute import INT32
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.records import ACL, ACLS
-from pyzk.codec.txns import DIGEST_VERSION, TXN_HEADER, CreateTxn, Txn, decode_txn
+from pyzk.codec.txns import DIGEST_VERSION, SLASH, TXN_HEADER, CreateTxn, Txn, decode_txn
 from pyzk.tree.apply import apply
 from pyzk.tree.digest import DIGESTED, TREE_DIGEST_MASK, ZOOKEEPER_PREFIX
 from pyzk.tree.node import LEAF_TAIL, Branch
@@ -23,7 +23,6 @@ CREATES = frozenset({OpCode.CREATE, OpCode.CREATE2})
 PATH_AT = TXN_HEADER.size + 4
 TAIL = Struct(">?iiQ")
 """What stands behind the ACL list of a create: ephemeral, parentCVersion, version of the digest, digest."""
-SLASH = 0x2F
 
 
 class Replay:

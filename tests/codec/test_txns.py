@@ -1,5 +1,6 @@
 import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,14 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyzk.codec.jute import INT32, INT64, Reader, pack_buffer, pack_int32
+from pyzk.codec.opcodes import OpCode
 from pyzk.codec.records import ACL, open_acl
 from pyzk.codec.txns import (
+    TXN_STRING_MAX,
     CloseSessionTxn,
     CreateSessionTxn,
     CreateTxn,
     DeleteTxn,
     ErrorTxn,
     MultiTxn,
+    SetDataTxn,
     SubTxn,
     Txn,
     TxnDigest,
@@ -62,6 +66,27 @@ def test_truncated_txns_are_shorter_txns_or_decode_errors(txn: Txn, data: st.Dat
     cut = data.draw(st.integers(0, len(encoded)))
     with contextlib.suppress(DecodeError):
         decode_txn(encoded[:cut])
+
+
+PLAIN_SET_DATA = Txn(TxnHeader(1, 2, 3, 4, OpCode.SET_DATA), SetDataTxn(b"/a", b"data", 5), TxnDigest(2, 6)).encode()
+
+
+def outcome(decode: Callable[[bytes], Txn], encoded: bytes) -> Txn | type[DecodeError]:
+    try:
+        return decode(encoded)
+    except DecodeError:
+        return DecodeError
+
+
+@given(st.integers(0, len(PLAIN_SET_DATA)), st.integers(0, len(PLAIN_SET_DATA) - 1), st.integers(0, 255))
+@THOROUGH
+def test_a_set_data_is_the_same_txn_in_one_step_as_field_by_field(length: int, place: int, value: int):
+    """Cut, or longer, and with any byte changed."""
+    damaged = bytearray(PLAIN_SET_DATA)
+    damaged[place] = value
+    for encoded in (bytes(damaged)[:length], bytes(damaged) + bytes(length)):
+        by_fields = outcome(lambda data: Txn.decode(Reader(data, string_max=TXN_STRING_MAX)), encoded)
+        assert outcome(decode_txn, encoded) == by_fields
 
 
 @given(whole_txns(), st.data())
