@@ -263,6 +263,7 @@ class Snapshots:
         begun_at = monotonic_seconds()
         file = SnapshotFile(self._disk, directory, name)
         chunks = Encoding(tree, with_last_zxid=self._config.serialize_last_processed_zxid)
+        self._driver.log.shares_disk = True
         try:
             for chunk in STREAMS[compression](chunks):
                 await asyncio.to_thread(file.write, chunk)
@@ -279,6 +280,7 @@ class Snapshots:
             file.discard()
             raise
         finally:
+            self._driver.log.shares_disk = False
             chunks.close()
         took_seconds = monotonic_seconds() - begun_at
         self._statistics.snapshot_ms.add(int(took_seconds * 1000))

@@ -75,6 +75,7 @@ class LogWriter:
         submitted_txns: all there ever were.
         slow_syncs: batches that took longer than slow_sync_ms.
         slow_sync_ms: a batch that takes longer is worth a warning (fsync.warningthresholdms).
+        shares_disk: something large is being written beside the log: a sync may have to wait for that.
     """
 
     def __init__(self, log: TxnLog, outcomes: Outcomes, quick_ms_max: float = QUICK_MS_MAX) -> None:
@@ -92,6 +93,7 @@ class LogWriter:
         self.submitted_txns = self.slow_syncs = 0
         self._waited: list[tuple[float, int]] = []
         self.slow_sync_ms = SLOW_SYNC_MS
+        self.shares_disk = False
         self._began_at = 0.0
         self._average_ms = 0.0
         self._probe_at = 0.0
@@ -136,7 +138,7 @@ class LogWriter:
         return self._average_ms < self.quick_ms_max
 
     def _write(self, batch: Batch, *, roll: bool) -> None:
-        if not self.is_quick and (self._began_at < self._probe_at or not self.quick_ms_max):
+        if self.shares_disk or (not self.is_quick and (self._began_at < self._probe_at or not self.quick_ms_max)):
             self._hand_over(batch, roll=roll)
             return
         error = self.log.attempt(batch, roll=roll)

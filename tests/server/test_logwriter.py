@@ -240,6 +240,19 @@ async def test_slow_disk_is_written_in_a_thread_and_a_quick_one_in_the_loop(cloc
     await writer.close()
 
 
+async def test_a_quick_disk_is_written_in_a_thread_while_something_else_is_written_to_it(clock):
+    caller, log = Caller(), SlowLog(clock)
+    writer = LogWriter(log, caller.outcomes)
+    writer.shares_disk = True
+    await write(writer, caller, 5)
+    assert threading.main_thread() not in log.threads
+    writer.shares_disk = False
+    log.threads.clear()
+    await write(writer, caller, 5)
+    assert set(log.threads) == {threading.main_thread()}
+    await writer.close()
+
+
 async def test_one_slow_batch_does_not_make_a_disk_slow(clock):
     caller, log = Caller(), SlowLog(clock)
     writer = LogWriter(log, caller.outcomes)
