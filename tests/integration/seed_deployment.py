@@ -220,8 +220,8 @@ def lose_the_leader(hosts: dict[int, Host]) -> None:
 
 
 def run_as_a_service(hosts: dict[int, Host]) -> None:
-    """Section 1.2, on one host."""
-    host = hosts[3]
+    """Section 1.2, on one host: a follower, because a leader that is back soon enough may lead again."""
+    host = next(host for host in hosts.values() if host.mode == "follower")
     service = f"cd / && {INIT_ENVIRONMENT} /etc/init.d/zk"
     host.sh("cp /usr/local/zk/conf/service/zk /etc/init.d/zk && chmod 755 /etc/init.d/zk")
     # The stand-in for `chkconfig --add zk`: levels and order out of the header.
