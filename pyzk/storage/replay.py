@@ -12,11 +12,11 @@ from zlib import crc32
 from pyzk.codec.jute import INT32
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.records import ACL, ACLS
-from pyzk.codec.txns import DIGEST_VERSION, SLASH, TXN_HEADER, CreateTxn, Txn, decode_txn
+from pyzk.codec.txns import DIGEST_VERSION, TXN_HEADER, CreateTxn, Txn, decode_txn
 from pyzk.tree.apply import apply
 from pyzk.tree.digest import DIGESTED, TREE_DIGEST_MASK, ZOOKEEPER_PREFIX
 from pyzk.tree.node import LEAF_TAIL, Branch
-from pyzk.tree.paths import parent_of
+from pyzk.tree.paths import SLASH, parent_of
 from pyzk.tree.tree import Tree
 
 CREATES = frozenset({OpCode.CREATE, OpCode.CREATE2})

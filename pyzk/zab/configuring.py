@@ -50,8 +50,9 @@ def see_config(state: State, data: bytes | None) -> Membership | None:
 
 def see_reconfig(state: State, payload: bytes | None) -> Membership | None:
     """A txn was proposed: if it changes the configuration, that is known from now on. Raises PeerError."""
-    is_seen = payload is not None and is_reconfig(payload) and state.settings.reconfig_enabled
-    return _see(state, membership_of(payload or b"")) if is_seen else None
+    if payload is None or not is_reconfig(payload) or not state.settings.reconfig_enabled:
+        return None
+    return _see(state, membership_of(payload))
 
 
 def _see(state: State, membership: Membership) -> Membership:
