@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from random import Random
 
 import pytest
 
-from pyzk.errors import FsyncError, StorageError
+from pyzk.errors import DiskFullError, FsyncError, StorageError
 from pyzk.server.housekeeping import FREE_BYTES_MIN
 from pyzk.server.logwriter import split
 from pyzk.server.standalone import Server
 from pyzk.storage.database import restore
 from pyzk.storage.memory import MemoryDisk
 from pyzk.storage.names import Places
+from pyzk.storage.snapshot import SnapshotFile
 from tests.server.shell import MEMORY_DIRECTORY, Wire, ask_word, running, until
 
 FULL = 0
@@ -205,6 +206,31 @@ async def test_snapshots_under_load_are_whole_and_old_ones_are_purged(disk: Memo
         disk.remove(f"{PLACES.snapshots}/{name}")
         again = restore(disk, PLACES)
         assert (again.tree.digest, again.tree.node_count) == (digest, count)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_the_log_knows_while_a_snapshot_is_written_beside_it(
+    disk: MemoryDisk, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    told: list[bool] = []
+    write = SnapshotFile.write
+
+    def watched(file: SnapshotFile, chunk: bytes) -> None:
+        told.append(server.peer.log.shares_disk)
+        if fails:
+            raise DiskFullError("no space left")
+        write(file, chunk)
+
+    async with running(disk=disk) as server:
+        wire = await Wire.session(server)
+        await wire.ask(wire.create(b"/a"))
+        monkeypatch.setattr(SnapshotFile, "write", watched)
+        with pytest.raises(DiskFullError) if fails else nullcontext():
+            await server.snapshots.take_now()
+        assert told
+        assert all(told)
+        assert not server.peer.log.shares_disk
+        await wire.close()
 
 
 async def test_a_snapshot_that_finds_no_space_is_left_out_and_the_server_goes_on(disk: MemoryDisk) -> None:
