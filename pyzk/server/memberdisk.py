@@ -21,7 +21,7 @@ from pyzk.server.logwriter import LogWriter, split
 from pyzk.storage.member import Stored
 from pyzk.tree.tree import Tree
 from pyzk.zab.effects import Append, Doubt, Heal, Install, ReadLog, SaveEpoch, Truncate
-from pyzk.zab.events import Done, Entry, LogRead, Reloaded, Unwritten
+from pyzk.zab.events import Done, Entry, LogRead, Reloaded, Uncut, Unwritten
 
 log = structlog.get_logger()
 
@@ -31,14 +31,14 @@ FULL_RETRY_SECONDS = 1.0
 T = TypeVar("T")
 
 DiskEffect = Append | SaveEpoch | Truncate | Install | ReadLog | Heal | Doubt
-DiskEvent = Done | Unwritten | Reloaded | LogRead
+DiskEvent = Done | Unwritten | Reloaded | Uncut | LogRead
 
 
 class Files(Protocol):
     """What is asked of the files; see `pyzk.storage.member.MemberFiles`."""
 
     def save_epoch(self, name: str, epoch: int) -> None: ...
-    def truncate(self, zxid: int) -> None: ...
+    def truncate(self, zxid: int) -> bool: ...
     def reload(self) -> Stored: ...
     def install_steps(self, tree: Tree) -> Iterator[int]: ...
     def read_log(self, after: int, until: int, size_factor: float) -> list[Entry] | None: ...
@@ -246,7 +246,8 @@ class MemberDisk:
 
     async def _truncate(self, effect: Truncate) -> DiskEvent:
         self.log.log.roll()
-        await self._in_thread(lambda: self._files.truncate(effect.zxid))
+        if not await self._in_thread(lambda: self._files.truncate(effect.zxid)):
+            return Uncut(effect.token)
         self._last_zxid = effect.zxid
         if self._reports.tree_zxid() <= effect.zxid:
             return Done(effect.token)

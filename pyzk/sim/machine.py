@@ -20,7 +20,7 @@ from pyzk.storage.retention import SNAPSHOTS_MIN, purge
 from pyzk.storage.snapshot import save
 from pyzk.storage.txnlog import Roll, TxnLog
 from pyzk.zab import effects as do
-from pyzk.zab.events import Done, Event, LogRead, Reloaded, Unwritten
+from pyzk.zab.events import Done, Event, LogRead, Reloaded, Uncut, Unwritten
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -132,7 +132,8 @@ class Machine:
             self.is_refusing = True
         else:
             self.queue.popleft()
-            self.world.checker.servers.done(host, work)
+            if not isinstance(event, Uncut):
+                self.world.checker.servers.done(host, work)
             if not host.has_done(work):
                 return
         if self.queue:
@@ -183,7 +184,9 @@ class Machine:
         host = self.host
         self.world.tally["truncates"] += 1
         self.log.roll()
-        self.files.truncate(work.zxid)
+        if not self.files.truncate(work.zxid):
+            self.world.tally["cuts refused"] += 1
+            return Uncut(work.token)
         if host.tree.last_zxid <= work.zxid:
             return Done(work.token)
         stored = self.files.reload()

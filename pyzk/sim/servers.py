@@ -132,8 +132,10 @@ class Servers:
         if isinstance(work, do.Append):
             log.durable += len(work.entries)
         elif isinstance(work, do.Truncate):
-            host.may_doubt = host.may_doubt or self._is_below_floor(log, work)
-            log.cut(self.sequence.real(work.zxid))
+            kept = self.sequence.real(work.zxid)
+            what = f"server {host.server_id}: {work.zxid:x}, its tree is of {log.floor:x}"
+            require(kept >= log.floor, "no server drops what it cannot make anew", what)
+            log.cut(kept)
             self.reset(host)
         elif isinstance(work, do.Install):
             log.zxids = self.sequence.chain(work.tree.last_zxid)
@@ -141,10 +143,6 @@ class Servers:
             self.reset(host)
         elif isinstance(work, do.SaveEpoch):
             self._epoch(host, work)
-
-    def _is_below_floor(self, log: Log, work: do.Truncate) -> bool:
-        """Whether nothing is left that what is to be kept could be made of: a server does best to doubt it all."""
-        return self.sequence.real(work.zxid) < log.floor
 
     def _epoch(self, host: Host, work: do.SaveEpoch) -> None:
         log, what = self.logs[host.server_id], f"server {host.server_id}: {work.name} {work.epoch}"
@@ -169,8 +167,6 @@ class Servers:
         """A process has started: what it finds is what was durable, and perhaps what was under way."""
         before = self.logs.setdefault(host.server_id, Log())
         after = self.logs[host.server_id] = Log(floor=before.floor)
-        if isinstance(before.interrupted, do.Truncate) and self._is_below_floor(before, before.interrupted):
-            host.may_doubt = True
         if not stored.doubt:
             after.zxids = self.sequence.chain(stored.last_zxid)
             after.durable = len(after.zxids)
@@ -192,7 +188,8 @@ class Servers:
     def _compare(self, host: Host, before: Log, found: list[int]) -> None:
         kept = before.durable
         if isinstance(before.interrupted, do.Truncate):
-            kept = bisect_right(before.zxids, self.sequence.real(before.interrupted.zxid), 0, kept)
+            end = self.sequence.real(before.interrupted.zxid)
+            kept = bisect_right(before.zxids, end, 0, kept) if end >= before.floor else kept
         is_old = found == before.zxids[: len(found)] and len(found) >= kept
         installing = before.interrupted
         is_new = isinstance(installing, do.Install) and found == self.sequence.chain(installing.tree.last_zxid)

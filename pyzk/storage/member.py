@@ -125,14 +125,19 @@ class MemberFiles:
         """Write `acceptedEpoch` or `currentEpoch`, durably."""
         write_epoch(self.disk, self.places.snapshots, name, epoch)
 
-    def truncate(self, zxid: int) -> None:
+    def truncate(self, zxid: int) -> bool:
         """Remove all txns above `zxid` from log and snapshots, durably.
 
         `reload` must follow if the tree in memory holds any of them. If snapshots go, what is left is loaded at once,
         because it may be a doubt; else DamageError is raised if the log does not hold what is below, or ends below.
+        Returns False, and leaves everything as it is, if no snapshot would be left, as when all began with a tree from
+        a leader: better what we have than nothing.
         """
         self._reloaded = None
-        is_above = any(found > zxid for found, _ in names.snapshots(self._names()))
+        found = [found for found, _ in names.snapshots(self._names())]
+        is_above = any(snapshot > zxid for snapshot in found)
+        if is_above and min(found) > zxid:
+            return False
         if is_above:
             begin_truncate(self.disk, self.places, zxid)
         database.truncate(self.disk, self.places, zxid)
@@ -140,6 +145,7 @@ class MemberFiles:
             self._reloaded = self.load()
         else:
             self._require_end(zxid, self._last_zxid())
+        return True
 
     def install_steps(self, tree: Tree) -> Iterator[int]:
         """Make a leader's tree, as it is at the first step, the whole database; yields the bytes written so far.

@@ -75,6 +75,7 @@ class Truncate:
     """Remove all txns above `zxid` from log and snapshots, durably.
 
     `Done(token)` follows if the tree in memory holds nothing above it, else the tree is loaded anew: `Reloaded(token)`.
+    If no snapshot is old enough to load, nothing is removed: `Uncut(token)`.
     """
 
     zxid: int

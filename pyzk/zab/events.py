@@ -95,6 +95,13 @@ class Reloaded:
 
 
 @dataclass(slots=True)
+class Uncut:
+    """A `Truncate` was not done, because nothing that old would have been left; everything is as it was."""
+
+    token: int
+
+
+@dataclass(slots=True)
 class LogRead:
     """The txns that `ReadLog` asked for, in order; None if the log does not reach back that far or has too many."""
 
@@ -170,6 +177,7 @@ Event = (
     | Done
     | Unwritten
     | Reloaded
+    | Uncut
     | LogRead
     | Wake
     | OracleSays

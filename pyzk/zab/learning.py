@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyzk.codec.quorum import LearnerInfo, PacketReader, PacketType, pack_epoch, packet
@@ -50,6 +50,7 @@ class Call:
         epoch: the leader's epoch as those who follow it already have told it.
         addresses: (host, port), of the leader or of those who serve observers in its place.
         pause_seconds: how long to wait before the first dial.
+        needs_tree: whether that leader has asked us to cut what our files cannot cut.
     """
 
     leader_id: int
@@ -58,6 +59,7 @@ class Call:
     addresses: Sequence[tuple[str, int]]
     is_observer: bool
     pause_seconds: float = 0.0
+    needs_tree: bool = False
 
 
 class Learning:
@@ -117,6 +119,16 @@ class Learning:
         self.connected = True
         self._heard_at = now
         self.go_on()
+
+    def ask_for_tree(self, now: float) -> Learning:
+        """What it does not have is in the only snapshot that we have: another attempt, in which it sends the tree.
+
+        Differs from Apache: there such a snapshot stays, with txns that nobody else has (ZOOKEEPER-1549).
+        """
+        self.end("our files hold nothing as old as what it wants us to keep: it must send the whole tree")
+        self.state.note("needs_whole_tree", leader=self.leader_id, epoch=self.epoch)
+        self.stop()
+        return Learning(self.state, replace(self._call, pause_seconds=0.0, needs_tree=True), now)
 
     def left(self, reason: str, now: float) -> None:
         """The link is gone, or the leader did not take our call."""
@@ -201,6 +213,9 @@ class Learning:
         last_zxid, current_epoch = state.history.last_zxid, state.current_epoch if is_new else -1
         if state.doubt:
             last_zxid, current_epoch = -1, -1
+        elif self._call.needs_tree and not is_new:
+            # What we really have was told with our promise. Behind the beginning of a later epoch no leader sends less.
+            last_zxid = self.epoch + 1 << 32
         state.send(self.link, packet(PacketType.ACKEPOCH, last_zxid, pack_epoch(current_epoch)))
 
     def _take_plan(self, plan: Packet) -> Part:
@@ -212,8 +227,8 @@ class Learning:
         state.note("synchronises", leader=self.leader_id, epoch=self.epoch, how=how.name, zxid=hex(plan.zxid))
         if how == PacketType.SNAP:
             yield from self._install(plan.zxid)
-        elif state.doubt:
-            raise PeerError(f"it sent {how.name}, and we have lost data")
+        elif state.doubt or self._call.needs_tree:
+            raise PeerError(f"it sent {how.name}, and we need the whole tree")
         elif how == PacketType.TRUNC:
             yield from self._truncate(plan.zxid)
         else:

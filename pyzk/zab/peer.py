@@ -362,6 +362,11 @@ class Peer:
             state.doubt = event.doubt
         self._after_disk(now)
 
+    def _uncut(self, event: events.Uncut, now: float) -> None:
+        self.state.durable(event.token)
+        if isinstance(self.role, Learning) and not self.role.ended:
+            self.role = self.role.ask_for_tree(now)
+
     def _log_read(self, event: events.LogRead, now: float) -> None:
         master = self.role if isinstance(self.role, Leading) else self._mastering
         if master is not None:
@@ -410,6 +415,7 @@ class Peer:
         events.Done: _done,
         events.Unwritten: _unwritten,
         events.Reloaded: _reloaded,
+        events.Uncut: _uncut,
         events.LogRead: _log_read,
         events.Wake: _wake,
         events.OracleSays: _oracle_says,

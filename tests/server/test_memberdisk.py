@@ -18,7 +18,7 @@ from pyzk.storage.memory import MemoryDisk
 from pyzk.storage.names import Places
 from pyzk.storage.txnlog import TxnLog
 from pyzk.zab.effects import Append, Doubt, Heal, Install, ReadLog, SaveEpoch, Truncate
-from pyzk.zab.events import Done, LogRead, Reloaded, Unwritten
+from pyzk.zab.events import Done, LogRead, Reloaded, Uncut, Unwritten
 from tests.server.shell import until
 from tests.storage.conftest import Server as LeaderStub
 
@@ -175,6 +175,19 @@ async def test_a_cut_below_the_tree_loads_it_anew(member: Member) -> None:
     await member.done(2)
     assert member.events[-1] == Reloaded(2, EPOCH + 4, member.reopened().recent, "")
     assert member.tree.last_zxid == EPOCH + 4
+
+
+async def test_a_cut_below_the_only_tree_is_refused_and_the_log_goes_on(member: Member) -> None:
+    leader = LeaderStub()
+    leader.zxid = EPOCH + 5
+    leader.batch(3, 100)
+    member.ask(Install(leader.tree, 1))
+    await member.done(1)
+    member.tree = leader.tree
+    member.ask(Truncate(EPOCH + 4, 2), Append([leader.one(b"/behind", b"x")], 3))
+    await member.done(3)
+    assert member.events == [Done(1), Uncut(2), Done(3)]
+    assert member.reopened().last_zxid == EPOCH + 9
 
 
 async def test_a_tree_from_the_leader_takes_the_place_of_everything(member: Member) -> None:

@@ -408,14 +408,14 @@ def test_trust_changes_nothing_for_a_server_without_doubt(disk, files):
 @pytest.mark.usefixtures("built")
 def test_truncate_above_the_last_snapshot_only_cuts(disk, files):
     disk.journal.clear()
-    files.truncate(0x100000016)
+    assert files.truncate(0x100000016)
     assert PENDING not in [path.rpartition("/")[2] for _, path in disk.journal]
     assert (files.load().last_zxid, files.load().doubt) == (0x100000016, "")
 
 
 @pytest.mark.usefixtures("built")
 def test_truncate_below_snapshots_removes_them_and_reloads(disk, files):
-    files.truncate(0x100000007)
+    assert files.truncate(0x100000007)
     stored = files.reload()
     assert (stored.last_zxid, stored.doubt, stored.snapshot) == (0x100000007, "", "snapshot.0")
     assert PENDING not in disk.names(DIRECTORY)
@@ -433,7 +433,7 @@ def test_truncate_to_where_a_leaders_tree_stands_needs_no_log(files, server, log
     assert (files.reload().last_zxid, files.reload().doubt) == (0x100000003, "")
 
 
-def test_truncate_below_the_only_snapshot_is_a_doubt(disk, files, server, log):
+def test_truncate_below_the_only_snapshot_is_refused(disk, files, server, log):
     files.load()
     files.save_epoch(ACCEPTED, 1)
     server.zxid = 1 << 32
@@ -441,8 +441,10 @@ def test_truncate_below_the_only_snapshot_is_a_doubt(disk, files, server, log):
     files.install(server.tree)
     log.append(server.batch(3))
     log.roll()
-    files.truncate(0x100000002)
-    assert in_doubt(files, disk, "").last_zxid == -1
+    before = disk.names(DIRECTORY)
+    assert not files.truncate(0x100000002)
+    assert disk.names(DIRECTORY) == before
+    assert (files.load().last_zxid, files.load().doubt) == (0x100000006, "")
 
 
 @pytest.mark.usefixtures("built")

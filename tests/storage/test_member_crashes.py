@@ -141,12 +141,14 @@ class Member:
         self.begin_epoch()
         self.drop_snapshot()
         self.log.roll()
-        history.least = zxid
-        self.files.truncate(zxid)
+        least, history.least = history.least, zxid
+        if not self.files.truncate(zxid):
+            assert self.has_begun_with_a_leaders_tree or self.corrupted, "there was always a snapshot at the beginning"
+            history.least = least
+            return
         stored = self.files.reload()
         if stored.doubt:
-            # Nothing below a tree that a leader has sent is left.
-            assert self.has_begun_with_a_leaders_tree or self.corrupted, stored.doubt
+            assert self.corrupted, stored.doubt
             self.be_healed()
             return
         assert stored.last_zxid == zxid

@@ -97,6 +97,15 @@ class LearnerBench(Bench):
         self.role.receive(data, self.now)
         self.collect()
 
+    def refuse_cut(self):
+        """Nothing is old enough for the cut that was asked for: another attempt begins."""
+        effect = self.asked.pop(0)
+        assert isinstance(effect, Truncate)
+        self.state.durable(effect.token)
+        self.role = self.role.ask_for_tree(self.now)
+        self.role.connect(self.now)
+        self.collect()
+
     def acks(self):
         return [zxid for _, kind, zxid in self.said if kind == PacketType.ACK]
 

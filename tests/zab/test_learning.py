@@ -3,7 +3,8 @@
 import pytest
 
 from pyzk.codec.quorum import PacketType, packet
-from pyzk.zab.effects import Append, Dial, Opened, SaveConfig, SaveEpoch, Truncate
+from pyzk.zab.catchup import plan
+from pyzk.zab.effects import Append, Close, Dial, Opened, SaveConfig, SaveEpoch, Truncate
 from pyzk.zab.events import Port
 from pyzk.zab.learning import Call, Learning
 from pyzk.zab.membership import parse_text
@@ -165,6 +166,42 @@ def test_a_leader_whose_epoch_committed_nothing_cuts_what_it_has_proposed_and_is
     learner.done()
     assert not learner.role.ended
     assert learner.state.history.last_zxid == end
+
+
+def asked_to_cut_its_only_tree():
+    """Its tree holds a txn that the leader does not have, and nothing older is in its files."""
+    learner = LearnerBench(logged=LOGGED)
+    learner.discover()
+    learner.hear(packet(PacketType.TRUNC, LOGGED[-1][0] - 1))
+    learner.refuse_cut()
+    learner.hear(packet(PacketType.LEADERINFO, EPOCH, b"\x00\x01\x00\x00"))
+    return learner
+
+
+def test_a_learner_that_cannot_cut_keeps_what_it_has_and_asks_the_same_leader_for_the_whole_tree():
+    learner = asked_to_cut_its_only_tree()
+    assert (learner.state.history.last_zxid, learner.state.doubt) == (LOGGED[-1][0], "")
+    assert learner.kinds(Close)[0].link != learner.role.link
+    assert learner.said[-1] == (learner.role.link, PacketType.ACKEPOCH, 3 << 32)
+    assert plan(3 << 32, EPOCH, LOGGED).kind == plan(3 << 32, LOGGED[-2][0], LOGGED[:-1]).kind == PacketType.SNAP
+
+
+@pytest.mark.parametrize("how", [PacketType.DIFF, PacketType.TRUNC])
+def test_nothing_but_the_whole_tree_helps_a_learner_that_cannot_cut(how):
+    learner = asked_to_cut_its_only_tree()
+    learner.hear(packet(how, LOGGED[-1][0]))
+    assert "we need the whole tree" in learner.role.ended
+    assert learner.asked == []
+
+
+def test_a_learner_that_cannot_cut_tells_a_newer_epoch_what_it_really_has():
+    learner = LearnerBench(logged=LOGGED)
+    learner.discover()
+    learner.hear(packet(PacketType.TRUNC, LOGGED[-1][0] - 1))
+    learner.refuse_cut()
+    learner.hear(packet(PacketType.LEADERINFO, 3 << 32, b"\x00\x01\x00\x00"))
+    learner.all_done()
+    assert learner.said[-1][1:] == (PacketType.ACKEPOCH, LOGGED[-1][0])
 
 
 def test_while_a_tree_becomes_durable_any_number_of_txns_may_come():
