@@ -129,7 +129,8 @@ class Driver(ABC):
                 encoded = take(connection)
                 if client is not None and encoded:
                     client.write(encoded)
-        self._attend()
+        if outbox.reading or outbox.unfinished or outbox.closing:
+            self._attend()
 
     def _attend(self) -> None:
         """Pause, resume, go on with and close connections as service asks for it."""

@@ -205,7 +205,8 @@ class Server(BaseServer):
         driver.on_config = self._config_changed
         driver.on_save_config = self._save_config
         driver.on_opened = self._opened
-        driver.links = Links(driver.receive, lambda: walk(service.tree), driver.wake, link_options(config, self._hosts))
+        options = link_options(config, self._hosts)
+        driver.links = Links(driver.receive, lambda: walk(service.tree), driver.wake_to_send, options)
         driver.log = self._make_log_writer(Outcomes(driver.logged, driver.log_failed))
         reports = DiskReports(driver.receive_from_disk, lambda: service.tree.last_zxid, self._replace_tree, self.fail)
         driver.disk = MemberDisk(self._files, driver.log, stored.last_zxid, reports)

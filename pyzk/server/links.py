@@ -171,9 +171,10 @@ class Links:
 
     def flush(self) -> None:
         """Write what was sent on each link since the last time."""
-        dirty, self._dirty = self._dirty, {}
-        for link in dirty.values():
-            link.flush()
+        if self._dirty:
+            dirty, self._dirty = self._dirty, {}
+            for link in dirty.values():
+                link.flush()
 
     async def stop(self) -> None:
         """Close all links, give up all dials, and dial no more."""

@@ -100,17 +100,27 @@ class LogWriter:
         self._work: SimpleQueue[tuple[Batch, bool] | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._roll = False
-        self._scheduled = False
+        self._scheduled = self._is_telling = False
         self._idle: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
 
     def submit(self, batch: Batch, token: int) -> None:
-        """Log some txns; what is submitted in the same turn of the loop goes together."""
+        """Log some txns; what is submitted until `start` goes together."""
         size_bytes = sum([len(payload) for _, payload in batch]) + RECORD_OVERHEAD_BYTES * len(batch)
         self.queue.append(Submission(batch, token, size_bytes, self._roll, monotonic_seconds()))
         self.submitted_txns += len(batch)
         self._roll = False
-        self._schedule()
+
+    def start(self) -> None:
+        """Begin with what was submitted, now; what is submitted while a batch is under way begins behind it."""
+        if self.queue and not self.in_flight and not self._is_telling:
+            self._start()
+
+    def start_soon(self) -> None:
+        """The same at the next turn of the loop."""
+        if self.queue and not self.in_flight and not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._start)
 
     def roll(self) -> None:
         """Let the next submission begin a new log file."""
@@ -124,6 +134,7 @@ class LogWriter:
 
     async def close(self) -> None:
         """Wait until everything submitted is durable, then let go of the log."""
+        self.start_soon()
         if self.queue or self.in_flight:
             self._idle = self._loop.create_future()
             await self._idle
@@ -165,11 +176,6 @@ class LogWriter:
             error = self.log.attempt(batch, roll=roll)
             self._loop.call_soon_threadsafe(self._finished, error)
 
-    def _schedule(self) -> None:
-        if not self._scheduled and not self.in_flight:
-            self._scheduled = True
-            self._loop.call_soon(self._start)
-
     def _start(self) -> None:
         self._scheduled = False
         if self.in_flight or not self.queue:
@@ -194,6 +200,7 @@ class LogWriter:
     def _finished(self, error: StorageError | None) -> None:
         tokens, self.in_flight = self.in_flight, []
         self._time()
+        self._is_telling = True
         if error is None:
             self.outcomes.done(tokens)
         else:
@@ -201,9 +208,9 @@ class LogWriter:
             tokens += [submission.token for submission in self.queue]
             self.queue.clear()
             self.outcomes.failed(error, tokens)
-        if self.queue:
-            self._schedule()
-        elif self._idle is not None and not self.in_flight and not self._idle.done():
+        self._is_telling = False
+        self.start_soon()
+        if not self.queue and self._idle is not None and not self.in_flight and not self._idle.done():
             self._idle.set_result(None)
 
     def _time(self) -> None:

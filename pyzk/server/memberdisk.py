@@ -119,7 +119,7 @@ class MemberDisk:
         self._queue.append(effect)
 
     def start(self) -> None:
-        """Begin with what can be begun."""
+        """Begin with what can be begun; txns are then with the log, which the caller starts."""
         queue = self._queue
         while queue and self._change is None and not self._stopped:
             first = queue[0]
@@ -136,10 +136,16 @@ class MemberDisk:
                 change = partial(self._CHANGES[type(first)], self, first)
                 self._change = self._loop.create_task(self._perform(change))
             queue.popleft()
-        self._tell_waiters()
+        if self._waiters:
+            self._tell_waiters()
+
+    def _go_on(self) -> None:
+        """Begin with what has had to wait; nobody else comes to start the log."""
+        self.start()
+        self.log.start_soon()
 
     def _tell_waiters(self) -> None:
-        if self._change is None and self._waiters:
+        if self._change is None:
             waiters, self._waiters = self._waiters, []
             for waiter in waiters:
                 if not waiter.done():
@@ -152,7 +158,7 @@ class MemberDisk:
 
     async def close(self) -> None:
         """Wait until everything is durable, then let go of the log."""
-        self.start()
+        self._go_on()
         while not self.is_idle:
             waiter = self._loop.create_future()
             self._waiters.append(waiter)
@@ -188,7 +194,7 @@ class MemberDisk:
                 done = token
         if done:
             self._reports.handle(Done(done))
-        self.start()
+        self._go_on()
 
     def log_failed(self, error: StorageError, tokens: list[int]) -> None:  # noqa: ARG002 - all that is under way goes
         """A batch could not be written: with a full disk, all from its token on is dropped; with anything else, end."""
@@ -205,7 +211,7 @@ class MemberDisk:
             self._change = self._loop.create_task(self._cut(first, error))
         else:
             self._reports.handle(Unwritten(first.token, error))
-            self.start()
+            self._go_on()
 
     async def _cut(self, appended: _Appended, error: DiskFullError) -> None:
         """Of a token in several batches the first ones are in the log: none may stay."""
@@ -226,7 +232,7 @@ class MemberDisk:
         self._change = None
         if event is not None and not self._stopped:
             self._reports.handle(event)
-            self.start()
+            self._go_on()
 
     async def _finish(self, change: Callable[[], Awaitable[DiskEvent]]) -> DiskEvent | None:
         """Try until there is space for it: meanwhile this server waits, and others do without it. None at the end."""
@@ -296,7 +302,7 @@ class MemberDisk:
             yield
         finally:
             self._beside -= 1
-            self.start()
+            self._go_on()
 
     async def _read(self, effect: ReadLog) -> None:
         """All that is wanted is durable: what was appended before was waited for."""
@@ -310,7 +316,7 @@ class MemberDisk:
         self._beside -= 1
         if not self._stopped:
             self._reports.handle(LogRead(effect.token, entries))
-            self.start()
+            self._go_on()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await self._loop.run_in_executor(self._threads, work)

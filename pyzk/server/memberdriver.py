@@ -7,6 +7,7 @@ durable, without waiting for the end of a turn.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from math import ceil, inf
 from typing import Any, ClassVar, Protocol
 
@@ -101,8 +102,9 @@ class MemberDriver(Driver):
         self.elections = Elections(monotonic_seconds())
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
-        self._handover_timer: asyncio.TimerHandle | None = None
+        self._will_flush = False
         self._guard = _Guard(self)
+        self._handover_timer: asyncio.TimerHandle | None = None
 
     @property
     def is_serving(self) -> bool:
@@ -161,31 +163,35 @@ class MemberDriver(Driver):
 
     def start(self) -> None:
         """Begin to look for a leader."""
-        with self._guard:
-            self._perform(self.member.start(monotonic_seconds(), wall_ms()))
+        self._step(self.member.start, monotonic_seconds())
         self.wake()
 
     def receive(self, event: Event) -> None:
         """Something has happened on a link."""
-        with self._guard:
-            self._timed(self.member.receive, event)
+        self._hand_over(event)
         self.wake()
 
-    def _timed(self, receive: Callable[[Event, float, int], list[Effect]], event: Event) -> None:
-        """Hand an event on; if it has brought commits, the time belongs to them."""
+    def _hand_over(self, event: Event) -> None:
+        """The member takes an event; if it has brought commits, the time belongs to them."""
         counters, began_at = self.service.counters, monotonic_seconds()
         before = counters.delivered
-        self._perform(receive(event, began_at, wall_ms()))
+        self._step(partial(self.member.receive, event), began_at)
         if counters.delivered > before:
             self.stages.delivered(counters.delivered - before, began_at, monotonic_seconds())
+
+    def _step(self, step: Callable[[float, int], list[Effect]], now: float) -> None:
+        """Have the member go a step, and perform what it answers."""
+        with self._guard:
+            for effect in step(now, wall_ms()):
+                self._PERFORMERS[type(effect)](self, effect)
 
     def receive_from_disk(self, event: Event) -> None:
         """Something is durable, or was read: others wait for that."""
         if isinstance(event, Unwritten):
             self.service.writes_refused = True
             self.unwritten_bytes = self.log.batch_bytes_max
-        with self._guard:
-            self._timed(self.member.receive, event)
+        self._will_flush = True
+        self._hand_over(event)
         if self._waiters:
             self._tell_waiters()
         self._settle()
@@ -200,29 +206,39 @@ class MemberDriver(Driver):
 
     def tick(self) -> None:
         """A tick has passed."""
-        with self._guard:
-            self._perform(self.member.tick(monotonic_seconds(), wall_ms()))
+        self._step(self.member.tick, monotonic_seconds())
         self.wake()
 
+    def wake_to_send(self) -> None:
+        """Something waits on a link: settle at the end of this turn, unless that is under way."""
+        if not self._will_flush:
+            self.wake()
+
     def _settle(self) -> None:
-        self._woken = False
-        service = self.service
-        outbox = service.outbox
+        self._woken, self._will_flush = False, True
+        outbox = self.service.outbox
         waiting = len(outbox.submitted)
         if waiting or outbox.packets:
-            submitted = list(outbox.submitted) if self.member.desk is not None else []
-            began_at = monotonic_seconds()
-            with self._guard:
-                self._perform(self.member.settle(began_at, wall_ms()))
-            self.stages.prepared(submitted, began_at, monotonic_seconds())
-        self.elections.see(self.member.peer.is_looking, monotonic_seconds())
+            self._take_requests()
+        is_looking = self.member.peer.is_looking
+        if is_looking != self.elections.is_looking:
+            self.elections.see(is_looking, monotonic_seconds())
         self.links.flush()
+        self._will_flush = False
         self.disk.start()
         self.flush()
         self._set_timer()
         # A turn takes so many; nobody else might come back for the rest.
         if 0 < len(outbox.submitted) < waiting:
             self.wake()
+        self.log.start()
+
+    def _take_requests(self) -> None:
+        """Propose what clients have asked for, or forward it."""
+        submitted = list(self.service.outbox.submitted) if self.member.desk is not None else []
+        began_at = monotonic_seconds()
+        self._step(self.member.settle, began_at)
+        self.stages.prepared(submitted, began_at, monotonic_seconds())
 
     # Time.
 
@@ -248,10 +264,6 @@ class MemberDriver(Driver):
         self.receive(Wake())
 
     # Effects.
-
-    def _perform(self, effects: list[Effect]) -> None:
-        for effect in effects:
-            self._PERFORMERS[type(effect)](self, effect)
 
     def _send(self, effect: Send) -> None:
         self.links.send(effect)

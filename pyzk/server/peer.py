@@ -70,6 +70,8 @@ class Peer(Driver):
         # Without anything under way nobody else would come back for what still waits.
         if service.outbox.submitted and (not self._outstanding or not service.settings.requests.requests_max):
             self.wake()
+        # Clients have their replies: now the loop may wait for the disk.
+        self.log.start()
 
     def _propose(self, requests: list[Request]) -> None:
         now_ms, began_at = wall_ms(), monotonic_seconds()

@@ -29,33 +29,40 @@ class Summary:
         """Start again from nothing."""
         self.count = self.total = self.least = self.most = 0
 
-    def __add__(self, other: "Summary") -> "Summary":
-        leasts = [summary.least for summary in (self, other) if summary.count]
-        return Summary(
-            self.count + other.count, self.total + other.total, min(leasts, default=0), max(self.most, other.most)
-        )
-
 
 @dataclass(slots=True)
-class Distribution(Summary):
-    """A summary that keeps how often each number came, for percentiles: for numbers that repeat, as ms do."""
+class Distribution:
+    """How often each number came: for numbers that repeat, as ms do. All else is reckoned when somebody asks."""
 
     counts: dict[int, int] = field(default_factory=dict)
 
     def add(self, number: int, count: int = 1) -> None:
         """Note a number that came `count` times."""
-        known = self.counts.get(number)
-        if known is None:
-            self.counts[number] = count
-            Summary.add(self, number, count)
-        else:  # neither the least nor the most moves
-            self.counts[number] = known + count
-            self.total += number * count
-            self.count += count
+        counts = self.counts
+        counts[number] = counts.get(number, 0) + count
+
+    @property
+    def count(self) -> int:
+        """How many numbers there were."""
+        return sum(self.counts.values())
+
+    @property
+    def total(self) -> int:
+        """Their sum."""
+        return sum([number * count for number, count in self.counts.items()])
+
+    @property
+    def least(self) -> int:
+        """The least of them, 0 without any."""
+        return min(self.counts, default=0)
+
+    @property
+    def most(self) -> int:
+        """The greatest of them, 0 without any."""
+        return max(self.counts, default=0)
 
     def reset(self) -> None:
         """Start again from nothing."""
-        Summary.reset(self)
         self.counts.clear()
 
     def percentile(self, share: float) -> int:
@@ -64,15 +71,10 @@ class Distribution(Summary):
 
     def join(self, other: "Distribution") -> "Distribution":
         """A new one, of both."""
-        both = Distribution(*astuple_of(self + other), dict(self.counts))
+        both = Distribution(dict(self.counts))
         for number, count in other.counts.items():
-            both.counts[number] = both.counts.get(number, 0) + count
+            both.add(number, count)
         return both
-
-
-def astuple_of(summary: Summary) -> tuple[int, int, int, int]:
-    """Count, total, least and most."""
-    return summary.count, summary.total, summary.least, summary.most
 
 
 def percentile(counts: Mapping[int, int], count: int, share: float) -> int:
@@ -89,12 +91,33 @@ def percentile(counts: Mapping[int, int], count: int, share: float) -> int:
 class Sizes(Distribution):
     """A distribution of numbers that seldom repeat, as bytes do: percentiles know two digits of them."""
 
+    exact: Summary = field(default_factory=Summary)
+
     def add(self, number: int, count: int = 1) -> None:
         """Note a number that came `count` times."""
         step = 10 ** max(0, len(str(number)) - 2)
-        rounded = number // step * step
-        self.counts[rounded] = self.counts.get(rounded, 0) + count
-        Summary.add(self, number, count)
+        Distribution.add(self, number // step * step, count)
+        self.exact.add(number, count)
+
+    @property
+    def total(self) -> int:
+        """Their sum."""
+        return self.exact.total
+
+    @property
+    def least(self) -> int:
+        """The least of them, 0 without any."""
+        return self.exact.least
+
+    @property
+    def most(self) -> int:
+        """The greatest of them, 0 without any."""
+        return self.exact.most
+
+    def reset(self) -> None:
+        """Start again from nothing."""
+        Distribution.reset(self)
+        self.exact.reset()
 
 
 @dataclass(slots=True)
@@ -242,22 +265,21 @@ class Counters:
     @property
     def reads(self) -> Distribution:
         """Latencies of all reads, ms."""
-        waiting = self.waiting_reads
-        reads = Distribution(waiting.count, waiting.total, waiting.least, waiting.most, dict(waiting.counts))
+        reads = Distribution(dict(self.waiting_reads.counts))
         if self.prompt_reads:
             reads.add(0, self.prompt_reads)
         return reads
 
     @property
-    def latency(self) -> Summary:
+    def latency(self) -> Distribution:
         """Of reads and writes together, ms."""
-        return self.reads + self.writes
+        return self.reads.join(self.writes)
 
     def reset(self) -> None:
         """Start again from nothing (word `srst`)."""
         for name in COUNTER_NAMES:
             value = getattr(self, name)
-            if isinstance(value, Summary | ReplySizes):
+            if isinstance(value, Distribution | ReplySizes):
                 value.reset()
             elif isinstance(value, dict):
                 value.clear()

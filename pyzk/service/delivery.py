@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyzk.codec.records import ACL
     from pyzk.service.audit import Auditor
     from pyzk.service.connection import Connection, Entry
-    from pyzk.service.counters import Counters, Namespaces, Summary
+    from pyzk.service.counters import Counters, Distribution, Namespaces
     from pyzk.service.proposer import Proposal
     from pyzk.service.service import Service
     from pyzk.service.watches import Event
@@ -98,7 +98,7 @@ def _fire(service: Service, change: Change, zxid: int) -> None:
 
 def _count(counters: Counters, event_type: EventType, told: int, size_bytes: int) -> None:
     counters.watch_bytes += told * (size_bytes - INT32.size)
-    summary: Summary = getattr(counters, WATCH_TOTALS[event_type])
+    summary: Distribution = getattr(counters, WATCH_TOTALS[event_type])
     summary.add(told)
 
 

@@ -197,7 +197,7 @@ class Connections:
 
     def deadline(self) -> float | None:
         """When the next hello is overdue."""
-        return min((guest.deadline for guest in self._guests.values()), default=None)
+        return min(guest.deadline for guest in self._guests.values()) if self._guests else None
 
     def wake(self, now: float) -> None:
         """Close the links whose hello is overdue."""

@@ -5,6 +5,7 @@ Rules and messages: docs/protocol/configuration.md sections 3 and 4; the text: d
 
 import re
 from collections.abc import Iterable
+from functools import cached_property
 
 import attrs
 
@@ -32,12 +33,12 @@ class Membership:
     weights: dict[int, int] = attrs.field(factory=dict)
     version: int = 0
 
-    @property
+    @cached_property
     def voter_ids(self) -> frozenset[int]:
         """Ids of the members that vote."""
         return frozenset(server.server_id for server in self.voters)
 
-    @property
+    @cached_property
     def observer_ids(self) -> frozenset[int]:
         """Ids of the members that follow without a vote."""
         return frozenset(server.server_id for server in self.servers if not server.is_voter)

@@ -107,25 +107,31 @@ class Peer:
 
     def deadline(self) -> float | None:
         """When to be woken, monotonic seconds."""
-        times = [self.connections.deadline(), self.election.deadline() if self._is_looking else None]
+        hello, own = self.connections.deadline(), self._own_deadline()
+        if hello is None or own is None:
+            return hello if own is None else own
+        return min(hello, own)
+
+    def _own_deadline(self) -> float | None:
         if self.role is not None:
-            times.append(self.role.deadline())
-        elif self.state.is_settled:
-            # Until the log is still there is nothing to wake up for.
-            times.append(self._looks_at)
-        return min((time for time in times if time is not None), default=None)
+            return self.role.deadline()
+        if self._is_looking:
+            return self.election.deadline()
+        # Until the log is still there is nothing to wake up for.
+        return self._looks_at if self.state.is_settled else None
 
     # From role to role.
 
     def _advance(self, now: float) -> None:
         """Leave a role that is over, look for a leader, take the role that was found; as far as it goes."""
-        if isinstance(self.role, Leading):
-            self._watch_electors(self.role, now)
-        if self.role is not None and self.role.ended:
-            self._leave(self.role, now)
-        elif self.role is not None and self.role.established and not self._is_refreshed:
+        role = self.role
+        if role is not None and not isinstance(role, Learning):
+            self._watch_electors(role, now)
+        if role is not None and role.ended:
+            self._leave(role, now)
+        elif role is not None and role.established and not self._is_refreshed:
             self._is_refreshed = True
-            self.election.refresh(self.role.epoch)
+            self.election.refresh(role.epoch)
         self._share_membership()
         if self.role is None and not self._is_looking:
             self._look(now)
@@ -304,13 +310,14 @@ class Peer:
             self.state.close(event.link, "it is not needed any more")
 
     def _received(self, event: events.Received, now: float) -> None:
+        role = self.role
         if self.connections.owns(event.link):
             for sender, body in self.connections.received(event.link, event.data):
                 self.election.notified(sender, body, now)
-        elif isinstance(self.role, Leading):
-            self.role.receive(event.link, event.data, now)
-        elif isinstance(self.role, Learning) and event.link == self.role.link:
-            self.role.receive(event.data, now)
+        elif isinstance(role, Learning) and event.link == role.link:
+            role.receive(event.data, now)
+        elif isinstance(role, Leading):
+            role.receive(event.link, event.data, now)
         elif event.link in self._early:
             self._keep_early(event.link, event.data)
         elif self._mastering is not None:
@@ -334,12 +341,12 @@ class Peer:
 
     def _after_disk(self, now: float) -> None:
         role = self.role
-        if isinstance(role, Leading):
+        if isinstance(role, Learning):
+            role.done()
+        elif role is not None:
             if role.established:
                 role.proposals.acknowledge(self.state.server_id, self.state.history.durable_zxid)
             role.go_on(now)
-        elif role is not None:
-            role.done()
 
     def _unwritten(self, event: events.Unwritten, now: float) -> None:  # noqa: ARG002
         """The disk is full: what was on its way is gone, and with it the role that counted on it."""

@@ -61,6 +61,7 @@ class Load:
         self.sent[self.zxid] = (time.perf_counter(), closed)
         payload = bytes(12) + self.zxid.to_bytes(8, "big") + bytes(PAYLOAD_BYTES - 20)
         self.writer.submit([(self.zxid, payload)], self.zxid)
+        self.writer.start_soon()
 
     async def read(self, share):
         """Keep the loop busy for `share` of its time, in slices as short as a wake-up with some reads."""

@@ -71,6 +71,7 @@ async def test_tokens_come_back_in_order_when_their_txns_are_in_the_log(kind, lo
     writer = start(kind, log, caller)
     for zxid in range(1, 51):
         writer.submit([(zxid, payload(zxid))], zxid)
+    writer.start()
     await caller.until(lambda: len(caller.done) == 50)
     assert caller.done == list(range(1, 51))
     assert logged(log) == list(range(1, 51))
@@ -86,6 +87,27 @@ async def test_submissions_of_one_turn_go_together(kind, log):
     assert caller.batches == [[1, 2, 3, 4, 5]]
 
 
+async def test_a_start_within_the_telling_of_an_outcome_waits_for_the_next_turn(log):
+    """A disk that is written in the loop must not be written again and again before the loop turns."""
+    caller = Caller()
+    writer = start("inline", log, caller)
+    told = caller.on_done
+
+    def go_on(tokens):
+        told(tokens)
+        if len(caller.done) < 5:
+            token = len(caller.done) + 1
+            writer.submit([(token, payload(token))], token)
+            writer.start()
+
+    writer.outcomes.done = go_on
+    writer.submit([(1, payload(1))], 1)
+    writer.start()
+    assert caller.done == [1]
+    await caller.until(lambda: len(caller.done) == 5)
+    await writer.close()
+
+
 async def test_what_is_submitted_meanwhile_is_the_next_batch(kind, log):
     caller = Caller()
     writer = start(kind, log, caller)
@@ -99,6 +121,7 @@ async def test_what_is_submitted_meanwhile_is_the_next_batch(kind, log):
 
     writer.outcomes.done = submit_more
     writer.submit([(1, payload(1))], 1)
+    writer.start()
     await caller.until(lambda: len(caller.done) == 4)
     assert caller.batches == [[1], [2, 3, 4]]
     await writer.close()
@@ -140,6 +163,7 @@ async def test_error_of_the_log_fails_everything_that_was_submitted(kind, log):
     writer = start(kind, log, caller)
     for zxid in (1, 2, 3):
         writer.submit([(zxid, payload(zxid, 20_000 if zxid == 1 else 10))], zxid)
+    writer.start()
     await caller.until(lambda: caller.errors)
     assert caller.failed == [1, 2, 3]
     assert "log_batch_bytes_max" in str(caller.errors[0])
@@ -162,30 +186,15 @@ async def test_full_disk_fails_the_batch_and_service_resumes(kind_in_process, fu
     caller = Caller()
     writer = start(kind_in_process, full_log, caller)
     writer.submit([(1, payload(1, 200))], 1)
+    writer.start()
     await caller.until(lambda: caller.errors)
     assert isinstance(caller.errors[0], DiskFullError)
     full_log.disk.capacity_bytes = 1000
     writer.submit([(1, payload(1))], 2)
+    writer.start()
     await caller.until(lambda: caller.done)
     assert caller.done == [2]
     await writer.close()
-
-
-class Connection:
-    """A socket that has said everything already."""
-
-    def __init__(self, data):
-        self.data = data
-        self.sent = b""
-
-    def recv_into(self, view):
-        size = min(len(view), len(self.data), 7)
-        view[:size] = self.data[:size]
-        self.data = self.data[size:]
-        return size
-
-    def sendall(self, data):
-        self.sent += data
 
 
 class SlowLog:
@@ -225,6 +234,7 @@ async def write(writer, caller, count):
     for _ in range(count):
         token = len(caller.done) + 1
         writer.submit([(token, payload(token))], token)
+        writer.start()
         await caller.until(lambda token=token: len(caller.done) == token)
 
 

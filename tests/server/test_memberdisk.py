@@ -66,6 +66,7 @@ class Member:
         for effect in effects:
             self.queue.submit(effect)
         self.queue.start()
+        self.writer.start_soon()
 
     def batch(self, token: int, count: int = 1, size_bytes: int = 0) -> Append:
         return Append(self.server.batch(count, size_bytes), token)

@@ -146,7 +146,7 @@ async def test_nothing_acknowledged_is_lost_when_the_disk_fills_again_and_again(
         paths = [b"/%d-%d" % (turn, number) for number in range(20)]
         for path in paths:
             wire.send(wire.create(path, rng.randbytes(rng.randrange(300))))
-        with suppress(asyncio.IncompleteReadError):  # the disk was full
+        with suppress(asyncio.IncompleteReadError, ConnectionResetError):  # the disk was full
             for path in paths:
                 if (await wire.replies(1))[0].err == 0:
                     acknowledged.append(path)  # noqa: PERF401 - those before the end count too

@@ -16,7 +16,7 @@ from pyzk.server.config.fields_clients import PORT_UNSET
 
 if TYPE_CHECKING:
     from pyzk.server.base import BaseServer as Server
-    from pyzk.service.counters import Summary
+    from pyzk.service.counters import Distribution, Summary
 
 NOT_AVAILABLE = "<NA>"
 STANDALONE_SERVER_ID = 0
@@ -24,7 +24,7 @@ JAVA_KEYS = ("version", "vendor", "home", "class.path", "library.path", "io.tmpd
 JAVA_ARCHITECTURES = {"x86_64": "amd64"}
 
 
-def average(summary: Summary) -> str:
+def average(summary: Summary | Distribution) -> str:
     """The mean with one to four decimals, rounded half up."""
     if not summary.count:
         return "0.0"

@@ -12,7 +12,7 @@ from pyzk import VERSION_WORD
 from pyzk.server.admin import ensemble_reports
 from pyzk.server.metrics import values
 from pyzk.server.metrics.table import METRICS, PROMETHEUS_ONLY, Kind, Metric
-from pyzk.service.counters import Distribution, Summary
+from pyzk.service.counters import Distribution
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def _summary(metric: Metric, name: str, distribution: Distribution) -> Iterator[
             yield f"{mark}_{name}", distribution.percentile(share)
 
 
-def mean(distribution: Summary) -> float:
+def mean(distribution: Distribution) -> float:
     """With at most four decimals, rounded half up."""
     if not distribution.count:
         return 0.0

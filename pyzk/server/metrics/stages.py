@@ -47,6 +47,11 @@ class Stages:
     gc_pause_time_ms: Distribution = field(default_factory=Distribution)
     learner_proposal_received_count: int = 0
 
+    def __post_init__(self) -> None:
+        """What Apache measures at two places is one here, under both names."""
+        self.proposal_process_time = self.prep_process_time
+        self.write_batch_time_in_commit_processor = self.commit_process_time
+
     def prepared(self, requests: Sequence[Request], began_at: float, ended_at: float) -> None:
         """Requests of one turn, oldest first, have become proposals."""
         count = len(requests)
@@ -55,7 +60,6 @@ class Stages:
         took_ms = milliseconds(began_at, ended_at)
         self.prep_processor_queue_size.add(count)
         self.prep_process_time.add(took_ms, count)
-        self.proposal_process_time.add(took_ms, count)
         received_at = requests[0].received_at
         if received_at:
             self.prep_processor_queue_time_ms.add(milliseconds(received_at, began_at), count)
@@ -72,7 +76,6 @@ class Stages:
         took_ms = milliseconds(began_at, ended_at)
         self.commit_process_time.add(took_ms)
         self.commits_queued.add(count)
-        self.write_batch_time_in_commit_processor.add(took_ms)
         self.write_final_proc_time_ms.add(took_ms, count)
 
     def reset(self) -> None:
@@ -89,6 +92,7 @@ class Elections:
     """How long this server was without a role, and why.
 
     Attributes:
+        is_looking: whether it did when it was last seen.
         looking_count: how often it began to look for a leader.
         trees_sent: learners that got the whole tree.
         disloyal_voters: terms of ours that ended because no quorum followed any more.
@@ -103,19 +107,19 @@ class Elections:
         self.looking_count = 0
         self.trees_sent = 0
         self.disloyal_voters = 0
-        self._is_looking = False
+        self.is_looking = False
         self._changed_at = now
         self._roleless_since: float | None = now
 
     def see(self, is_looking: bool, now: float) -> None:  # noqa: FBT001 - a state, not an option
         """Whether the server looks for a leader at the moment."""
-        if is_looking == self._is_looking:
+        if is_looking == self.is_looking:
             return
         if is_looking:
             self.looking_count += 1
         else:
             self.election_time.add(milliseconds(self._changed_at, now))
-        self._is_looking, self._changed_at = is_looking, now
+        self.is_looking, self._changed_at = is_looking, now
 
     def opened(self, now: float, mode: str) -> None:
         """It has a role."""
