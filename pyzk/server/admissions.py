@@ -10,7 +10,7 @@ from pyzk.sasl.mechanism import ClientExchange, ServerExchange
 from pyzk.sasl.principals import member_of
 from pyzk.server.config import Config
 from pyzk.server.config.identities import quorum_kerberos, quorum_login, quorum_users
-from pyzk.server.identities import kerberos_acceptor, kerberos_library, new_nonce
+from pyzk.server.exchanges import kerberos_acceptor, kerberos_library, new_nonce
 from pyzk.zab.admission import Admission, Applicant, Doorkeeper
 from pyzk.zab.events import Port
 

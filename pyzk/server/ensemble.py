@@ -12,21 +12,20 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
 import structlog
 
 from pyzk.errors import AdminRefusalError, StorageError
 from pyzk.server.admin.statistics import Statistics
-from pyzk.server.admissions import SaslAdmissions
 from pyzk.server.base import BaseServer
 from pyzk.server.config import Config
+from pyzk.server.garbage import settle_garbage
 from pyzk.server.housekeeping import Gate
-from pyzk.server.links import LinkOptions, Links
+from pyzk.server.links import Admissions, LinkOptions, Links
 from pyzk.server.logwriter import Outcomes
 from pyzk.server.memberdisk import DiskReports, MemberDisk
 from pyzk.server.memberdriver import MemberDriver
 from pyzk.server.peerports import PeerPorts
-from pyzk.server.wiring import make_service, restore_options, settle_garbage, txn_bytes_max
+from pyzk.server.wiring import make_service, restore_options, txn_bytes_max
 from pyzk.service.member import Member
 from pyzk.storage.disk import Disk
 from pyzk.storage.member import MemberFiles, Stored
@@ -275,7 +274,7 @@ class Server(BaseServer):
             if former_port is not None:
                 await self.client_ports.open_plain(former_address, former_port)
         else:
-            self.config = attrs.evolve(self.config, client_port_address=address, client_port=port)
+            self.config = self.config.evolve(client_port_address=address, client_port=port)
 
     async def _open_peer_ports(self) -> None:
         own = self.peer.member.state.membership.find(self.server_id)
@@ -362,7 +361,13 @@ def link_options(config: Config, hosts: Callable[[], Collection[str]]) -> LinkOp
         reach_timeout_ms=reach_timeout_ms,
         # An election link whose network is gone is silent like any other; only over another network it can be replaced.
         election_unacked_ms_max=reach_timeout_ms if config.multi_address_enabled else None,
-        admissions=SaslAdmissions(config, hello_timeout_ms(config) / 1000, hosts)
-        if config.quorum_sasl_enabled
-        else None,
+        admissions=_admissions(config, hosts),
     )
+
+
+def _admissions(config: Config, hosts: Callable[[], Collection[str]]) -> Admissions | None:
+    if not config.quorum_sasl_enabled:
+        return None
+    from pyzk.server.admissions import SaslAdmissions  # noqa: PLC0415 - few have SASL between servers
+
+    return SaslAdmissions(config, hello_timeout_ms(config) / 1000, hosts)

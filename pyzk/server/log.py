@@ -96,7 +96,9 @@ def _calling_module() -> str:
 def _processors(stream: TextIO, shape: str) -> list[structlog.typing.Processor]:
     if shape == "console":
         timestamp = structlog.processors.TimeStamper("%H:%M:%S.%f", utc=False)
-        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        # Plain: rich would show local variables, passwords among them.
+        plain = structlog.dev.plain_traceback
+        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)
         return [structlog.processors.add_log_level, timestamp, _hide_secrets, renderer]
     return [
         structlog.processors.add_log_level,

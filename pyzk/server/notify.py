@@ -5,7 +5,6 @@ to it as well as systemd.
 """
 
 import socket
-import tempfile
 from collections.abc import MutableMapping
 from contextlib import suppress
 from pathlib import Path
@@ -40,6 +39,8 @@ class Listener:
     """The other side: a socket for one server, for the length of a `with`."""
 
     def __enter__(self) -> Self:
+        import tempfile  # noqa: PLC0415 - a server does not need it
+
         self._folder = tempfile.TemporaryDirectory(prefix="pyzk-")
         self.path = str(Path(self._folder.name, "notify"))
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable
 from operator import attrgetter
 
-import attrs
 import structlog
 
 from pyzk.errors import ConfigError
@@ -43,7 +42,7 @@ def reload(server: BaseServer, set_up_log: Callable[[Config], None]) -> None:
     sources = {name: source for name, source in current.sources.items() if name not in taken}
     sources |= {name: source for name, source in config.sources.items() if name in taken}
     try:
-        server.take_settings(attrs.evolve(current, **taken, jaas=config.jaas, sources=sources))
+        server.take_settings(current.evolve(**taken, jaas=config.jaas, sources=sources))
     except ConfigError as error:
         log.error("reload_refused", error=str(error))  # noqa: TRY400 - its message says it all
         return

@@ -8,10 +8,11 @@ from pyzk.server.admin.statistics import Statistics
 from pyzk.server.base import BaseServer
 from pyzk.server.clock import monotonic_seconds
 from pyzk.server.config import Config
+from pyzk.server.garbage import settle_garbage
 from pyzk.server.housekeeping import Gate
 from pyzk.server.logwriter import Outcomes
 from pyzk.server.peer import Peer
-from pyzk.server.wiring import make_service, restore_options, settle_garbage
+from pyzk.server.wiring import make_service, restore_options
 from pyzk.storage.database import Restored, restore
 from pyzk.storage.disk import Disk
 from pyzk.storage.switch import install_steps

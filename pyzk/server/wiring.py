@@ -1,6 +1,5 @@
 """Makes the parts of a server out of its configuration: what every server has, alone or in an ensemble."""
 
-import gc
 import random
 from collections.abc import Callable
 from functools import partial
@@ -156,10 +155,3 @@ def make_log(config: Config, disk: Disk, places: Places) -> TxnLog:
         batch_bytes_max=batch_bytes_max(config),
         sync=config.force_sync,
     )
-
-
-def settle_garbage() -> None:
-    """A full collection would stop a large tree for long: take what is loaded out of it, and collect rarely."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)

@@ -6,6 +6,7 @@ everything else. Source: docs/protocol/storage.md section 4.7.
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from importlib import import_module
 from struct import Struct
 from types import ModuleType
@@ -24,15 +25,13 @@ LENGTH = Struct(">i")
 Stream = Callable[[Iterable[bytes]], Iterator[bytes]]
 
 
+@cache
 def find_cramjam() -> ModuleType | None:
-    """The module of the `snappy` extra; None if it is not installed."""
+    """The module of the `snappy` extra, imported by the first block; None if it is not installed."""
     try:
         return import_module("cramjam")
     except ImportError:
         return None
-
-
-cramjam = find_cramjam()
 
 
 def plain(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -59,6 +58,7 @@ def snappy(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def compress_block(data: bytes) -> bytes:
     """A raw snappy block of at most 64 KiB: length as a varint, then elements."""
+    cramjam = find_cramjam()
     if cramjam is not None:
         return bytes(cramjam.snappy.compress_raw(data))
     return _varint(len(data)) + b"\xf4" + (len(data) - 1).to_bytes(2, "little") + data
@@ -66,6 +66,7 @@ def compress_block(data: bytes) -> bytes:
 
 def decompress_block(block: bytes) -> bytes:
     """The content of a raw snappy block. Raises DecodeError."""
+    cramjam = find_cramjam()
     if cramjam is not None:
         try:
             return bytes(cramjam.snappy.decompress_raw(block))

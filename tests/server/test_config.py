@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -371,6 +370,25 @@ def test_a_config_built_by_hand_is_checked_too() -> None:
     with pytest.raises(ConfigError) as caught:
         Config(client_port=70_000)
     assert caught.value.setting == "clientPort"
+    with pytest.raises(ConfigError):
+        Config().evolve(client_port=-1)
+    with pytest.raises(TypeError, match="has no clientport"):
+        Config(clientport=1)
+
+
+def test_a_config_never_changes() -> None:
+    config = Config(client_port=1)
+    with pytest.raises(AttributeError):
+        config.client_port = 2
+    with pytest.raises(AttributeError):
+        del config.client_port
+    assert (config.client_port, config.evolve(client_port=2).client_port) == (1, 2)
+
+
+def test_a_default_that_follows_from_another_field_does_so_once() -> None:
+    config = Config(tick_time_ms=1000)
+    assert (config.min_session_timeout_ms, config.data_log_dir) == (2000, "./data")
+    assert config.evolve(tick_time_ms=5000).min_session_timeout_ms == 2000
 
 
 # Files that users have, section 11
@@ -441,7 +459,7 @@ def test_configurations_in_the_wild_load(folder: Folder, text: str) -> None:
 def test_every_field_of_config_has_one_row() -> None:
     fields = [row.field for row in all_settings() if row.field]
     assert len(fields) == len(set(fields))
-    others = {attribute.name for attribute in attrs.fields(Config)} - {name.partition(".")[0] for name in fields}
+    others = Config.fields - {name.partition(".")[0] for name in fields}
     made = {"server_id", "membership", "auth_providers", "foreign_providers", "jaas"}
     assert others == made | {"path", "text", "sources"}
 

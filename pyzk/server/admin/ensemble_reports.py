@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyzk.server.clock import monotonic_seconds
-from pyzk.server.memberdriver import MemberDriver
-from pyzk.zab.leading import Leading
-from pyzk.zab.learning import Learning
+from pyzk.server.roles import is_member, leading, learning
 
 if TYPE_CHECKING:
     from pyzk.server.base import BaseServer as Server
+    from pyzk.server.memberdriver import MemberDriver
+    from pyzk.zab.leading import Leading
 
 PEER_STATES = {
     "leader": "leading - broadcast",
@@ -30,7 +30,7 @@ def read_only_line(server: Server) -> str:
 def proposal_line(server: Server) -> str:
     """The last line of srvr and stat of a leader."""
     driver = server.peer
-    if not isinstance(driver, MemberDriver) or driver.member.desk is None:
+    if not is_member(driver) or driver.member.desk is None:
         return ""
     sizes = driver.proposal_sizes
     return f"Proposal sizes last/min/max: {sizes.last}/{sizes.least}/{sizes.most}\n"
@@ -39,7 +39,7 @@ def proposal_line(server: Server) -> str:
 def configuration(server: Server) -> str:
     """The end of the word conf, without a newline behind it."""
     driver, config = server.peer, server.config
-    if not isinstance(driver, MemberDriver):
+    if not is_member(driver):
         return ""
     membership = driver.member.state.membership
     own = membership.find(driver.member.state.server_id)
@@ -59,7 +59,7 @@ def configuration(server: Server) -> str:
 def sessions(server: Server) -> list[str] | None:
     """The sessions part of the word dump as a learner shows it; None for servers that know when sessions expire."""
     driver = server.peer
-    if not isinstance(driver, MemberDriver) or driver.member.desk is not None:
+    if not is_member(driver) or driver.member.desk is not None:
         return None
     service = driver.service
     lines = ["SessionTracker dump:\n", *_listed("Global", dict(service.tree.sessions))]
@@ -80,9 +80,9 @@ def state(server: Server) -> dict[str, object]:
     numbers: dict[str, object] = {"server_state": driver.mode}
     if driver.mode in PEER_STATES:
         numbers["peer_state"] = PEER_STATES[driver.mode]
-    if isinstance(driver, MemberDriver) and driver.mode == "observer":
-        role = driver.member.peer.role
-        assert isinstance(role, Learning), "an observer follows"
+    if is_member(driver) and driver.mode == "observer":
+        role = learning(driver)
+        assert role is not None, "an observer follows"
         numbers["observer_master_id"] = role.leader_id
     return numbers
 
@@ -90,16 +90,16 @@ def state(server: Server) -> dict[str, object]:
 def gauges(server: Server) -> dict[str, float]:
     """What only a member of an ensemble has, and what only a leader has."""
     driver = server.peer
-    if not isinstance(driver, MemberDriver) or driver.service.read_only:
+    if not is_member(driver) or driver.service.read_only:
         return {}
     numbers: dict[str, float] = {"quorum_size": len(driver.member.state.membership.voters)}
     local = driver.service.local_sessions
     numbers["local_sessions"] = 0 if local is None else len(local.timeouts_ms())
-    role = driver.member.peer.role
-    if isinstance(role, Leading) and role.established:
-        numbers |= _leader(driver, role)
-    elif isinstance(role, Learning) and role.mastering is not None:
-        numbers["synced_observers"] = sum(learner.is_synced for learner in role.mastering.learners.values())
+    leader, learner = leading(driver), learning(driver)
+    if leader is not None and leader.established:
+        numbers |= _leader(driver, leader)
+    elif learner is not None and learner.mastering is not None:
+        numbers["synced_observers"] = sum(observer.is_synced for observer in learner.mastering.learners.values())
     return numbers
 
 

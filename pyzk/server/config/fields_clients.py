@@ -1,7 +1,6 @@
 """Settings of what one server does for its clients: ports, sessions, limits, throttles, access."""
 
-import attrs
-
+from pyzk.server.config.groups import Settings
 from pyzk.server.config.kinds import (
     BOOLEAN,
     COUNT,
@@ -14,6 +13,7 @@ from pyzk.server.config.kinds import (
     Status,
     choice,
     decimal,
+    derived,
     integer,
     literal,
     setting,
@@ -28,8 +28,7 @@ _DIGEST_ALGORITHMS = (
 )
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class PortSettings:
+class PortSettings(Settings):
     """Where clients connect, and how many of them."""
 
     client_port: int | None = setting(
@@ -64,21 +63,20 @@ class PortSettings:
     )
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class SessionSettings:
+class SessionSettings(Settings):
     """Time and sessions."""
 
     tick_time_ms: int = setting("tickTime", MILLISECONDS, 3000, "Length of a tick: sessions expire in these steps.")
     min_session_timeout_ms: int = setting(
         "minSessionTimeout",
         integer(-1),
-        attrs.Factory(lambda self: 2 * self.tick_time_ms, takes_self=True),
+        derived(lambda self: 2 * self.tick_time_ms),
         "Shortest session timeout that is granted; -1 or absent: 2 ticks.",
     )
     max_session_timeout_ms: int = setting(
         "maxSessionTimeout",
         integer(-1),
-        attrs.Factory(lambda self: 20 * self.tick_time_ms, takes_self=True),
+        derived(lambda self: 20 * self.tick_time_ms),
         "Longest session timeout that is granted; -1 or absent: 20 ticks.",
     )
     local_sessions_enabled: bool = setting(
@@ -95,8 +93,7 @@ class SessionSettings:
     )
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class LimitSettings:
+class LimitSettings(Settings):
     """Sizes of requests and how many may wait."""
 
     jute_max_buffer: int = setting(
@@ -105,7 +102,7 @@ class LimitSettings:
     jute_extra_size: int = setting(
         "jute.maxbuffer.extrasize",
         literal(0),
-        attrs.Factory(lambda self: self.jute_max_buffer, takes_self=True),
+        derived(lambda self: self.jute_max_buffer),
         "Bytes by which a stored txn may exceed jute.maxbuffer; absent: the same again.",
     )
     global_outstanding_limit: int = setting(
@@ -195,8 +192,7 @@ class LimitSettings:
     )
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class ConnectionThrottleSettings:
+class ConnectionThrottleSettings(Settings):
     """The token bucket that new connections draw from."""
 
     connection_max_tokens: int = setting(
@@ -274,8 +270,7 @@ class ConnectionThrottleSettings:
     )
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class AccessSettings:
+class AccessSettings(Settings):
     """Who may do what, and which znodes may be created."""
 
     skip_acl: bool = setting("skipACL", YES_NO, False, "yes: ACLs are not checked.", fallback=False)

@@ -1,7 +1,8 @@
 """Settings of a server as a member of an ensemble. The server list itself is parsed in `pyzk.zab.servers`."""
 
-import attrs
+from dataclasses import replace
 
+from pyzk.server.config.groups import Settings
 from pyzk.server.config.kinds import (
     BOOLEAN,
     COUNT,
@@ -18,8 +19,7 @@ from pyzk.server.config.kinds import (
 from pyzk.zab.servers import OBSERVER, PARTICIPANT
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class MembershipSettings:
+class MembershipSettings(Settings):
     """Who takes part, and where the list of servers is."""
 
     init_limit_ticks: int = setting(
@@ -36,7 +36,7 @@ class MembershipSettings:
     )
     election_alg: int = setting(
         "electionAlg",
-        attrs.evolve(integer(3, 3), complaint="Invalid electionAlg value. Only 3 is supported."),
+        replace(integer(3, 3), complaint="Invalid electionAlg value. Only 3 is supported."),
         3,
         "Only 3 is there.",
     )
@@ -78,8 +78,7 @@ class MembershipSettings:
     )
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class LinkSettings:
+class LinkSettings(Settings):
     """Connections between servers."""
 
     quorum_listen_on_all_ips: bool = setting(
@@ -151,8 +150,7 @@ class LinkSettings:
     )
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class AgreementSettings:
+class AgreementSettings(Settings):
     """Election, synchronisation and the leader's duties."""
 
     leader_serves: bool = setting(

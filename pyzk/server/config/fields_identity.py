@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-import attrs
-
-from pyzk.sasl.principals import parse_rules
+from pyzk.server.config.groups import Settings
 from pyzk.server.config.kinds import BOOLEAN, MILLISECONDS, STRICT_BOOLEAN, TEXT, WORDS, Kind, family, setting
 
 
 def _parse_auth_to_local(text: str) -> str:
+    from pyzk.sasl.principals import parse_rules  # noqa: PLC0415 - few have rules
+
     parse_rules(text)
     return text
 
@@ -16,8 +16,7 @@ def _parse_auth_to_local(text: str) -> str:
 AUTH_TO_LOCAL = Kind("DEFAULT, or RULE:[1:$1@$0](.*@REALM)s/@.*// and its like", _parse_auth_to_local)
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class AuthenticationSettings:
+class AuthenticationSettings(Settings):
     """What clients must have proven."""
 
     require_client_sasl: bool = setting(
@@ -49,8 +48,7 @@ class AuthenticationSettings:
     )
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class SaslSettings:
+class SaslSettings(Settings):
     """SASL: passwords for DIGEST-MD5, keytab for Kerberos."""
 
     jaas_file: str | None = setting(
@@ -86,8 +84,7 @@ class SaslSettings:
     )
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class QuorumAuthenticationSettings:
+class QuorumAuthenticationSettings(Settings):
     """How servers prove to each other who they are."""
 
     quorum_sasl_enabled: bool = setting(

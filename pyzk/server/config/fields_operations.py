@@ -1,7 +1,6 @@
 """Settings of what operators look at: four-letter words, the admin server, metrics, the audit log, the log."""
 
-import attrs
-
+from pyzk.server.config.groups import Settings
 from pyzk.server.config.kinds import (
     BOOLEAN,
     LEVELS_BY_PART,
@@ -43,8 +42,7 @@ FOUR_LETTER_WORDS = frozenset(
 HEALTH_WORDS = frozenset(["ruok", "srvr", "stat", "mntr", "conf", "isro", "dirs", "wchs"])
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class AdminSettings:
+class AdminSettings(Settings):
     """Four-letter words and the HTTP server for operators."""
 
     four_letter_whitelist: frozenset[str] = setting(
@@ -107,8 +105,7 @@ PROVIDER = Kind(
 )
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class MetricsSettings:
+class MetricsSettings(Settings):
     """Numbers for monitoring systems."""
 
     metrics_provider: str = setting(
@@ -124,8 +121,7 @@ class MetricsSettings:
     )
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class ReportSettings:
+class ReportSettings(Settings):
     """What is written down: the server's log and the audit log."""
 
     audit_enabled: bool = setting(

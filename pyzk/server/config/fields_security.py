@@ -1,7 +1,6 @@
 """Settings of TLS. The same suffixes stand behind `ssl.` for clients and behind `ssl.quorum.` for servers."""
 
-import attrs
-
+from pyzk.server.config.groups import Settings
 from pyzk.server.config.kinds import (
     BOOLEAN,
     COUNT,
@@ -37,8 +36,7 @@ _PROTOCOL_LIST = Kind(f"some of {', '.join(PROTOCOLS)}", _parse_protocols, compl
 _STORE_TYPE = choice(*STORE_TYPES, complaint="{name}={text} is no type of key stores")
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class TlsSettings:
+class TlsSettings(Settings):
     """Certificates and their checks: of the client ports, or between servers. Names are without their prefix."""
 
     key_store_location: str | None = setting(
@@ -121,8 +119,7 @@ class TlsSettings:
     )
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class SecurePortSettings:
+class SecurePortSettings(Settings):
     """Which ports speak TLS."""
 
     secure_client_port: int | None = setting(

@@ -1,7 +1,8 @@
 """Settings of what is kept on disk and in the tree: directories, log, snapshots, purge, digest, containers."""
 
-import attrs
+from dataclasses import replace
 
+from pyzk.server.config.groups import Settings
 from pyzk.server.config.kinds import (
     BOOLEAN,
     COUNT,
@@ -12,6 +13,7 @@ from pyzk.server.config.kinds import (
     YES_NO,
     Status,
     choice,
+    derived,
     integer,
     setting,
 )
@@ -19,15 +21,14 @@ from pyzk.server.config.kinds import (
 PURGE_COUNT_MIN = 3
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class DirectorySettings:
+class DirectorySettings(Settings):
     """Where files are, and whether they may be made."""
 
     data_dir: str = setting("dataDir", TEXT, "./data", "Snapshots, myid and the pid file. Required in a file.")
     data_log_dir: str = setting(
         "dataLogDir",
         TEXT,
-        attrs.Factory(lambda self: self.data_dir, takes_self=True),
+        derived(lambda self: self.data_dir),
         "Transaction logs; absent: dataDir.",
     )
     data_dir_autocreate: bool = setting(
@@ -44,8 +45,7 @@ class DirectorySettings:
     )
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class LogSettings:
+class LogSettings(Settings):
     """The transaction log and its group commit."""
 
     snap_count: int = setting(
@@ -108,8 +108,7 @@ class LogSettings:
     )
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class SnapshotSettings:
+class SnapshotSettings(Settings):
     """Snapshots and what is removed when."""
 
     snapshot_compression: str = setting(
@@ -136,7 +135,7 @@ class SnapshotSettings:
     digest_enabled: bool = setting("digest.enabled", BOOLEAN, True, "The tree's digest is kept and compared.")
     snap_retain_count: int = setting(
         "autopurge.snapRetainCount",
-        attrs.evolve(integer(PURGE_COUNT_MIN), complaint="Invalid {name}: {text}. Defaulting to 3"),
+        replace(integer(PURGE_COUNT_MIN), complaint="Invalid {name}: {text}. Defaulting to 3"),
         PURGE_COUNT_MIN,
         "Snapshots that a purge keeps, with the logs they need.",
         fallback=PURGE_COUNT_MIN,
@@ -150,8 +149,7 @@ class SnapshotSettings:
     )
 
 
-@attrs.frozen(kw_only=True, slots=False)
-class ContainerSettings:
+class ContainerSettings(Settings):
     """The sweep for empty containers and TTL znodes whose time is over."""
 
     container_check_interval_ms: int = setting(

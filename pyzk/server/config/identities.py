@@ -3,14 +3,17 @@
 Source: docs/protocol/configuration.md section 7.
 """
 
-from pathlib import Path
+from __future__ import annotations
 
-import attrs
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyzk.errors import SaslError
-from pyzk.sasl.jaas import LoginModule, parse_jaas
 from pyzk.server.config.settings import Config
 from pyzk.zab.entries import refused
+
+if TYPE_CHECKING:
+    from pyzk.sasl.jaas import LoginModule
 
 _JAAS_KEY = "java.security.auth.login.config"
 _SASL = "sasl"
@@ -22,7 +25,7 @@ KNOWN_MODULES = (
 def with_identities(config: Config, warnings: list[str]) -> Config:
     """The configuration with its JAAS file read. Raises ConfigError."""
     if config.jaas_file is not None:
-        config = attrs.evolve(config, jaas=_read_jaas(config.jaas_file))
+        config = config.evolve(jaas=_read_jaas(config.jaas_file))
     _check_module(config)
     _check_required(config, warnings)
     _check_quorum(config)
@@ -108,6 +111,8 @@ def _check_quorum(config: Config) -> None:
 
 
 def _read_jaas(path: str) -> dict[str, LoginModule]:
+    from pyzk.sasl.jaas import parse_jaas  # noqa: PLC0415 - few have SASL
+
     try:
         return parse_jaas(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name, bytes that are no UTF-8

@@ -6,12 +6,11 @@ Each field of `Config` is declared by one call of `setting()`, the only place th
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast
-
-import attrs
 
 from pyzk.errors import ConfigError
 from pyzk.zab.entries import parse_decimal, refused
@@ -21,7 +20,6 @@ T_co = TypeVar("T_co", covariant=True)
 
 INT_MAX = 2**31 - 1
 LONG_MAX = 2**63 - 1
-METADATA_KEY = "pyzk.setting"
 # A text that is no value stops the server.
 NO_FALLBACK = object()
 
@@ -40,7 +38,7 @@ def _accept(_value: object) -> None:
     """The check of kinds whose values are all usable."""
 
 
-@attrs.frozen
+@dataclass(slots=True, eq=False)
 class Kind(Generic[T_co]):
     """How a text becomes a value.
 
@@ -59,7 +57,7 @@ class Kind(Generic[T_co]):
     fallback: object = NO_FALLBACK
 
 
-@attrs.frozen
+@dataclass(slots=True, eq=False)
 class Setting:
     """One key of zoo.cfg: a row of the table.
 
@@ -84,9 +82,13 @@ class Setting:
     also: tuple[str, ...] = ()
     status: Status = Status.ACTIVE
     apache_default: str = ""
-    fallback: object = attrs.Factory(lambda self: self.kind.fallback if self.kind else NO_FALLBACK, takes_self=True)
+    fallback: object = NO_FALLBACK
     is_secret: bool = False
     is_prefix: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fallback is NO_FALLBACK and self.kind is not None:
+            self.fallback = self.kind.fallback
 
     def value_in(self, config: object) -> object:
         """What holds in a configuration."""
@@ -102,6 +104,15 @@ class Setting:
             raise self.refusal(text, source) from error
         return value
 
+    def check(self, value: object) -> None:
+        """Whether a value that is no text can be used; None always can. Raises ConfigError."""
+        assert self.kind is not None, f"{self.name} has no value"
+        try:
+            if value is not None:
+                self.kind.check(value)
+        except ValueError as error:
+            raise self.refusal(str(value), self.field) from error
+
     def refusal(self, text: str, source: str) -> ConfigError:
         """Apache's message first, then where it happened and what to write instead."""
         assert self.kind is not None, f"{self.name} has no value"
@@ -113,18 +124,20 @@ class Setting:
 def setting(
     name: str, kind: Kind[T], default: T, summary: str, *, status: Status = Status.ACTIVE, **details: object
 ) -> T:
-    """Declares a field of a settings class; mypy sees the default's type, attrs a validated field."""
-    row = Setting(name, summary, kind, default, status=status, **details)  # type: ignore[arg-type]
+    """Declares a field of a settings class (`groups.Settings`); mypy sees the default's type."""
+    return cast("T", Setting(name, summary, kind, default, status=status, **details))  # type: ignore[arg-type]
 
-    def validate(_instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-        if value is None:
-            return
-        try:
-            kind.check(value)
-        except ValueError as error:
-            raise row.refusal(str(value), attribute.name) from error
 
-    return attrs.field(default=default, validator=validate, metadata={METADATA_KEY: row})
+class Derived:
+    """A default that follows from other fields."""
+
+    def __init__(self, default: Callable[[Any], object]) -> None:
+        self.of = default
+
+
+def derived(default: Callable[[Any], T]) -> T:
+    """The default of a field for `setting()`: a function of the settings class, asked when one is made."""
+    return cast("T", Derived(default))
 
 
 def family(prefix: str, kind: Kind[T], summary: str, *, is_secret: bool = False) -> Mapping[str, T]:
@@ -132,26 +145,6 @@ def family(prefix: str, kind: Kind[T], summary: str, *, is_secret: bool = False)
     none: Mapping[str, T] = MappingProxyType({})
     of_each = cast("Kind[Any]", kind)
     return setting(prefix, of_each, none, summary, is_prefix=True, is_secret=is_secret)
-
-
-def settings_of(settings_class: type[attrs.AttrsInstance], prefix: str = "", part: str = "") -> list[Setting]:
-    """The rows declared by `setting()` in a settings class, each with the name of its field.
-
-    Args:
-        settings_class: one of `fields_*.py`.
-        prefix: goes before each key.
-        part: the field of `Config` that holds an instance of the class.
-    """
-    return [
-        _placed(attribute.metadata[METADATA_KEY], prefix, f"{part}.{attribute.name}" if part else attribute.name)
-        for attribute in attrs.fields(settings_class)
-        if METADATA_KEY in attribute.metadata
-    ]
-
-
-def _placed(row: Setting, prefix: str, field: str) -> Setting:
-    also = tuple(prefix + name for name in row.also)
-    return attrs.evolve(row, name=prefix + row.name, also=also, field=field)
 
 
 def integer(low: int, high: int = INT_MAX, *, clamped: bool = False) -> Kind[int]:

@@ -4,12 +4,10 @@ Errors and their texts: docs/protocol/configuration.md section 9. What is worth 
 warnings, because logging is set up after the configuration is known.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
-
-import attrs
 
 from pyzk.errors import ConfigError
 from pyzk.server.config.fields_operations import ALL_WORDS_MARK, FOUR_LETTER_WORDS
@@ -62,17 +60,17 @@ def load_config(path: str | None, environ: Mapping[str, str]) -> tuple[Config, l
     return _Loader().load(path, environ)
 
 
-@attrs.define
+@dataclass(slots=True)
 class _Loader:
     """What has been found so far."""
 
-    warnings: list[str] = attrs.field(factory=list)
-    values: dict[str, object] = attrs.field(factory=dict)
-    sources: dict[str, str] = attrs.field(factory=dict)
-    members: list[ConfigEntry] = attrs.field(factory=list)
-    planned: list[str] = attrs.field(factory=list)
-    providers: set[str] = attrs.field(factory=set)
-    foreign: dict[str, AuthProvider] = attrs.field(factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    values: dict[str, object] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    members: list[ConfigEntry] = field(default_factory=list)
+    planned: list[str] = field(default_factory=list)
+    providers: set[str] = field(default_factory=set)
+    foreign: dict[str, AuthProvider] = field(default_factory=dict)
 
     def load(self, path: str | None, environ: Mapping[str, str]) -> tuple[Config, list[str]]:
         flags = _last_of_each(_known_flags(parse_jvm_flags(environ)))
@@ -104,7 +102,7 @@ class _Loader:
         name = bare_name(entry.key)
         row = find_setting(entry.key)
         if is_membership_key(name):
-            self.members.append(attrs.evolve(entry, key=name))
+            self.members.append(ConfigEntry(name, entry.value, entry.source))
         elif name.startswith("authProvider."):
             self.take_scheme(entry)
         elif row is None:
@@ -170,7 +168,7 @@ class _Loader:
         config = self.with_words(config)
         config = with_identities(config, self.warnings)
         config = self.with_membership(config)
-        config = attrs.evolve(config, server_id=_read_server_id(config.data_dir))
+        config = config.evolve(server_id=_read_server_id(config.data_dir))
         if config.is_distributed:
             _check_distributed(config)
         return self.with_own_entry(config)
@@ -183,7 +181,7 @@ class _Loader:
             )
         always = {"srvr", "isro"} if config.read_only_mode_enabled else {"srvr"}
         everything = FOUR_LETTER_WORDS if ALL_WORDS_MARK in words else frozenset[str]()
-        return attrs.evolve(config, four_letter_whitelist=words | always | everything)
+        return config.evolve(four_letter_whitelist=words | always | everything)
 
     def with_membership(self, config: Config) -> Config:
         path = config.dynamic_config_file
@@ -198,7 +196,7 @@ class _Loader:
             check_dynamic_entries(entries)
         membership = parse_membership(entries, multi_address_enabled=config.multi_address_enabled, version=version)
         self.warnings += check_membership(membership, standalone_enabled=config.standalone_enabled)
-        return attrs.evolve(config, membership=membership)
+        return config.evolve(membership=membership)
 
     def with_own_entry(self, config: Config) -> Config:
         """Role and client address out of this server's own line."""
@@ -210,10 +208,10 @@ class _Loader:
                 f"Peer type from servers list ({own.role.upper()}) doesn't match peerType "
                 f"({config.peer_type.upper()}). Defaulting to servers list."
             )
-        config = attrs.evolve(config, peer_type=own.role)
+        config = config.evolve(peer_type=own.role)
         if own.client is not None:
             _check_client_address(config, own.client)
-            config = attrs.evolve(config, client_port_address=own.client[0], client_port=own.client[1])
+            config = config.evolve(client_port_address=own.client[0], client_port=own.client[1])
         return self.checked_port(config)
 
     def checked_port(self, config: Config) -> Config:
@@ -274,6 +272,8 @@ def _unknown(entry: ConfigEntry) -> str:
 
 def _suggestion(word: str, known: Iterable[str]) -> str:
     """Case is the commonest slip, so names are compared without it."""
+    import difflib  # noqa: PLC0415 - nothing is misspelt most of the time
+
     by_lower = {name.lower(): name for name in known}
     close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.75)
     return f"; did you mean {by_lower[close[0]]}?" if close else ""

@@ -1,10 +1,9 @@
 """`Config`: everything that an operator can set, as plain typed values, and the table of all keys."""
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-import attrs
-
-from pyzk.sasl.jaas import LoginModule
 from pyzk.server.config.fields_clients import (
     AccessSettings,
     ConnectionThrottleSettings,
@@ -17,13 +16,17 @@ from pyzk.server.config.fields_identity import AuthenticationSettings, QuorumAut
 from pyzk.server.config.fields_operations import PROVIDERS, AdminSettings, MetricsSettings, ReportSettings
 from pyzk.server.config.fields_security import SecurePortSettings, TlsSettings
 from pyzk.server.config.fields_storage import ContainerSettings, DirectorySettings, LogSettings, SnapshotSettings
-from pyzk.server.config.kinds import Setting, settings_of
+from pyzk.server.config.groups import Settings, settings_of
+from pyzk.server.config.kinds import Setting
 from pyzk.server.config.without_effect import WITHOUT_EFFECT
-from pyzk.service.provider import AuthProvider
 from pyzk.zab.membership import Membership
 from pyzk.zab.servers import ServerSpec
 
-GROUPS: dict[str, type[attrs.AttrsInstance]] = {
+if TYPE_CHECKING:
+    from pyzk.sasl.jaas import LoginModule
+    from pyzk.service.provider import AuthProvider
+
+GROUPS: dict[str, type[Settings]] = {
     "Directories": DirectorySettings,
     "Client ports": PortSettings,
     "Sessions": SessionSettings,
@@ -48,7 +51,6 @@ TLS_GROUPS = {"TLS of the client ports": ("ssl.", "client_tls"), "TLS between se
 """Title to the prefix of the keys, and the field of `Config` that holds their values."""
 
 
-@attrs.frozen(kw_only=True, slots=False)
 class Config(
     DirectorySettings,
     PortSettings,
@@ -84,16 +86,16 @@ class Config(
         client_tls, quorum_tls: certificates and their checks.
     """
 
-    client_tls: TlsSettings = attrs.field(factory=TlsSettings)
-    quorum_tls: TlsSettings = attrs.field(factory=TlsSettings)
+    client_tls: TlsSettings = TlsSettings()
+    quorum_tls: TlsSettings = TlsSettings()
     server_id: int | None = None
-    membership: Membership = attrs.field(factory=Membership)
+    membership: Membership = Membership()
     auth_providers: frozenset[str] = frozenset()
-    foreign_providers: Mapping[str, AuthProvider] = attrs.field(factory=dict)
-    jaas: Mapping[str, LoginModule] = attrs.field(factory=dict)
+    foreign_providers: "Mapping[str, AuthProvider]" = MappingProxyType({})
+    jaas: "Mapping[str, LoginModule]" = MappingProxyType({})
     path: str = ""
     text: str = ""
-    sources: Mapping[str, str] = attrs.field(factory=dict)
+    sources: Mapping[str, str] = MappingProxyType({})
 
     @property
     def servers(self) -> tuple[ServerSpec, ...]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from pyzk import VERSION_WORD
 from pyzk.errors import ConfigError
 from pyzk.server.config import find_config, load_config
-from pyzk.server.control import process
+from pyzk.server.control import VERBS, process
 from pyzk.server.control.address import Address, find_address, read_values
 
 EXIT_OK, EXIT_FAILED = 0, 1
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         site = _site(path)
         _require_directories(options.verb, site)
-        return VERBS[options.verb](site)
+        return ACTIONS[options.verb](site)
     except (ConfigError, OSError) as error:
         return _refuse(str(error))
 
@@ -216,15 +216,9 @@ def print_command(site: Site) -> int:
     return EXIT_OK
 
 
-VERBS: dict[str, Callable[[Site], int]] = {
-    "start": start,
-    "start-foreground": start_foreground,
-    "stop": stop,
-    "restart": restart,
-    "reload": reload,
-    "status": status,
-    "print-cmd": print_command,
-}
+ACTIONS: dict[str, Callable[[Site], int]] = dict(
+    zip(VERBS, (start, start_foreground, stop, restart, reload, status, print_command), strict=True)
+)
 
 
 # Words.

@@ -1,16 +1,21 @@
 """Looks that are taken by the clock: how late the loop is, what waits for learners and in sessions."""
 
+from __future__ import annotations
+
 import asyncio
+from typing import TYPE_CHECKING
 
 import structlog
 
 from pyzk.server.clock import monotonic_seconds, thread_cpu_seconds
-from pyzk.server.config import Config
-from pyzk.server.driver import Driver
-from pyzk.server.memberdriver import MemberDriver
 from pyzk.server.metrics.stages import Stages, milliseconds
+from pyzk.server.roles import is_member, leading
 from pyzk.service.counters import Distribution
-from pyzk.zab.leading import Leading
+
+if TYPE_CHECKING:
+    from pyzk.server.config import Config
+    from pyzk.server.driver import Driver
+    from pyzk.server.memberdriver import MemberDriver
 
 log = structlog.get_logger()
 
@@ -50,7 +55,7 @@ async def watch_loop(driver: Driver, queued_at_learners: dict[int, Distribution]
         await asyncio.sleep(PROBE_SECONDS)
         driver.stages.jvm_pause_time_ms.add(milliseconds(due, monotonic_seconds()))
         look_at_queues(driver)
-        if isinstance(driver, MemberDriver):
+        if is_member(driver):
             look_at_learners(driver, queued_at_learners)
 
 
@@ -67,8 +72,8 @@ def look_at_queues(driver: Driver) -> None:
 
 def look_at_learners(driver: MemberDriver, queued: dict[int, Distribution]) -> None:
     """How many txns each follower has been sent and has not acknowledged."""
-    role = driver.member.peer.role
-    if not isinstance(role, Leading):
+    role = leading(driver)
+    if role is None:
         return
     broadcast = role.proposals.broadcast
     outstanding = [zxid for zxid, _ in broadcast.outstanding]

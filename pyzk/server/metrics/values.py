@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 from pyzk.codec.opcodes import OpCode
 from pyzk.server.admin import ensemble_reports
 from pyzk.server.clock import monotonic_seconds
-from pyzk.server.memberdriver import MemberDriver
 from pyzk.server.metrics import quotas
 from pyzk.server.metrics.stages import STAGE_NAMES, milliseconds
 from pyzk.server.peer import Peer
+from pyzk.server.roles import is_member, leading
 from pyzk.service.counters import Distribution
-from pyzk.zab.leading import Leading
 
 if TYPE_CHECKING:
     from pyzk.server.base import BaseServer
@@ -170,7 +169,7 @@ def _server_counters(server: BaseServer) -> Numbers:
 
 def _ensemble_counters(driver: Driver) -> Numbers:
     """Of elections and learners; a standalone server has them too, and they stay 0."""
-    if not isinstance(driver, MemberDriver):
+    if not is_member(driver):
         return dict.fromkeys(("diff_count", "snap_count", "looking_count", "quit_leading_due_to_disloyal_voter"), 0)
     return {
         "diff_count": driver.member.state.diffs_sent,
@@ -182,7 +181,7 @@ def _ensemble_counters(driver: Driver) -> Numbers:
 
 def _outstanding_changes(server: BaseServer) -> int:
     driver = server.peer
-    if isinstance(driver, MemberDriver):
+    if is_member(driver):
         return len(driver.member.proposer.overlay)
     return len(driver.proposer.overlay) if isinstance(driver, Peer) else 0
 
@@ -226,7 +225,7 @@ def distributions(server: BaseServer) -> Distributions:
 def _elections(server: BaseServer) -> Distributions:
     driver = server.peer
     names = ("election_time", "unavailable_time", "leader_unavailable_time", "follower_sync_time", "observer_sync_time")
-    if not isinstance(driver, MemberDriver):
+    if not is_member(driver):
         return {name: Distribution() for name in names}
     return {name: getattr(driver.elections, name) for name in names}
 
@@ -262,8 +261,8 @@ def labelled_distributions(server: BaseServer) -> dict[str, Distributions]:
         "ack_latency": {},
     }
     driver = server.peer
-    role = driver.member.peer.role if isinstance(driver, MemberDriver) else None
-    if isinstance(role, Leading):
+    role = leading(driver) if is_member(driver) else None
+    if role is not None:
         ids = sorted(learner.server_id for learner in role.learners.values())
         sampled = server.statistics.queued_at_learners
         found["learner_handler_qp_size"] = {str(sid): sampled.get(sid, Distribution()) for sid in ids}

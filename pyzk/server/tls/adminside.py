@@ -3,8 +3,6 @@
 Source: docs/protocol/configuration.md section 8.
 """
 
-import attrs
-
 from pyzk.server.admin.statistics import Handshakes
 from pyzk.server.config import Config
 from pyzk.server.tls.contexts import Contexts
@@ -20,7 +18,7 @@ class AdminSecurity:
         self._config = config
         self._handshakes = handshakes
         client_auth = "need" if config.admin_client_auth else "none"
-        self.contexts = Contexts(attrs.evolve(config.quorum_tls, client_auth=client_auth), "ssl.quorum.")
+        self.contexts = Contexts(config.quorum_tls.evolve(client_auth=client_auth), "ssl.quorum.")
         self.contexts.load()
 
     async def listen(self, create: Create, host: str, port: int) -> Listener:

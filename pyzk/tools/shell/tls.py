@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from pyzk.errors import ConfigError
 from pyzk.server.config.fields_security import TlsSettings
-from pyzk.server.config.kinds import settings_of
+from pyzk.server.config.groups import settings_of
 from pyzk.tools.shell.options import CommandError
 
 PREFIX = "ssl."
