@@ -22,6 +22,7 @@ from pyzk.server.auditlog import SERVER_START
 from pyzk.server.clock import monotonic_seconds
 from pyzk.server.config import Config, find_config, load_config
 from pyzk.server.control import VERBS
+from pyzk.server.garbage import keep_imported
 from pyzk.service.audit import FAILURE
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def _make_server(config: Config) -> "BaseServer":
 
 async def _serve(config: Config, set_up_log: Callable[[Config], None]) -> int:
     server = _make_server(config)
+    keep_imported()
     manager = notify.Manager(os.environ)
     loop = asyncio.get_running_loop()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -10,6 +10,11 @@ def collect_rarely() -> None:
     gc.set_threshold(*THRESHOLDS)
 
 
+def keep_imported() -> None:
+    """What is imported stays: no collection looks through it again."""
+    gc.freeze()
+
+
 def settle_garbage() -> None:
     """A full collection would stop a large tree for long: take what is loaded out of it, and collect rarely."""
     gc.collect()

@@ -14,8 +14,6 @@ from pyzk.service.authentication import PROVERS, Prover, ensemble_prover
 from pyzk.service.provider import ForeignScheme, foreign_prover
 from pyzk.service.service import Service
 from pyzk.tree.acl import SCHEMES, Scheme
-from pyzk.tree.schemes import EnsembleScheme, SaslScheme
-from pyzk.tree.x509 import X509Scheme
 
 log = structlog.get_logger()
 
@@ -37,10 +35,16 @@ def make_schemes(config: Config) -> dict[bytes, Scheme]:
     if not config.digest_auth_enabled:
         del schemes[b"digest"]
     if "sasl" in config.auth_providers:
+        from pyzk.tree.schemes import SaslScheme  # noqa: PLC0415 - few have it
+
         schemes[b"sasl"] = SaslScheme(config.sasl_open_acl_id.encode() if config.sasl_open_acl_id else None)
     if config.has_x509:
+        from pyzk.tree.x509 import X509Scheme  # noqa: PLC0415 - few have it
+
         schemes[b"x509"] = X509Scheme()
     if "ensemble" in config.auth_providers:
+        from pyzk.tree.schemes import EnsembleScheme  # noqa: PLC0415 - few have it
+
         schemes[b"ensemble"] = EnsembleScheme()
     for name, provider in config.foreign_providers.items():
         schemes[name.encode()] = ForeignScheme(provider, _complain)

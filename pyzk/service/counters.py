@@ -4,7 +4,9 @@ Plain integers, moved once a wake-up where reads are concerned; everything else 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from pyzk.dataclass import dataclass
 
 
 @dataclass(slots=True)

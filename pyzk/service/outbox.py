@@ -1,8 +1,9 @@
 """What service hands to its shell, and its settings."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pyzk.codec.framing import JUTE_MAX_BUFFER_DEFAULT
+from pyzk.dataclass import dataclass
 from pyzk.service.throttle import RequestLimits, SessionWeights
 from pyzk.tree.request import Request
 

@@ -7,10 +7,11 @@ recomputing is done by apply; this module knows neither the tree nor znodes.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import Self
 
+from pyzk.dataclass import dataclass
 from pyzk.tree.paths import ROOT, Above
 
 QUOTA_ROOT = b"/zookeeper/quota"

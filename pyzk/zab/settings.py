@@ -1,6 +1,6 @@
 """What an operator can set about agreement; defaults are Apache's. Source: docs/protocol/zab.md section 17."""
 
-from dataclasses import dataclass
+from pyzk.dataclass import dataclass
 
 
 @dataclass(slots=True)

@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from pyzk.dataclass import dataclass
 from pyzk.faultpoints import NONE, FaultPoints
 from pyzk.tree.tree import Tree
 from pyzk.zab.effects import Append, Close, Deliver, Doubt, Effect, Install, Note, SaveEpoch, Send

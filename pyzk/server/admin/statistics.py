@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from pyzk.dataclass import dataclass
 from pyzk.server.clock import monotonic_seconds
 from pyzk.service.counters import Distribution
 

@@ -3,7 +3,6 @@
 Rules: docs/protocol/configuration.md section 1.
 """
 
-import shlex
 from collections.abc import Mapping, Sequence
 
 from pyzk.errors import ConfigError
@@ -26,6 +25,10 @@ def parse_jvm_flags(
 
 
 def _words(variable: str, text: str) -> list[str]:
+    if not text:
+        return []
+    import shlex  # noqa: PLC0415 - few have flags
+
     try:
         return shlex.split(text)
     except ValueError as error:

@@ -5,9 +5,10 @@ requests in it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pyzk.codec.txns import time_ms_of
+from pyzk.dataclass import dataclass
 from pyzk.service.counters import Distribution
 from pyzk.tree.request import Request
 from pyzk.zab.events import Entry
