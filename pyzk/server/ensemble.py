@@ -51,6 +51,10 @@ log = structlog.get_logger()
 ORACLE_SECONDS = 0.1
 """How often the oracle's file is looked at."""
 
+PEER_PORTS_SECONDS = 0.2
+"""How long the first question for a leader waits for our own ports. A peer with a larger id answers by dialing back; if
+that is refused, it is asked again after a silence as long as that."""
+
 REPLACE_SECONDS_MAX = 300.0
 """How long the members may take to have other data."""
 
@@ -126,7 +130,7 @@ class Server(BaseServer):
             self._chores.start(self._watch_oracle(self.config.oracle_path))
         settle_garbage()
         await self._open_ports()
-        self._chores.start(self._open_peer_ports())
+        await asyncio.wait([self._chores.start(self._open_peer_ports())], timeout=PEER_PORTS_SECONDS)
         driver.start()
         await self._open_operations()
 

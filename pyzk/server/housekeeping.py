@@ -43,11 +43,12 @@ class Chores:
         self._on_fatal = on_fatal
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, chore: Coroutine[None, None, None]) -> None:
-        """Run a chore."""
+    def start(self, chore: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+        """Run a chore; the task is to be waited for, if for anything."""
         task = asyncio.get_running_loop().create_task(chore)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

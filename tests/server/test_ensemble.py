@@ -19,6 +19,8 @@ from pyzk.codec.records import open_acl
 from pyzk.codec.requests import CreateRequest, ReconfigRequest
 from pyzk.errors import FsyncError, PeerPortError
 from pyzk.server import memberdriver
+from pyzk.server.memberdriver import MemberDriver
+from pyzk.server.peerports import Listening, PeerPorts, Place
 from pyzk.storage.memory import MemoryDisk
 from pyzk.storage.names import Places
 from pyzk.zab.events import Port
@@ -50,6 +52,30 @@ async def write_and_read(members: Ensemble, name: bytes) -> None:
         for server_id in members.servers:
             assert name in (await wire.ask(wire.get_data(b"/%s-%d" % (name, server_id)))).body
         await wire.close()
+
+
+# Starting.
+
+
+async def test_a_member_asks_for_a_leader_when_its_own_ports_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[object] = []
+    open_place, start = PeerPorts._open_place, MemberDriver.start
+
+    async def opened(ports: PeerPorts, place: Place) -> Listening:
+        listening = await open_place(ports, place)
+        steps.append(place[2])
+        return listening
+
+    def started(driver: MemberDriver) -> None:
+        steps.append("asks")
+        start(driver)
+
+    monkeypatch.setattr(PeerPorts, "_open_place", opened)
+    monkeypatch.setattr(MemberDriver, "start", started)
+    members = Ensemble(3)
+    await members.start(1)
+    await members.stop(1)
+    assert steps == [Port.ELECTION, Port.QUORUM, "asks"]
 
 
 # Serving.
