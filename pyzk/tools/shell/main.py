@@ -3,19 +3,12 @@
 The options are zkCli.sh's, with one dash, and only in front of the command; everything behind it is the command's.
 """
 
-import asyncio
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pyzk import VERSION_WORD
-from pyzk.tools.output import nobody_reads
-from pyzk.tools.shell.interpreter import Interpreter, Quit
 from pyzk.tools.shell.options import CommandError
-from pyzk.tools.shell.properties import client_login, client_properties
-from pyzk.tools.shell.session import Screen, Session
-from pyzk.tools.shell.tls import client_context
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -86,56 +79,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.text:
             sys.stdout.write(f"{options.text}\n")
             return 0
-        return asyncio.run(run(options))
+        # Who only asks for help does not wait for what speaks to servers.
+        from pyzk.tools.shell.conversation import run  # noqa: PLC0415
+
+        return run(options)
     except CommandError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
+        from pyzk.tools.output import nobody_reads  # noqa: PLC0415 - hardly ever
+
         return nobody_reads()
-
-
-async def run(options: Options) -> int:
-    """One session from its beginning to its end."""
-    screen = Screen(sys.stdout, sys.stderr, json=options.json)
-    properties = client_properties(options.client_configuration, os.environ)
-    session = Session(
-        screen,
-        timeout_ms=int(options.timeout),
-        read_only=options.read_only,
-        ssl=client_context(properties),
-        login=client_login(properties),
-    )
-    session.wait_for_connection = options.wait_for_connection
-    interpreter = Interpreter(session)
-    screen.say(f"Connecting to {options.server}")
-    try:
-        await session.connect(options.server)
-        await _work(interpreter, options)
-    except Quit:
-        return interpreter.exit_code
-    finally:
-        await session.close(silently=True)
-    return interpreter.exit_code
-
-
-async def _work(interpreter: Interpreter, options: Options) -> None:
-    if options.command:
-        await interpreter.run(options.command)
-        return
-    interpreter.screen.say("Welcome to ZooKeeper!")
-    if sys.stdin.isatty() and sys.stdout.isatty() and not options.json:
-        # Imported here: a script should not wait for the prompt's library.
-        from pyzk.tools.shell.interactive import converse  # noqa: PLC0415
-
-        interpreter.screen.say("JLine support is enabled")
-        await converse(interpreter)
-        return
-    interpreter.screen.say("JLine support is disabled")
-    loop = asyncio.get_running_loop()
-    while line := await loop.run_in_executor(None, sys.stdin.readline):
-        await interpreter.line(line.rstrip("\r\n"))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 
 from pyzk.client.aio_login import CLIENT_SECTION, Login, jaas_login
 from pyzk.errors import ConfigError, SaslError
-from pyzk.server.config.syntax import parse_jvm_flags
 from pyzk.tools.shell.options import CommandError
 from pyzk.tools.shell.session import read_file
-from pyzk.zab.properties import parse_properties
 
 PREFIX = "zookeeper."
 FLAG_VARIABLES = ("CLIENT_JVMFLAGS", "JVMFLAGS")
@@ -18,6 +16,12 @@ FLAG_VARIABLES = ("CLIENT_JVMFLAGS", "JVMFLAGS")
 
 def client_properties(path: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Values by key without `zookeeper.`; the file wins. Raises CommandError."""
+    if not path and not any(environ.get(variable) for variable in FLAG_VARIABLES):
+        return {}
+    # Who has none of these does not wait for the settings of a server.
+    from pyzk.server.config.syntax import parse_jvm_flags  # noqa: PLC0415
+    from pyzk.zab.properties import parse_properties  # noqa: PLC0415
+
     try:
         flags = parse_jvm_flags(environ, FLAG_VARIABLES)
         entries = parse_properties(read_file(path), path) if path else []

@@ -27,8 +27,6 @@ from pyzk.tools.shell.texts import (
     stat_lines,
     stat_value,
 )
-from pyzk.zab.membership import parse_text
-from pyzk.zab.properties import parse_properties
 
 CONFIG_PATH = "/zookeeper/config"
 
@@ -191,6 +189,9 @@ def client_string(text: str) -> str:
 
     The order is that of Java's Properties.
     """
+    from pyzk.zab.membership import parse_text  # noqa: PLC0415 - one command wants it
+    from pyzk.zab.properties import parse_properties  # noqa: PLC0415 - same
+
     try:
         clients = {f"server.{server.server_id}": server.client for server in parse_text(text).servers}
         entries = {entry.key: entry.value for entry in parse_properties(text, "configuration")}

@@ -4,12 +4,9 @@ import ssl
 from collections.abc import Mapping
 
 from pyzk.errors import ConfigError
-from pyzk.server.config.fields_security import TlsSettings
-from pyzk.server.config.groups import settings_of
 from pyzk.tools.shell.options import CommandError
 
 PREFIX = "ssl."
-ROWS = {row.name: row for row in settings_of(TlsSettings, PREFIX)}
 
 
 def client_context(properties: Mapping[str, str]) -> ssl.SSLContext | None:
@@ -20,10 +17,13 @@ def client_context(properties: Mapping[str, str]) -> ssl.SSLContext | None:
     if properties.get("client.secure", "false").lower() != "true":
         return None
     # Who has no TLS does not wait for what reads certificates.
+    from pyzk.server.config.fields_security import TlsSettings  # noqa: PLC0415
+    from pyzk.server.config.groups import settings_of  # noqa: PLC0415
     from pyzk.server.tls.contexts import Contexts  # noqa: PLC0415
 
+    rows = {row.name: row for row in settings_of(TlsSettings, PREFIX)}
     try:
-        values = {ROWS[key].field: ROWS[key].parse(text, key) for key, text in properties.items() if key in ROWS}
+        values = {rows[key].field: rows[key].parse(text, key) for key, text in properties.items() if key in rows}
         return Contexts(TlsSettings(**values), PREFIX).client_context()  # type: ignore[arg-type]
     except ConfigError as error:
         raise CommandError(str(error)) from error

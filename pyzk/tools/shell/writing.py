@@ -15,8 +15,6 @@ from pyzk.tools.shell.reading import walk
 from pyzk.tools.shell.session import Session, read_file
 from pyzk.tools.shell.texts import RequestFailedError, require_path, stat_lines, stat_value
 from pyzk.tree.node import TTL_MS_MAX
-from pyzk.zab.membership import parse_membership
-from pyzk.zab.properties import parse_properties
 
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 PERMISSIONS = {"r": Perms.READ, "w": Perms.WRITE, "c": Perms.CREATE, "d": Perms.DELETE, "a": Perms.ADMIN}
@@ -237,6 +235,9 @@ def _reconfig_arguments(given: Given) -> tuple[str | None, str | None, str | Non
 
 
 def _members_of(path: str) -> str:
+    from pyzk.zab.membership import parse_membership  # noqa: PLC0415 - one command wants it
+    from pyzk.zab.properties import parse_properties  # noqa: PLC0415 - same
+
     text = read_file(path)
     try:
         membership = parse_membership(parse_properties(text, path), multi_address_enabled=True)
