@@ -2,6 +2,7 @@
 
 import errno
 import os
+import random
 import stat
 
 import pytest
@@ -163,6 +164,23 @@ def test_short_writes_are_continued(tmp_path, monkeypatch):
     file.write(2, b"abcdefgh")
     file.close()
     assert disk.read(f"{tmp_path}/f") == b"\0\0abcdefgh"
+
+
+def test_long_writes_go_to_the_kernel_in_pieces(tmp_path, monkeypatch):
+    real, sizes = os.pwrite, []
+
+    def pwrite(descriptor, data, position):
+        sizes.append(len(data))
+        return real(descriptor, data, position)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    disk = FileDisk()
+    file = disk.create(f"{tmp_path}/f")
+    data = random.Random(7).randbytes(2 * files.WRITE_BYTES_MAX + 5)
+    file.write(3, data)
+    file.close()
+    assert disk.read(f"{tmp_path}/f") == b"\0\0\0" + data
+    assert sizes == [files.WRITE_BYTES_MAX, files.WRITE_BYTES_MAX, 5]
 
 
 def test_short_reads_are_continued(tmp_path, monkeypatch):
