@@ -24,7 +24,7 @@ FLOORS = (
     {"tree"},
     {"sasl"},
     {"codec"},
-    {"errors", "faultpoints", "dataclass"},
+    {"errors", "faultpoints"},
 )
 ROOMS = set().union(*FLOORS)
 PURE_ROOMS = {"codec", "sasl", "tree", "storage", "zab", "service", "sim"}

@@ -3,11 +3,11 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Self
 
 from pyzk.client.effects import State
 from pyzk.codec.opcodes import EventType
-from pyzk.dataclass import dataclass
 from pyzk.errors import AuthFailedError, PyzkError, SessionExpiredError
 
 EVENTS_MAX_DEFAULT = 10_000

@@ -5,13 +5,13 @@ Source: docs/protocol/client-protocol.md section 3.
 
 from collections import deque
 from collections.abc import Hashable
+from dataclasses import dataclass
 from struct import Struct
 
 from pyzk import errors
 from pyzk.codec.opcodes import XID_PING, OpCode
 from pyzk.codec.record import Record
 from pyzk.codec.records import ReplyHeader
-from pyzk.dataclass import dataclass
 from pyzk.errors import DecodeError, RequestError
 
 XID_MAX = 0x7FFFFFFF

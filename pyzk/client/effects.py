@@ -1,13 +1,13 @@
 """What the session machine asks its shell to do, in list order, and the states it can be in."""
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from enum import Enum
 
 from pyzk.client.hosts import Address
 from pyzk.codec.opcodes import EventType
 from pyzk.codec.record import Record
 from pyzk.codec.records import ReplyHeader
-from pyzk.dataclass import dataclass
 from pyzk.errors import PyzkError
 
 

@@ -4,13 +4,13 @@ Source: docs/protocol/election.md sections 2.2, 2.4 and 3. All numbers are signe
 """
 
 import re
+from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import AddressValueError, IPv6Address
 from struct import Struct
 
 from pyzk.codec.framing import FrameBuffer, frame
 from pyzk.codec.jute import INT32, INT64
-from pyzk.dataclass import dataclass
 from pyzk.errors import DecodeError, FrameError
 
 NOBODY = -(1 << 63)

@@ -3,11 +3,11 @@
 Source: docs/protocol/election.md section 2.5.
 """
 
+from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 
 from pyzk.codec.jute import pack_buffer
-from pyzk.dataclass import dataclass
 from pyzk.errors import DecodeError
 
 MAGIC = bytes.fromhex("5f2435013501edcc")

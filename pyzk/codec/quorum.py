@@ -6,12 +6,12 @@ ids and server ids are signed 64-bit numbers. Source: docs/protocol/zab.md secti
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 from typing import Self
 
 from pyzk.codec.jute import INT32, INT64, NULL, pack_buffer
-from pyzk.dataclass import dataclass
 from pyzk.errors import DecodeError
 
 

@@ -4,11 +4,11 @@ Encoding and decoding follow from that list. Source: docs/protocol/client-protoc
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, Self
 
 from pyzk.codec.jute import INT32, NULL, Reader, pack_boolean, pack_buffer, pack_int32, pack_int64
-from pyzk.dataclass import dataclass
 
 
 class Field(NamedTuple):

@@ -3,11 +3,11 @@
 Source: docs/protocol/client-protocol.md sections 2, 3, 4 and 7.
 """
 
+from dataclasses import dataclass
 from typing import Self
 
 from pyzk.codec.jute import Reader, pack_boolean
 from pyzk.codec.record import BUFFER, INT, LONG, STRING, Field, Record, vector_of
-from pyzk.dataclass import dataclass
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 Source: docs/protocol/client-protocol.md sections 4 and 6.
 """
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Self
 
 from pyzk.codec.jute import Reader
@@ -11,7 +11,6 @@ from pyzk.codec.opcodes import OpCode
 from pyzk.codec.record import BUFFER, INT, STRING, Record, vector_of
 from pyzk.codec.records import ACL, ACLS, STRINGS, ClientInfo, Stat
 from pyzk.codec.requests import MULTI_END, MultiHeader
-from pyzk.dataclass import dataclass
 from pyzk.errors import DecodeError
 
 STAT = Stat.field()

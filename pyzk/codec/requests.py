@@ -3,7 +3,7 @@
 Source: docs/protocol/client-protocol.md sections 4, 6 and 8.
 """
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from struct import Struct
 from typing import Self
 
@@ -11,7 +11,6 @@ from pyzk.codec.jute import Reader
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.record import BOOL, BUFFER, INT, LONG, STRING, Record
 from pyzk.codec.records import ACL, ACLS, STRINGS
-from pyzk.dataclass import dataclass
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ A txn is its header, a record by type, and, when digests are on, the digest of t
 Source: docs/protocol/client-protocol.md section 10, docs/protocol/storage.md section 3.
 """
 
+from dataclasses import dataclass
 from struct import Struct
 from typing import Self
 
@@ -11,7 +12,6 @@ from pyzk.codec.jute import INT32, NULL, Reader, pack_buffer
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.record import BOOL, BUFFER, INT, LONG, Field, Record, vector_of
 from pyzk.codec.records import ACL, ACLS
-from pyzk.dataclass import dataclass
 from pyzk.errors import DecodeError
 
 TXN_HEADER = Struct(">qiqqi")

@@ -10,8 +10,8 @@ Each section has login modules with options; ZooKeeper uses the first. Source: d
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from pyzk.dataclass import dataclass
 from pyzk.errors import SaslError
 
 _TOKEN = re.compile(

@@ -6,9 +6,9 @@ the syntax of the rules is MIT Kerberos'.
 
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from pyzk.dataclass import dataclass
 from pyzk.errors import SaslError
 
 _NAME = re.compile(r"([^/@]*)(?:/([^/@]*))?@([^/@]*)")

@@ -7,12 +7,12 @@ A client that does not read what it is sent is not read from any more; one that 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Protocol, cast
 
 import structlog
 
-from pyzk.dataclass import dataclass
 from pyzk.server.admin.statistics import Statistics
 from pyzk.server.clock import monotonic_seconds, wall_ms
 from pyzk.server.config import Config

@@ -11,12 +11,12 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
 
 import structlog
 
-from pyzk.dataclass import dataclass
 from pyzk.server.dialing import Dialer
 from pyzk.server.link import Link
 from pyzk.tree.walk import Walk

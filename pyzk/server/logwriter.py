@@ -8,12 +8,12 @@ Measured against always one or the other, and against a process of its own, in d
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
 
 import structlog
 
-from pyzk.dataclass import dataclass
 from pyzk.errors import StorageError
 from pyzk.server.clock import monotonic_seconds
 from pyzk.service.counters import Distribution

@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import structlog
 
-from pyzk.dataclass import dataclass
 from pyzk.errors import DiskFullError, StorageError
 from pyzk.server.logwriter import LogWriter, split
 from pyzk.storage.member import Stored

@@ -1,9 +1,8 @@
 """One client connection, as service sees it: its session, its queue, what waits to be sent."""
 
 from collections import deque
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from pyzk.dataclass import dataclass
 from pyzk.sasl.mechanism import ServerExchange
 from pyzk.service.counters import Traffic
 from pyzk.tree.acl import Identity

@@ -4,9 +4,7 @@ Plain integers, moved once a wake-up where reads are concerned; everything else 
 """
 
 from collections.abc import Mapping
-from dataclasses import field
-
-from pyzk.dataclass import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ understands no other answer than a txn. Source: docs/protocol/zab.md sections 6.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -14,7 +15,6 @@ from pyzk.codec.jute import Reader
 from pyzk.codec.opcodes import WRITE_OPCODES, OpCode
 from pyzk.codec.quorum import pack_revalidated
 from pyzk.codec.requests import CreateSessionRequest
-from pyzk.dataclass import dataclass
 from pyzk.errors import (
     EphemeralOnLocalSessionError,
     RequestError,

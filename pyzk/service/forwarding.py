@@ -8,11 +8,11 @@ Source: docs/protocol/zab.md sections 7 and 8.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.quorum import Forwarded, PacketType, pack_revalidate, pack_revalidated, pack_touches, packet
-from pyzk.dataclass import dataclass
 from pyzk.service import handshake, intake
 from pyzk.service.connection import Syncing
 from pyzk.service.roles import Role

@@ -1,9 +1,8 @@
 """What service hands to its shell, and its settings."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from pyzk.codec.framing import JUTE_MAX_BUFFER_DEFAULT
-from pyzk.dataclass import dataclass
 from pyzk.service.throttle import RequestLimits, SessionWeights
 from pyzk.tree.request import Request
 

@@ -5,11 +5,11 @@ and not yet applied. Source: docs/protocol/data-model.md section 4, docs/protoco
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.record import Record
 from pyzk.codec.txns import DIGEST_VERSION, TXN_DIGEST, TXN_HEADER, CloseSessionTxn, ErrorTxn, Txn, TxnHeader
-from pyzk.dataclass import dataclass
 from pyzk.errors import BadArgumentsError, QuotaExceededError, RequestError
 from pyzk.tree.node import Written
 from pyzk.tree.overlay import Overlay

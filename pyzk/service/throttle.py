@@ -3,9 +3,8 @@
 All are off unless they are set. Source: docs/protocol/client-protocol.md sections 1 and 2, configuration.md section 5.
 """
 
+from dataclasses import dataclass
 from random import Random
-
-from pyzk.dataclass import dataclass
 
 
 @dataclass(slots=True)

@@ -6,10 +6,9 @@ from which Apache's servers start too. Source: docs/protocol/storage.md sections
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from pyzk.codec.txns import DIGEST_VERSION
-from pyzk.dataclass import dataclass
 from pyzk.errors import CorruptionError, DamageError, DecodeError
 from pyzk.storage import names
 from pyzk.storage.disk import Disk

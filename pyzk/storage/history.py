@@ -9,11 +9,10 @@ with a null path takes a zxid and logs nothing), which are noted. Source: docs/p
 """
 
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.txns import TXN_HEADER
-from pyzk.dataclass import dataclass
 from pyzk.errors import CorruptionError, GapError
 from pyzk.storage import names
 from pyzk.storage.disk import Disk

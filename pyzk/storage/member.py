@@ -7,9 +7,8 @@ gone at the next start. Source: docs/protocol/storage.md section 6; docs/storage
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
-from pyzk.dataclass import dataclass
 from pyzk.errors import DamageError, GapError
 from pyzk.faultpoints import NONE, FaultPoints
 from pyzk.storage import catchup, database, names

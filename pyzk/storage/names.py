@@ -5,9 +5,9 @@ Source: docs/protocol/storage.md section 1.
 """
 
 import re
+from dataclasses import dataclass
 from typing import Self
 
-from pyzk.dataclass import dataclass
 from pyzk.errors import ConfigError
 from pyzk.storage.disk import Disk
 

@@ -6,12 +6,12 @@ Source: docs/protocol/storage.md section 4.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
 from struct import Struct
 from zlib import adler32
 
 from pyzk.codec.jute import Reader
 from pyzk.codec.txns import DIGEST_VERSION
-from pyzk.dataclass import dataclass
 from pyzk.errors import CorruptionError, DecodeError
 from pyzk.storage import names
 from pyzk.storage.compression import GZIP_MAGIC, STREAMS, XERIAL_MAGIC, decompress

@@ -6,11 +6,11 @@ Reading is `pyzk.storage.logreader` and `history`. Source: docs/protocol/storage
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
 from struct import Struct
 from zlib import adler32
 
-from pyzk.dataclass import dataclass
 from pyzk.errors import StorageError
 from pyzk.faultpoints import NONE, FaultPoints
 from pyzk.storage.disk import Disk, File

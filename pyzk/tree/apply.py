@@ -7,6 +7,7 @@ docs/protocol/data-model.md section 1.1, docs/protocol/storage.md section 5.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from pyzk.codec.jute import INT64
 from pyzk.codec.opcodes import EventType, OpCode
@@ -26,7 +27,6 @@ from pyzk.codec.txns import (
     Txn,
     TxnHeader,
 )
-from pyzk.dataclass import dataclass
 from pyzk.errors import NodeExistsError, NoNodeError, RuntimeInconsistencyError
 from pyzk.tree import usage
 from pyzk.tree.digest import TREE_DIGEST_MASK, data_crc, node_digest

@@ -10,13 +10,12 @@ The wire Stat loses two things that the tail keeps: the kind of owner (container
 counts creates alone. Source: docs/protocol/data-model.md section 1, 2; storage.md section 4.9.
 """
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from struct import Struct
 from zlib import crc32
 
 from pyzk.codec.jute import INT32, INT64, NULL, pack_buffer
 from pyzk.codec.records import ACL
-from pyzk.dataclass import dataclass
 from pyzk.tree.digest import DIGESTED, ZOOKEEPER_PREFIX, data_crc
 
 LEAF_TAIL = Struct(">qqqqiiiqiiqqqIi")

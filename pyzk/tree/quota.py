@@ -7,11 +7,10 @@ recomputing is done by apply; this module knows neither the tree nor znodes.
 
 import re
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Self
 
-from pyzk.dataclass import dataclass
 from pyzk.tree.paths import ROOT, Above
 
 QUOTA_ROOT = b"/zookeeper/quota"

@@ -4,10 +4,10 @@ Source: docs/protocol/data-model.md section 4.
 """
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from pyzk.codec.record import Record
 from pyzk.codec.requests import ReconfigRequest
-from pyzk.dataclass import dataclass
 from pyzk.errors import BadArgumentsError, BadVersionError, NoAuthError, NoNodeError, QuotaExceededError
 from pyzk.tree import usage
 from pyzk.tree.acl import AccessControl, Identity

@@ -6,8 +6,8 @@ acknowledgement covers all before it. Nothing here knows what a txn means. Sourc
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from pyzk.dataclass import dataclass
 from pyzk.zab.events import Entry
 from pyzk.zab.quorum import Quorum
 

@@ -4,10 +4,9 @@ A decision table over zxids, nothing else. Source: docs/protocol/zab.md sections
 """
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from pyzk.codec.quorum import PacketType
-from pyzk.dataclass import dataclass
 from pyzk.zab.events import Entry
 from pyzk.zab.history import begins_epoch, epoch_of
 

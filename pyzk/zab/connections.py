@@ -5,10 +5,9 @@ link is made when there is something to send. Source: docs/protocol/election.md 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from pyzk.codec.election import Hello, NotificationReader, read_hello
-from pyzk.dataclass import dataclass
 from pyzk.errors import DecodeError
 from pyzk.zab.effects import Close, Dial, Effect, Note, Send
 from pyzk.zab.events import Port

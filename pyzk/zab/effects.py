@@ -5,10 +5,9 @@ one after the other, and each has a token that comes back when what it asked for
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from pyzk.codec.quorum import Forwarded
-from pyzk.dataclass import dataclass
 from pyzk.tree.tree import Tree
 from pyzk.zab.events import Entry, Port
 

@@ -6,10 +6,9 @@ The links are `connections`. Source: docs/protocol/election.md sections 3 to 7.
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pyzk.codec.election import NOBODY, Notification, ServerState, parse_notification
-from pyzk.dataclass import dataclass
 from pyzk.errors import ConfigError
 from pyzk.faultpoints import NONE, FaultPoints
 from pyzk.zab.connections import STRANGERS_MAX, Connections

@@ -6,9 +6,9 @@ used again.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
-from pyzk.dataclass import dataclass
 from pyzk.errors import StorageError
 from pyzk.tree.tree import Tree
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyzk.codec.quorum import LearnerInfo, PacketReader, PacketType, pack_epoch, packet
-from pyzk.dataclass import dataclass
 from pyzk.errors import DecodeError, PeerError
 from pyzk.tree.stream import TreeStream
 from pyzk.zab.configuring import activate_config, forget_config, see_config, see_reconfig

@@ -1,6 +1,6 @@
 """What an operator can set about agreement; defaults are Apache's. Source: docs/protocol/zab.md section 17."""
 
-from pyzk.dataclass import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(slots=True)

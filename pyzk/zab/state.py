@@ -2,9 +2,8 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from pyzk.dataclass import dataclass
 from pyzk.faultpoints import NONE, FaultPoints
 from pyzk.tree.tree import Tree
 from pyzk.zab.effects import Append, Close, Deliver, Doubt, Effect, Install, Note, SaveEpoch, Send

@@ -8,9 +8,9 @@ link, in order. Apache's leader answers at once, and so from an old state when i
 
 from collections import deque
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from math import inf
 
-from pyzk.dataclass import dataclass
 from pyzk.zab.quorum import Quorum
 
 

@@ -4,9 +4,9 @@ Source: docs/protocol/election.md sections 5.1 and 5.2.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pyzk.codec.election import ServerState
-from pyzk.dataclass import dataclass
 from pyzk.zab.membership import Membership
 
 DATA_LOST = -1

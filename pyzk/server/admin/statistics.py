@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pyzk.dataclass import dataclass
 from pyzk.server.clock import monotonic_seconds
 from pyzk.service.counters import Distribution
 

@@ -5,11 +5,10 @@ warnings, because logging is set up after the configuration is known.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from pyzk.dataclass import dataclass
 from pyzk.errors import ConfigError
 from pyzk.server.config.fields_operations import ALL_WORDS_MARK, FOUR_LETTER_WORDS
 from pyzk.server.config.fields_security import TlsSettings

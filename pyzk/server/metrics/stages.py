@@ -5,10 +5,9 @@ requests in it.
 """
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from pyzk.codec.txns import time_ms_of
-from pyzk.dataclass import dataclass
 from pyzk.service.counters import Distribution
 from pyzk.tree.request import Request
 from pyzk.zab.events import Entry

@@ -5,12 +5,11 @@ Source: docs/protocol/configuration.md section 7; the test files were made by ke
 """
 
 import hashlib
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from pyzk.dataclass import dataclass
 from pyzk.errors import KeyStoreError
 from pyzk.server.tls.der import element
 

@@ -10,11 +10,11 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
 
-from pyzk.dataclass import dataclass
 from pyzk.server.admin.statistics import Handshakes
 from pyzk.server.clock import monotonic_seconds
 from pyzk.server.tls.contexts import Contexts

@@ -5,7 +5,7 @@ Source: docs/protocol/configuration.md section 7.
 """
 
 import re
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from pyzk.dataclass import dataclass
 from pyzk.errors import KeyStoreError
 from pyzk.server.tls import jks
 
