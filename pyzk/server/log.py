@@ -44,6 +44,7 @@ def configure(level: str = "info", stream: TextIO | None = None, *, levels: str 
     """
     target = sys.stderr if stream is None else stream
     by_part = parse_levels(levels)
+    was_configured = structlog.is_configured()
 
     def bound(logger: PartLogger, processors: object, context: object) -> object:
         name = level_of(logger.part, by_part, level)
@@ -57,7 +58,8 @@ def configure(level: str = "info", stream: TextIO | None = None, *, levels: str 
         # Loggers are kept by the modules that use them; those of before the configuration was read must not be.
         cache_logger_on_first_use=True,
     )
-    _forget_loggers()
+    if was_configured:
+        _forget_loggers()
     logging.basicConfig(level=LEVELS[level], handlers=[_ToStructlog()], force=True)
 
 
