@@ -4,9 +4,10 @@ Source: docs/protocol/client-protocol.md sections 2, 3, 4 and 7.
 """
 
 from dataclasses import dataclass
+from struct import Struct
 from typing import Self
 
-from pyzk.codec.jute import Reader, pack_boolean
+from pyzk.codec.jute import Reader, pack_boolean, pack_buffer
 from pyzk.codec.record import BUFFER, INT, LONG, STRING, Field, Record, vector_of
 
 
@@ -127,6 +128,10 @@ class ReadOnlyTail(Record):
         return head if read_only is None else head + pack_boolean(read_only)
 
 
+CONNECT_REQUEST_HEAD = Struct(">iqiq")
+CONNECT_RESPONSE_HEAD = Struct(">iiq")
+
+
 @dataclass(slots=True)
 class ConnectRequest(ReadOnlyTail):
     """First frame of a client. `read_only` is None when the byte is absent."""
@@ -139,6 +144,16 @@ class ConnectRequest(ReadOnlyTail):
     password: bytes | None
     read_only: bool | None = None
 
+    @classmethod
+    def decode(cls, reader: Reader) -> Self:
+        """Take the record; spelled out because of how often it is needed. Raises DecodeError."""
+        version, last_zxid_seen, timeout_ms, session_id = CONNECT_REQUEST_HEAD.unpack_from(
+            reader.source, reader.take(CONNECT_REQUEST_HEAD.size)
+        )
+        password = reader.buffer()
+        read_only = reader.boolean() if reader.remaining else None
+        return cls(version, last_zxid_seen, timeout_ms, session_id, password, read_only)
+
 
 @dataclass(slots=True)
 class ConnectResponse(ReadOnlyTail):
@@ -150,3 +165,9 @@ class ConnectResponse(ReadOnlyTail):
     session_id: int
     password: bytes | None
     read_only: bool | None = None
+
+    def encode(self) -> bytes:
+        """The record's bytes; spelled out because of how often it is needed."""
+        head = CONNECT_RESPONSE_HEAD.pack(self.protocol_version, self.timeout_ms, self.session_id)
+        tail = b"" if self.read_only is None else pack_boolean(self.read_only)
+        return head + pack_buffer(self.password) + tail

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from pyzk.server.tls.clientside import ClientSecurity
 
 log = structlog.get_logger()
+
+ACCEPTED_PER_TURN = 4
+"""uvloop takes one connection a turn from a listening socket, so it gets the socket under several names: those who
+connect at the same time begin in the same turn, and their sessions share a sync of the log."""
 
 
 class ClientPorts:
@@ -77,8 +83,19 @@ class ClientPorts:
         log.info("serving", port=self.secure_port, address=host or "*", tls=True)
 
     async def _open_without_tls(self, host: str | None, port: int, backlog: int) -> Opened:
-        listener = await asyncio.get_running_loop().create_server(self._create, host, port, backlog=backlog)
-        return Opened(listener.sockets[0].getsockname()[1], listener.close)
+        create_server = asyncio.get_running_loop().create_server
+        first = await create_server(self._create, host, port, backlog=backlog)
+        listeners = [first]
+        for listening in first.sockets:
+            for _ in range(ACCEPTED_PER_TURN - 1):
+                again = socket.socket(fileno=os.dup(listening.fileno()))
+                listeners.append(await create_server(self._create, sock=again, backlog=backlog))
+
+        def close() -> None:
+            for listener in listeners:
+                listener.close()
+
+        return Opened(first.sockets[0].getsockname()[1], close)
 
     def _create(self) -> ClientConnection:
         return self._make(None)

@@ -167,7 +167,6 @@ class Forwarding(Role):
             super().resume(state, session_id, now)
         else:
             self.service.outbox.packets.append(self.revalidate(session_id, state.timeout_ms, state.id))
-            self.service.outbox.reading[state.id] = False
 
     def revalidate(self, session_id: int, timeout_ms: int, connection: int) -> bytes:
         """The REVALIDATE packet for a session; `connection` waits for the answer."""

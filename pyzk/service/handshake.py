@@ -75,7 +75,6 @@ def _open(service: Service, state: Connection, now: float) -> None:
         service.close(state, "no space left for the log: no new sessions")
         return
     state.session_id = service.new_session_id()
-    service.outbox.reading[state.id] = False
     service.create_session(state.session_id, state.timeout_ms, state.id)
 
 
@@ -100,7 +99,8 @@ def establish(service: Service, state: Connection) -> None:
     service.owners[state.session_id] = state.id
     response = ConnectResponse(0, state.timeout_ms, state.session_id, password(state.session_id))
     service.send(state, _response(service, state, response))
-    service.outbox.reading[state.id] = True
+    if state.chunks:  # it may have been paused for them
+        service.outbox.reading[state.id] = True
 
 
 def _response(service: Service, state: Connection, response: ConnectResponse) -> bytes:

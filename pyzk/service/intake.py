@@ -44,16 +44,17 @@ ONE_A_TURN = frozenset({OpCode.GET_ALL_CHILDREN_NUMBER})
 
 def receive(service: Service, state: Connection, data: bytes, now: float) -> None:
     """Bytes have arrived: complete what was there before, and serve all whole frames."""
-    if state.chunks:
+    if state.chunks or state.handshaking:
         state.chunks.append(data)
         state.buffered_bytes += len(data)
-        if state.handshaking or state.buffered_bytes < state.needed_bytes:
+        if state.handshaking:
+            # Few clients send more before they have a session, so that only these are paused.
+            service.outbox.reading[state.id] = False
+            return
+        if state.buffered_bytes < state.needed_bytes:
             return
         data = b"".join(state.chunks)
         keep(state, b"")
-    elif state.handshaking:
-        keep(state, data)
-        return
     if state.established:
         serve(service, state, data, now)
     else:

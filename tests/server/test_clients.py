@@ -53,6 +53,34 @@ def waiting_bytes(server: Server, number: int) -> int:
     return size
 
 
+# Who connects.
+
+
+def test_those_who_connect_at_the_same_time_are_taken_several_a_turn(run: Run) -> None:
+    async def check() -> None:
+        async with running() as server:
+            clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(12)]
+            turns = 0
+            while len(server.peer.clients) < len(clients):
+                await asyncio.sleep(0)
+                turns += 1
+            for client in clients:
+                client.close()
+            assert turns < len(clients)
+
+    run(check())
+
+
+def test_a_stopped_server_takes_no_connections(run: Run) -> None:
+    async def check() -> None:
+        async with running() as server:
+            port = server.port
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+
+    run(check())
+
+
 # Addresses.
 
 

@@ -15,11 +15,19 @@ def test_a_new_session_is_answered_when_its_txn_is_applied() -> None:
     world = World(held=True)
     client = world.client()
     assert client.response is None
-    assert not client.reading
     world.commit()
     assert client.response == ConnectResponse(0, 10_000, FIRST_SESSION, password(FIRST_SESSION), read_only=False)
-    assert client.reading
     assert world.tree.sessions == {FIRST_SESSION: 10_000}
+
+
+def test_a_client_that_sends_more_before_it_has_a_session_is_not_read_from_meanwhile() -> None:
+    world = World(held=True)
+    client = world.client()
+    assert client.reading
+    client.send(client.exists(b"/"))
+    assert (client.reading, client.frames) == (False, [])
+    world.commit()
+    assert (client.reading, client.errors) == (True, [0])
 
 
 def test_the_read_only_byte_is_sent_only_to_those_who_sent_it() -> None:
