@@ -90,8 +90,8 @@ class SetDataRequest(Record):
     @classmethod
     def decode(cls, reader: Reader) -> Self:
         """Take the record; spelled out because of how often it is needed. Raises DecodeError."""
-        path, data = reader.two_buffers()
-        return cls(path, data, reader.int32())
+        path, data, version = reader.two_buffers_and_int32()
+        return cls(path, data, version)
 
 
 @dataclass(slots=True)

@@ -172,8 +172,8 @@ class SetDataTxn(Record):
     @classmethod
     def decode(cls, reader: Reader) -> Self:
         """Take the record; spelled out because of how often it is needed. Raises DecodeError."""
-        path, data = reader.two_buffers()
-        return cls(_path(path), data, reader.int32())
+        path, data, version = reader.two_buffers_and_int32()
+        return cls(_path(path), data, version)
 
     def encode(self) -> bytes:
         """The record's bytes; spelled out because of how often it is needed."""
@@ -208,6 +208,10 @@ class CreateSessionTxn(Record):
 
     FIELDS = (INT,)
     timeout_ms: int
+
+    def encode(self) -> bytes:
+        """Four bytes."""
+        return INT32.pack(self.timeout_ms)
 
 
 @dataclass(slots=True)
@@ -245,6 +249,8 @@ class ErrorTxn(Record):
 
 SUB_TXN_HEAD = Struct(">ii")
 """Type and length of the data."""
+Step = tuple[int, Record]
+"""One op of a multi: its type and record."""
 
 
 @dataclass(slots=True)
@@ -273,32 +279,46 @@ class MultiTxn(Record):
         """Whether nothing of it is applied."""
         return any(sub.type == OpCode.ERROR for sub in self.txns)
 
-    def records(self) -> list[Record]:
-        """The records of the ops. Raises DecodeError."""
-        return [decode_sub_txn(sub) for sub in self.txns]
+    @property
+    def types(self) -> list[int]:
+        """The types of the ops."""
+        return [sub.type for sub in self.txns]
+
+    def steps(self) -> list[Step]:
+        """The ops, decoded. Raises DecodeError."""
+        return [(sub.type, decode_sub_txn(sub)) for sub in self.txns]
 
 
 @dataclass(slots=True)
-class PreparedMultiTxn(MultiTxn):
-    """A multi whose records are at hand, because they have just been prepared; one that fails is no such thing."""
+class PreparedMultiTxn(Record):
+    """A MultiTxn whose ops are at hand, because they have just been prepared; one that fails is no such thing."""
 
-    prepared: list[Record]
+    prepared: list[Step]
 
     @property
     def has_failed(self) -> bool:
         """Never."""
         return False
 
-    def records(self) -> list[Record]:
-        """The records of the ops."""
+    @property
+    def types(self) -> list[int]:
+        """The types of the ops."""
+        return [kind for kind, _ in self.prepared]
+
+    def steps(self) -> list[Step]:
+        """The ops."""
         return self.prepared
 
     def encode(self) -> bytes:
         """As MultiTxn; spelled out because of how often it is needed."""
-        parts = [INT32.pack(len(self.txns))]
-        for sub in self.txns:
-            parts += (SUB_TXN_HEAD.pack(sub.type, len(sub.data)), sub.data)
+        parts = [INT32.pack(len(self.prepared))]
+        for kind, record in self.prepared:
+            data = record.encode()
+            parts += (SUB_TXN_HEAD.pack(kind, len(data)), data)
         return b"".join(parts)
+
+
+MULTI_TXNS = (MultiTxn, PreparedMultiTxn)
 
 
 TXNS: dict[int, type[Record]] = {

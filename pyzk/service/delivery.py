@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pyzk.codec.jute import INT32, pack_buffer
 from pyzk.codec.opcodes import EventType, OpCode, Perms
 from pyzk.codec.requests import MULTI_END, MULTI_HEADER
-from pyzk.codec.txns import MultiTxn, SetDataTxn
+from pyzk.codec.txns import MULTI_TXNS, SetDataTxn
 from pyzk.errors import SessionMovedError, ThrottledOpError
 from pyzk.service import handshake, intake
 from pyzk.service.connection import WAITING_MAX, Behind, Parting, Syncing
@@ -71,8 +71,8 @@ def _audit_end(service: Service, auditor: Auditor, proposal: Proposal) -> None:
 
 def _note_written(namespaces: Namespaces, record: Record) -> None:
     """Bytes of path and data, as Apache counts them; of a multi, those of each part."""
-    if isinstance(record, MultiTxn):
-        for part in [] if record.has_failed else record.records():
+    if isinstance(record, MULTI_TXNS):
+        for _, part in [] if record.has_failed else record.steps():
             _note_written(namespaces, part)
         return
     path = getattr(record, "path", None)
@@ -306,14 +306,14 @@ def _empty_body(applied: Applied, record: Record) -> bytes:  # noqa: ARG001
 
 
 def _multi_body(applied: Applied, record: Record) -> bytes:
-    assert isinstance(record, MultiTxn)
+    assert isinstance(record, MULTI_TXNS)
     parts: list[bytes] = []
     if record.has_failed:
         for result in applied.results:
             parts += (MULTI_HEADER.pack(OpCode.ERROR, False, result.err), INT32.pack(result.err))  # noqa: FBT003
     else:
-        for sub, result in zip(record.txns, applied.results, strict=True):
-            parts += (MULTI_RESULTS[sub.type], REPLY_BODIES[sub.type](result, record))
+        for kind, result in zip(record.types, applied.results, strict=True):
+            parts += (MULTI_RESULTS[kind], REPLY_BODIES[kind](result, record))
     parts.append(MULTI_END_BYTES)
     return b"".join(parts)
 

@@ -230,14 +230,16 @@ class Service:
         counters = self.counters
         counters.sent += count
         counters.sent_bytes += len(encoded)
-        sizes = counters.reply_sizes
-        sizes.last = len(out[-1]) - FRAME_LENGTH_SIZE
-        # Most wake-ups have one reply; of many, only the longest is looked for, and the shortest until it cannot be.
-        sizes.most = max(sizes.most, (sizes.last if count == 1 else max(map(len, out)) - FRAME_LENGTH_SIZE))
-        if not 0 <= sizes.least <= REPLY_HEADER_SIZE:
-            least = sizes.last if count == 1 else min(map(len, out)) - FRAME_LENGTH_SIZE
-            sizes.least = least if sizes.least < 0 else min(sizes.least, least)
         state.stats.sent += count
+        sizes = counters.reply_sizes
+        last = most = sizes.last = len(out[-1]) - FRAME_LENGTH_SIZE
+        # Most wake-ups have one reply; of many, only the longest is looked for, and the shortest until it cannot be.
+        if count > 1:
+            most = max(map(len, out)) - FRAME_LENGTH_SIZE
+        sizes.most = max(sizes.most, most)
+        if not 0 <= sizes.least <= REPLY_HEADER_SIZE:
+            least = last if count == 1 else min(map(len, out)) - FRAME_LENGTH_SIZE
+            sizes.least = least if sizes.least < 0 else min(sizes.least, least)
         return encoded
 
     # Writes.

@@ -244,7 +244,7 @@ class Model:
 
     def _multi(self, header: TxnHeader, record: MultiTxn) -> None:
         if all(sub.type != OpCode.ERROR for sub in record.txns):
-            for part in record.records():
+            for _, part in record.steps():
                 self._do(header, part)
 
     def _create_session(self, header: TxnHeader, record: CreateSessionTxn) -> None:

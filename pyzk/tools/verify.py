@@ -254,7 +254,7 @@ def _problem(payload: bytes) -> str | None:
     try:
         record = decode_txn(payload).record
         if isinstance(record, MultiTxn):
-            record.records()
+            record.steps()
     except DecodeError as error:
         return str(error)
     return None

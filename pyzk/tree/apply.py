@@ -14,6 +14,7 @@ from pyzk.codec.opcodes import EventType, OpCode
 from pyzk.codec.record import Record
 from pyzk.codec.records import ACL
 from pyzk.codec.txns import (
+    MULTI_TXNS,
     CloseSessionTxn,
     CreateContainerTxn,
     CreateSessionTxn,
@@ -21,9 +22,9 @@ from pyzk.codec.txns import (
     CreateTxn,
     DeleteTxn,
     ErrorTxn,
-    MultiTxn,
     SetACLTxn,
     SetDataTxn,
+    Step,
     Txn,
     TxnHeader,
 )
@@ -40,7 +41,6 @@ from pyzk.tree.node import (
     PRIVATE_SIZE,
     Branch,
     NodeState,
-    Pending,
     Written,
     data_of,
     new_leaf,
@@ -249,14 +249,17 @@ def _set_data(tree: Tree, header: TxnHeader, record: Record, written: Handed) ->
     if tree.walks:
         tree.preserve(path)
     if isinstance(node, bytes):
-        leaf, acl = _set_leaf_data(tree, header, record, node, written)
+        leaf, change = _rewritten(header, record, node, written)
+        acl: int = INT64.unpack_from(leaf, len(leaf) - ACL_OFFSET)[0]
+        if acl == OPEN:
+            # One that was still to be created when this was prepared did not know the index of its ACL list.
+            acl = acl_index_of(node)
+            leaf = with_acl_index(leaf, acl)
+        tree.nodes[path] = leaf
+        tree.digest = tree.digest + change & TREE_DIGEST_MASK
         grown, stat = len(leaf) - len(node), leaf[-LEAF_TAIL_SIZE:-PRIVATE_SIZE]
     else:
-        data, acl = record.data, node.acl
-        grown = len(data or b"") - len(node.data or b"")
-        node.data, node.mzxid, node.mtime, node.version = data, header.zxid, header.time_ms, record.version
-        node.data_crc = data_crc(path, data)
-        _digest_branch(tree, path, node, written)
+        acl, grown = node.acl, _set_branch_data(tree, header, record, node, written)
         stat = node.stat()
     tree.data_bytes += grown
     if tree.quotas.paths:
@@ -265,23 +268,24 @@ def _set_data(tree: Tree, header: TxnHeader, record: Record, written: Handed) ->
     return Applied(0, path, stat, ((DATA_CHANGED, path, None, acl_list, None),))
 
 
-def _set_leaf_data(tree: Tree, header: TxnHeader, record: SetDataTxn, old: bytes, written: Handed) -> tuple[bytes, int]:
-    """Put the leaf with its new data into the tree: the one that prepare has made, or the same made here."""
-    leaf: Pending | None = None
-    change = 0
+def _rewritten(header: TxnHeader, record: SetDataTxn, old: bytes, written: Handed) -> tuple[bytes, int]:
+    """A leaf with its new data, and the change of its digest: as prepare has made it, or the same made here."""
     if written is not None:
         _, leaf, _, change = next(written)
-    if not isinstance(leaf, bytes):
-        tail = LEAF_TAIL.unpack_from(old, len(old) - LEAF_TAIL_SIZE)
-        leaf, change = rewritten_leaf(record.path, tail, record.data, header.zxid, header.time_ms, record.version)
-    acl: int = INT64.unpack_from(leaf, len(leaf) - ACL_OFFSET)[0]
-    if acl == OPEN:
-        # One that was still to be created when this was prepared did not know the index of its ACL list.
-        acl = acl_index_of(old)
-        leaf = with_acl_index(leaf, acl)
-    tree.nodes[record.path] = leaf
-    tree.digest = tree.digest + change & TREE_DIGEST_MASK
-    return leaf, acl
+        if isinstance(leaf, bytes):
+            return leaf, change
+    tail = LEAF_TAIL.unpack_from(old, len(old) - LEAF_TAIL_SIZE)
+    return rewritten_leaf(record.path, tail, record.data, header.zxid, header.time_ms, record.version)
+
+
+def _set_branch_data(tree: Tree, header: TxnHeader, record: SetDataTxn, node: Branch, written: Handed) -> int:
+    """By how many bytes it grows."""
+    data = record.data
+    grown = len(data or b"") - len(node.data or b"")
+    node.data, node.mzxid, node.mtime, node.version = data, header.zxid, header.time_ms, record.version
+    node.data_crc = data_crc(record.path, data)
+    _digest_branch(tree, record.path, node, written)
+    return grown
 
 
 def _set_acl(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:  # noqa: ARG001
@@ -326,26 +330,25 @@ def _check(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Ap
 
 
 def _multi(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:
-    assert isinstance(record, MultiTxn)
-    records = record.records()
+    assert isinstance(record, MULTI_TXNS)
     if record.has_failed:
-        return Applied(results=_failed_results(records))
+        return Applied(results=_failed_results(record.steps()))
     results: list[Applied] = []
     changes: list[Change] = []
     step = TxnHeader(header.client_id, header.cxid, header.zxid, header.time_ms, header.type)
-    for sub, sub_record in zip(record.txns, records, strict=True):
-        step.type = sub.type
-        result = APPLY[sub.type](tree, step, sub_record, written)
+    for kind, sub_record in record.steps():
+        step.type = kind
+        result = APPLY[kind](tree, step, sub_record, written)
         results.append(result)
         changes += result.changes
     return Applied(changes=changes, results=results)
 
 
-def _failed_results(records: list[Record]) -> list[Applied]:
+def _failed_results(steps: list[Step]) -> list[Applied]:
     """0 before the op that failed, its code, and -2 for those behind it, which were not tried."""
     results = []
     failed = False
-    for record in records:
+    for _, record in steps:
         code = record.err if isinstance(record, ErrorTxn) else 0
         results.append(Applied(RuntimeInconsistencyError.code if failed else code))
         failed = failed or code != 0

@@ -30,6 +30,7 @@ from pyzk.codec.txns import (
     PreparedMultiTxn,
     SetACLTxn,
     SetDataTxn,
+    Step,
     SubTxn,
 )
 from pyzk.errors import (
@@ -218,27 +219,25 @@ def _close_session(overlay: Overlay, rules: Rules, request: Request) -> Record:
 def _multi(overlay: Overlay, rules: Rules, request: Request) -> Record:
     record = request.record
     assert isinstance(record, MultiRequest)
-    ops = [_multi_op(opcode, op) for opcode, op in record.ops]
-    txns: list[SubTxn] = []
-    records: list[Record] = []
+    ops = [op if op[0] in MULTI_PLAIN and op[1].path is not None else _multi_op(*op) for op in record.ops]  # type: ignore[attr-defined]
+    steps: list[Step] = []
     step = Request(request.session_id, request.cxid, request.opcode, record, request.identities)
     for opcode, op in ops:
         step.opcode, step.record = opcode, op
         try:
-            sub = PREPARE[opcode](overlay, rules, step)
+            steps.append((opcode, PREPARE[opcode](overlay, rules, step)))
         except MarshallingError:  # a null inside an op fails the whole request
             overlay.roll_back()
             raise
         except RequestError as error:
             overlay.roll_back()
-            return _failed_multi(txns, error.code, len(ops))
-        txns.append(SubTxn(opcode, sub.encode()))
-        records.append(sub)
-    return PreparedMultiTxn(txns, records)
+            return _failed_multi(steps, error.code, len(ops))
+    return PreparedMultiTxn(steps)
 
 
-def _failed_multi(done: list[SubTxn], code: int, count: int) -> MultiTxn:
+def _failed_multi(steps: list[Step], code: int, count: int) -> MultiTxn:
     """Ops before the failure keep their records, the failing one gets its code, the others -2."""
+    done = [SubTxn(opcode, record.encode()) for opcode, record in steps]
     failure = SubTxn(OpCode.ERROR, ErrorTxn(code).encode())
     rest = SubTxn(OpCode.ERROR, ErrorTxn(RuntimeInconsistencyError.code).encode())
     return MultiTxn([*done, failure, *[rest] * (count - len(done) - 1)])
@@ -266,17 +265,9 @@ def _multi_create(opcode: int, op: CreateRequest) -> tuple[int, Record]:
 
 MULTI_CREATE_MODES = frozenset(CreateMode) - TTL_MODES
 
-MULTI_OPCODES = frozenset(
-    {
-        OpCode.CREATE,
-        OpCode.CREATE2,
-        OpCode.CREATE_CONTAINER,
-        OpCode.CREATE_TTL,
-        OpCode.DELETE,
-        OpCode.SET_DATA,
-        OpCode.CHECK,
-    }
-)
+MULTI_PLAIN = frozenset({OpCode.DELETE, OpCode.SET_DATA, OpCode.CHECK})
+"""Ops that are what they look like."""
+MULTI_OPCODES = MULTI_PLAIN | {OpCode.CREATE, OpCode.CREATE2, OpCode.CREATE_CONTAINER, OpCode.CREATE_TTL}
 
 PREPARE: dict[int, Callable[[Overlay, Rules, Request], Record]] = {
     OpCode.CREATE: create,

@@ -11,7 +11,7 @@ from pyzk.codec.jute import Reader
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.quorum import Forwarded, LearnerInfo, Packet, PacketReader, PacketType
 from pyzk.codec.record import Record
-from pyzk.codec.txns import MultiTxn, SubTxn, Txn, decode_txn
+from pyzk.codec.txns import MultiTxn, Step, Txn, decode_txn
 from pyzk.tree.walk import load, walk
 
 PEER = Path(__file__).parent.parent / "vectors" / "peer.jsonl"
@@ -60,12 +60,13 @@ def fields_of(record: Record, captured: dict) -> dict:
     """Those fields of a txn's record that the capture names."""
     if isinstance(record, MultiTxn):
         assert len(record.txns) == len(captured["txns"])
-        return {"txns": list(map(sub_txn_of, record.txns, record.records(), captured["txns"]))}
+        return {"txns": list(map(sub_txn_of, record.steps(), captured["txns"]))}
     return {name: plain(getattr(record, FIELD_NAMES.get(name, name))) for name in captured}
 
 
-def sub_txn_of(sub: SubTxn, record: Record, captured: dict) -> dict:
-    name = "setData" if sub.type == OpCode.SET_DATA else OpCode(sub.type).name.lower()
+def sub_txn_of(step: Step, captured: dict) -> dict:
+    kind, record = step
+    name = "setData" if kind == OpCode.SET_DATA else OpCode(kind).name.lower()
     return {"type": name, "txn": fields_of(record, captured["txn"])}
 
 

@@ -160,7 +160,7 @@ CONVERSIONS = [
 @pytest.mark.parametrize(("op", "opcode"), CONVERSIONS)
 def test_ops_become_txns_of_the_type_that_section_6_1_says(leader: Leader, op, opcode: OpCode):
     txn = submit(leader, op)
-    assert [sub.type for sub in txn.record.txns] == [opcode]
+    assert txn.record.types == [opcode]
     assert leader.apply_all()[0].results[0].err == OK
 
 
