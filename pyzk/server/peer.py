@@ -35,6 +35,7 @@ class Peer(Driver):
         self.server_id = server_id
         self.broadcast = Broadcast(Majority(frozenset({server_id})))
         self._outstanding: deque[Proposal] = deque()
+        self._expected = 0
         self._drained: asyncio.Future[None] | None = None
 
     @property
@@ -59,8 +60,14 @@ class Peer(Driver):
             await self._drained
 
     def _settle(self) -> None:
-        self._woken = False
         service = self.service
+        count = len(service.outbox.submitted)
+        if 0 < count < self._expected:
+            # Whoever was answered with the last batch asks again about now: after one more turn they share a sync.
+            self._expected = 0
+            self._loop.call_soon(self._settle)
+            return
+        self._woken, self._expected = False, count or self._expected
         if service.outbox.submitted:
             now = monotonic_seconds()
             requests = service.next_requests(PROPOSALS_PER_TURN_MAX, len(self._outstanding), now)

@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from pyzk.errors import DiskFullError, FsyncError, StorageError
+from pyzk.server.clock import monotonic_seconds
 from pyzk.server.housekeeping import FREE_BYTES_MIN
 from pyzk.server.logwriter import split
 from pyzk.server.standalone import Server
@@ -58,6 +59,29 @@ async def test_writes_of_one_turn_share_a_sync(server: Server, disk: MemoryDisk)
         assert [reply.err for reply in await wire.replies(100)] == [0] * 100
     assert disk.syncs - syncs <= 5
     assert server.peer.log.batch_txns.most >= 100
+    for wire in wires:
+        await wire.close()
+
+
+async def test_fewer_writes_than_the_last_time_wait_a_turn_for_others(server: Server, disk: MemoryDisk) -> None:
+    wires = [await Wire.session(server) for _ in range(3)]
+    syncs = disk.syncs
+
+    async def syncs_after(*numbers: int) -> int:
+        """Of one turn in which these connections write."""
+        for number in numbers:
+            frame = wires[number - 1].set_data(b"/", b"x")
+            server.peer.service.receive(number, frame, monotonic_seconds())
+            server.peer.wake()
+        await asyncio.sleep(0)
+        return disk.syncs - syncs
+
+    assert await syncs_after(1, 2, 3) == 1
+    assert await syncs_after(1) == 1
+    assert await syncs_after(2) == 2, "both share a sync"
+    assert await syncs_after(1) == 2
+    assert await syncs_after() == 3, "nobody else has come, but that was the turn"
+    assert await syncs_after(1) == 4, "one client alone does not wait"
     for wire in wires:
         await wire.close()
 
