@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-ACCEPTED_PER_TURN = 4
+ACCEPTED_PER_TURN = 8
 """uvloop takes one connection a turn from a listening socket, so it gets the socket under several names: those who
 connect at the same time begin in the same turn, and their sessions share a sync of the log."""
 
