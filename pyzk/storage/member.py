@@ -245,11 +245,10 @@ class MemberFiles:
         """Where log and snapshots end."""
         last_zxid = max((zxid for zxid, _ in names.snapshots(self._names())), default=UNKNOWN)
         for _, name in reversed(names.logs(self.disk.names(self.places.logs))):
-            reader = LogReader(self.disk, self.places.logs, name)
-            for _ in reader:
-                pass
-            if reader.last_zxid:
-                return max(last_zxid, reader.last_zxid)
+            # The last record is not always the newest: in logs of Apache's 3.8.0 txns stand twice.
+            zxids = [zxid for zxid, _, _ in LogReader(self.disk, self.places.logs, name)]
+            if zxids:
+                return max(last_zxid, *zxids)
         return last_zxid
 
     def _require_snapshots(self, restored: Restored) -> None:

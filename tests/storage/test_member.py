@@ -7,11 +7,13 @@ import pytest
 from pyzk.errors import ConfigError, CorruptionError, FsyncError, GapError
 from pyzk.storage.database import RestoreOptions, truncate
 from pyzk.storage.epochs import ACCEPTED, CURRENT, read_epoch
+from pyzk.storage.logreader import LogReader
 from pyzk.storage.member import DOUBT, MemberFiles
 from pyzk.storage.memory import MemoryDisk
 from pyzk.storage.names import Places
 from pyzk.storage.snapshot import save
 from pyzk.storage.switch import PENDING, begin_truncate
+from pyzk.storage.txnlog import frame_record
 
 DIRECTORY = "data/version-2"
 
@@ -419,6 +421,17 @@ def test_truncate_below_snapshots_removes_them_and_reloads(disk, files):
     stored = files.reload()
     assert (stored.last_zxid, stored.doubt, stored.snapshot) == (0x100000007, "", "snapshot.0")
     assert PENDING not in disk.names(DIRECTORY)
+
+
+def test_truncate_to_the_end_of_a_log_in_which_txns_stand_twice(built, disk, files, log):
+    """As a learner of Apache's 3.8.0 leaves them."""
+    reader = LogReader(disk, DIRECTORY, "log.100000015")
+    (_, _, repeated), *_ = reader
+    edit(disk, reader.name, reader.position, frame_record(repeated))
+    log.append(built.batch(2))
+    log.roll()
+    assert files.truncate(0x100000019)
+    assert (files.load().last_zxid, files.load().doubt) == (0x100000019, "")
 
 
 def test_truncate_to_where_a_leaders_tree_stands_needs_no_log(files, server, log):
