@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 from pyzk.errors import PyzkError
@@ -18,6 +20,7 @@ from pyzk.sim.sequence import BrokenInvariantError
 from pyzk.sim.strangers import Strangers
 from pyzk.sim.workload import Workload
 from pyzk.sim.world import World
+from pyzk.storage import compression
 
 if TYPE_CHECKING:
     from pyzk.sim.plan import Fault
@@ -81,6 +84,17 @@ def run_plan(plan: Plan, tracer: Callable[[TraceLine], None] | None = None) -> W
     return world
 
 
+@contextmanager
+def _own_snappy() -> Iterator[None]:
+    """The same seed is the same run with the extra `snappy` and without."""
+    find, compression.find_cramjam = compression.find_cramjam, cache(lambda: None)
+    try:
+        yield
+    finally:
+        compression.find_cramjam = find
+
+
+@_own_snappy()
 def _run(world: World, plan: Plan) -> None:
     faults = Faults(world, plan)
     world.start()

@@ -9,8 +9,9 @@ from random import Random
 
 import pytest
 
-from pyzk.sim.run import run_seed
+from pyzk.sim.run import plan_of, run_plan, run_seed
 from pyzk.sim.sequence import BrokenInvariantError
+from pyzk.storage import compression
 
 SEEDS = int(os.environ.get("PYZK_SIM_SEEDS", "40"))
 FIRST = int(os.environ.get("PYZK_SIM_SEED", "0"))
@@ -58,6 +59,18 @@ def trace_of(seed, clients):
 def test_the_same_seed_is_the_same_run(clients):
     seed = Random(FIRST).randrange(1 << 30)
     assert trace_of(seed, clients) == trace_of(seed, clients)
+
+
+def test_the_same_seed_is_the_same_run_without_the_snappy_extra(monkeypatch):
+    def trace():
+        lines = []
+        run_plan(plan_of(31, 20.0), lambda line: lines.append(str(line)))
+        return lines
+
+    assert plan_of(31, 20.0).compression == "snappy"
+    with_extra = trace()
+    monkeypatch.setattr(compression, "find_cramjam", lambda: None)
+    assert trace() == with_extra
 
 
 PROGRAM = """
