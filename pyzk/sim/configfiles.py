@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyzk.errors import DiskFullError
+from pyzk.errors import StorageError
 from pyzk.sim.disk import PowerLostError
 from pyzk.storage.disk import replace
 from pyzk.zab.dynamic_files import DynamicFiles
@@ -51,7 +51,7 @@ class ConfigFiles:
             self._disk.fuse.left = self._rng.randrange(CALLS_MAX)
         try:
             (self._files.save_next if effect.is_next else self._files.save_committed)(membership)
-        except DiskFullError:
+        except StorageError:
             pass  # as in `server/ensemble.py`: the ensemble knows it, and tells it again
         except PowerLostError:
             return False

@@ -35,6 +35,10 @@ class SimulatedDisk(MemoryDisk):
         """Up to where a file holds anything but zeros that were never written."""
         return len(self._inode(path).live.data)
 
+    def stop_failing(self) -> None:
+        """No more errors."""
+        self.failing_writes = self.failing_truncates = self.failing_syncs = False
+
     def restart(self) -> None:
         """The process has ended and the machine goes on: the page cache is kept, handles are dead."""
         self.boots += 1

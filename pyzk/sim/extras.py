@@ -39,6 +39,7 @@ class Extras:
         reconfigs: reconfigurations are asked for, whatever the plan would have.
         has_log_directory: the log has a directory of its own.
         with_last_zxid: as the setting of snapshots.
+        autocreate: an empty directory is a new server; else somebody has to say so (db.autocreate).
     """
 
     rare_share: float = 0.0
@@ -61,6 +62,7 @@ class Extras:
     reconfigs: bool = False
     has_log_directory: bool = False
     with_last_zxid: bool = True
+    autocreate: bool = True
 
 
 def draw_extras(seed: int) -> Extras:
@@ -90,6 +92,7 @@ def draw_extras(seed: int) -> Extras:
         reconfigs=rng.random() < 0.2,
         has_log_directory=rng.random() < 0.3,
         with_last_zxid=rng.random() < 0.7,
+        autocreate=rng.random() < 0.7,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.requests import ReconfigRequest
+from pyzk.sim.leftovers import LEFTOVERS
 from pyzk.sim.member_host import MemberHost
 from pyzk.sim.mishaps import MISHAPS
 from pyzk.sim.schemes import SCHEMES
@@ -80,8 +81,9 @@ class Faults:
         self.world.after(seconds, lambda: None if self.is_over else action())
 
     def crash(self, host: Host, restart_seconds: float = 2.0) -> None:
-        """End a server; somebody starts it again."""
+        """End a server; somebody starts it again, on a disk that works."""
         host.crash(has_no_power=self.rng.random() < 0.5)
+        self.mend_disk(host)
         self.later(restart_seconds, lambda: self.restart(host))
 
     def restart(self, host: Host) -> None:
@@ -100,8 +102,9 @@ class Faults:
         self.world.network.heal()
 
     def mend_disk(self, host: Host) -> None:
-        """Room, and the usual pace."""
+        """Room, and the usual pace, and no errors."""
         host.disk.capacity_bytes = 1 << 50
+        host.disk.stop_failing()
         host.machine.delay_seconds = host.machine.usual_delay_seconds
 
     def may_lose_data(self, host: Host) -> bool:
@@ -319,7 +322,7 @@ KINDS: dict[str, Callable[[Faults], None]] = {
     "lost disk": _lose_disk,
     **SCHEMES,
 }
-ALL_KINDS = {**KINDS, **MISHAPS}
+ALL_KINDS = {**KINDS, **MISHAPS, **LEFTOVERS}
 """With those that are drawn apart."""
 HARMLESS = frozenset({"snapshot", "reconfig"})
 """Kinds that do not count as something that goes wrong."""

@@ -100,6 +100,11 @@ class Host:
         return self.peer is not None
 
     @property
+    def votes(self) -> bool:
+        """Whether it has a vote in one of the configurations in its files."""
+        return self.server_id in self.membership.voter_ids | self.last_seen.voter_ids
+
+    @property
     def leads(self) -> bool:
         """Whether it is in the leader's role, established or not."""
         return self.peer is not None and isinstance(self.peer.role, Leading)

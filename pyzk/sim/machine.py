@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from pyzk.errors import DiskFullError
+from pyzk.errors import DamageError, DiskFullError, StorageError
 from pyzk.sim.disk import PowerLostError
-from pyzk.storage.database import RestoreOptions
+from pyzk.storage.database import INITIALIZE, RestoreOptions
+from pyzk.storage.disk import replace
 from pyzk.storage.member import MemberFiles, Stored
 from pyzk.storage.names import Places, snapshot_name
 from pyzk.storage.retention import SNAPSHOTS_MIN, purge
@@ -52,6 +53,7 @@ class Machine:
         dooms_change: whether it fails in the middle of the next tree that is taken in, or tail that is cut.
         places: its directories.
         is_refusing: whether the disk was full and the process has not heard of it: what it asks meanwhile is dropped.
+        trusts_own_data: whether its operator takes what it has for all there was, at the next start.
         saving: the slices of a snapshot that are still to be written, None if there is none under way.
     """
 
@@ -60,7 +62,7 @@ class Machine:
         self.world = host.world
         self.delay_seconds = self.usual_delay_seconds = 0.0005, 0.004
         self.queue: deque[Work] = deque()
-        self.is_refusing = self.is_doomed = False
+        self.is_refusing = self.is_doomed = self.trusts_own_data = False
         self.saving: Generator[int] | None = None
         self.dooms_change = False
         extras = self.world.extras
@@ -68,11 +70,14 @@ class Machine:
         self._rng = Random(f"{self.world.seed} machine {host.server_id}")
         self._roll = self._new_roll()
         self._open_files()
+        if not extras.autocreate:
+            host.disk.make_directory(self.places.marker_directory)
+            replace(host.disk, self.places.marker_directory, INITIALIZE, b"")
 
     def _open_files(self) -> None:
         disk, extras = self.host.disk, self.world.extras
         points = self.world.points
-        options = RestoreOptions(compression=self.world.compression)
+        options = RestoreOptions(compression=self.world.compression, autocreate=extras.autocreate)
         self.files = MemberFiles(disk, self.places, options, with_last_zxid=extras.with_last_zxid, points=points)
         self.log = TxnLog(disk, self.places.logs, preallocate_bytes=PREALLOCATE_BYTES, points=points)
 
@@ -85,7 +90,8 @@ class Machine:
         """What a starting process finds."""
         self._roll = self._new_roll()
         self._open_files()
-        return self.files.load()
+        trust, self.trusts_own_data = self.trusts_own_data, False
+        return self.files.load(trust=trust)
 
     def ask(self, work: Work) -> None:
         """Do this behind everything that was asked before."""
@@ -123,7 +129,9 @@ class Machine:
         work = self.queue[0]
         try:
             event = self._do(work)
-        except DiskFullError:
+        except DamageError:
+            raise
+        except StorageError:
             host.crash(has_no_power=False)
             return
         if isinstance(event, Unwritten):
@@ -161,10 +169,11 @@ class Machine:
             self._snapshot()
             return None
         if isinstance(work, do.Append):
-            try:
-                self.log.append(work.entries)
-            except DiskFullError as error:
+            error = self.log.attempt(work.entries, roll=False)
+            if isinstance(error, DiskFullError):
                 return Unwritten(work.token, error)
+            if error is not None:
+                raise error
             self._count(work)
         elif isinstance(work, do.SaveEpoch):
             self.files.save_epoch(work.name, work.epoch)
@@ -238,6 +247,9 @@ class Machine:
             is_over = next(saving, None) is None
         except DiskFullError:
             is_over, self.saving = False, None
+        except StorageError:
+            self.host.crash(has_no_power=False)
+            return
         if is_over:
             self.saving = None
             self.world.tally["snapshots"] += 1
@@ -271,6 +283,10 @@ class Machine:
                 self.world.tally["torn works"] += 1
             except DiskFullError:
                 self.world.tally["full disks"] += 1
+            except DamageError:
+                raise
+            except StorageError:
+                self.world.tally["failing disks"] += 1
             disk.fuse.left = None
         self.queue.clear()
         self.is_refusing = False

@@ -90,7 +90,7 @@ def _cut_install(faults: Faults) -> None:
     if faults.may_lose_data(host):
         faults.crash(host, restart_seconds=0.2)
         faults.lose_data(host)
-        _doom_change(faults, host)
+        doom_change(faults, host)
 
 
 def _cut_truncate(faults: Faults) -> None:
@@ -102,10 +102,11 @@ def _cut_truncate(faults: Faults) -> None:
     leader.propose(faults.rng.randrange(1, 4))
     faults.soon(0.1, lambda: faults.crash(leader, restart_seconds=2.0))
     faults.soon(0.1, faults.heal_network)
-    _doom_change(faults, leader)
+    doom_change(faults, leader)
 
 
-def _doom_change(faults: Faults, host: Host) -> None:
+def doom_change(faults: Faults, host: Host) -> None:
+    """The power fails in the middle of the next tree that a server takes in, or tail that it cuts; it comes back."""
     host.machine.dooms_change = True
     for seconds in (3.0, 6.0):
         faults.soon(seconds, lambda: faults.restart(host))

@@ -13,6 +13,7 @@ from pyzk.errors import PyzkError
 from pyzk.sim.extras import Extras
 from pyzk.sim.faults import HARMLESS, KINDS, Faults
 from pyzk.sim.intruders import Intruders
+from pyzk.sim.leftovers import draw_leftovers
 from pyzk.sim.mishaps import draw_mishaps
 from pyzk.sim.operator import Operator
 from pyzk.sim.plan import Plan, draw_plan
@@ -71,7 +72,11 @@ def plan_of(seed: int, seconds: float, clients: int = CLIENTS, servers: int = 0,
     plan = draw_plan(seed, seconds, list(KINDS), clients, servers, Extras() if is_plain else None)
     if plan.extras != Extras():
         plan.faults = sorted(
-            [*plan.faults, *draw_mishaps(seed, seconds, reconfigs=plan.settings.reconfig_enabled)],
+            [
+                *plan.faults,
+                *draw_mishaps(seed, seconds, reconfigs=plan.settings.reconfig_enabled),
+                *draw_leftovers(seed, seconds),
+            ],
             key=lambda fault: fault.at,
         )
     return plan

@@ -125,7 +125,16 @@ class TxnSequence:
         """The configuration that a txn brings, if it does."""
         return [membership for membership in self._proposed if membership.version == zxid]
 
+    def may_vote(self, server_id: int) -> bool:
+        """Whether a server has a vote in the configuration that is committed, or in one that may be."""
+        return any(server_id in membership.voter_ids for membership in self._possible)
+
     def can_decide(self, servers: Collection[int]) -> bool:
         """Whether these are a quorum, in the configuration that is committed or in one that may be."""
+        return any(membership.quorum().contains_quorum(servers) for membership in self._possible)
+
+    @property
+    def _possible(self) -> list[Membership]:
+        """The configuration that is committed, and those that may be."""
         newer = [membership for membership in self._proposed if membership.version > self.configuration.version]
-        return any(membership.quorum().contains_quorum(servers) for membership in [self.configuration, *newer])
+        return [self.configuration, *newer]

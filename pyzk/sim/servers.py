@@ -201,6 +201,16 @@ class Servers:
             f"server {host.server_id} finds {len(found)} txns, had {before.durable} of {len(before.zxids)}",
         )
 
+    def renewed(self, host: Host, *, keeps_epochs: bool, keeps_data: bool) -> None:
+        """A server that never votes was begun anew while it was down: what it has had binds nobody."""
+        before = self.logs[host.server_id]
+        after = self.logs[host.server_id] = Log(lost=before.lost | frozenset(before.zxids[: before.durable]))
+        if keeps_epochs:
+            after.accepted, after.current, after.promises = before.accepted, before.current, before.promises
+        if keeps_data:
+            after.zxids, after.durable, after.floor = before.zxids, before.durable, before.floor
+            after.memory, after.interrupted, after.lost = before.memory, before.interrupted, before.lost
+
     def crashed(self, host: Host) -> None:
         """What a process has in memory is looked at when it comes back."""
         self.logs[host.server_id].memory = host.tree

@@ -9,6 +9,7 @@ from pyzk.service.throttle import RequestLimits
 from pyzk.sim.configfiles import ConfigFiles
 from pyzk.sim.disk import SimulatedDisk
 from pyzk.sim.extras import Extras, draw_extras
+from pyzk.sim.leftovers import LEFTOVERS, draw_leftovers
 from pyzk.sim.mishaps import MISHAPS, draw_mishaps
 from pyzk.sim.plan import Fault, membership_lines
 from pyzk.sim.run import plan_of, run_plan
@@ -97,20 +98,23 @@ def test_a_configuration_that_was_being_written_is_the_old_one_or_the_new_one(rn
     assert cut > 0
 
 
-@pytest.mark.parametrize("kind", list(MISHAPS))
+@pytest.mark.parametrize("kind", [*MISHAPS, *LEFTOVERS])
 def test_an_ensemble_gets_over_what_goes_wrong_with_files(kind):
     plan = plan_of(9, SECONDS, clients=4, servers=3)
     faults = [Fault(2.0, kind, 1), Fault(4.0, kind, 2)]
-    extras = Extras(rare_share=0.1, snapshot_txns=20, has_log_directory=True)
-    world = run_plan(replace(plan, faults=faults, points={}, has_blackout=False, extras=extras))
+    extras = Extras(rare_share=0.1, snapshot_txns=20, has_log_directory=True, autocreate=False)
+    membership = "\n".join(membership_lines(3, 1))
+    changes = {"faults": faults, "points": {}, "has_blackout": False, "extras": extras, "membership": membership}
+    world = run_plan(replace(plan, **changes))
     assert world.tally[kind] == 2
     assert world.tally["snapshots"] > 0
 
 
 def test_mishaps_come_only_with_extras_and_in_their_order():
-    drawn = [draw_mishaps(seed, 60.0) for seed in range(50)]
-    assert {fault.kind for faults in drawn for fault in faults} == set(MISHAPS)
-    assert not {fault.kind for fault in plan_of(3, 60.0, is_plain=True).faults} & set(MISHAPS)
+    for draw, kinds in ((draw_mishaps, set(MISHAPS)), (draw_leftovers, set(LEFTOVERS))):
+        drawn = [draw(seed, 60.0) for seed in range(50)]
+        assert {fault.kind for faults in drawn for fault in faults} == kinds
+        assert not {fault.kind for fault in plan_of(3, 60.0, is_plain=True).faults} & kinds
     times = [fault.at for fault in plan_of(3, 60.0).faults]
     assert times == sorted(times)
 
