@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.requests import CreateSessionRequest, EmptyRequest, PathRequest
@@ -35,7 +36,9 @@ from pyzk.service.wire import REPLY_HEADER_SIZE, reply
 from pyzk.tree.acl import AccessControl, Identity
 from pyzk.tree.request import Request
 from pyzk.tree.tree import Tree
-from pyzk.zab.events import Entry
+
+if TYPE_CHECKING:
+    from pyzk.zab.events import Entry
 
 TURN_BYTES_MAX = 1 << 19
 """Frames of writes prepared in one turn of the loop: some 2,000 of usual ones, but a few hundred multis of ten."""
@@ -323,7 +326,7 @@ class Service:
         self._resume_paused()
 
     def deliver_entries(
-        self, entries: Sequence[Entry], now: float, origin_of: Callable[[TxnHeader], int] = nobody
+        self, entries: "Sequence[Entry]", now: float, origin_of: Callable[[TxnHeader], int] = nobody
     ) -> None:
         """As `deliver`, for txns that another server has prepared.
 

@@ -4,12 +4,17 @@ A server acknowledges a txn when it is durable in its own log, the leader's own 
 acknowledgement covers all before it. Nothing here knows what a txn means. Source: docs/protocol/zab.md section 6.1.
 """
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from __future__ import annotations
 
-from pyzk.zab.events import Entry
-from pyzk.zab.quorum import Quorum
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pyzk.zab.events import Entry
+    from pyzk.zab.quorum import Quorum
 
 
 @dataclass(slots=True)

@@ -13,7 +13,9 @@ FOR_SETTINGS_THAT_ARE_OFF = {"aiohttp", "cryptography", "prometheus_client", "gs
 OF_THE_LIBRARY = {"xml", "html", "email", "tempfile", "shutil", "difflib", "pdb", "unittest", "multiprocessing"}
 OTHER_PARTS = {"pyzk.client", "pyzk.tools", "pyzk.sim", "pyzk.testing", "pyzk.sasl.digest_md5", "pyzk.sasl.gssapi"}
 OF_OTHER_SETTINGS = {"pyzk.server.tls", "pyzk.server.admin.http", "pyzk.server.metrics.provider"}
-OF_ENSEMBLES = {"pyzk.server.ensemble", "pyzk.server.memberdriver", "pyzk.zab.leading", "pyzk.zab.learning"}
+OF_ENSEMBLES = {
+    *("pyzk.server.ensemble", "pyzk.server.memberdriver", "pyzk.zab.leading", "pyzk.zab.learning", "pyzk.zab.events")
+}
 NEVER = FOR_PEOPLE | FOR_SETTINGS_THAT_ARE_OFF | OF_THE_LIBRARY | OTHER_PARTS | OF_OTHER_SETTINGS
 
 

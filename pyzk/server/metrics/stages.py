@@ -6,11 +6,14 @@ requests in it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pyzk.codec.txns import time_ms_of
 from pyzk.service.counters import Distribution
 from pyzk.tree.request import Request
-from pyzk.zab.events import Entry
+
+if TYPE_CHECKING:
+    from pyzk.zab.events import Entry
 
 
 def milliseconds(began_at: float, ended_at: float) -> int:
@@ -64,7 +67,7 @@ class Stages:
         if received_at:
             self.prep_processor_queue_time_ms.add(milliseconds(received_at, began_at), count)
 
-    def heard_proposals(self, entries: Sequence[Entry], wall_ms: int) -> None:
+    def heard_proposals(self, entries: "Sequence[Entry]", wall_ms: int) -> None:
         """A leader has sent txns."""
         self.learner_proposal_received_count += len(entries)
         self.proposal_latency.add(max(0, wall_ms - time_ms_of(entries[-1][1])), len(entries))
