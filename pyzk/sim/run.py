@@ -22,6 +22,7 @@ from pyzk.sim.strangers import Strangers
 from pyzk.sim.workload import Workload
 from pyzk.sim.world import World
 from pyzk.storage import compression
+from pyzk.zab.effects import Opened
 
 if TYPE_CHECKING:
     from pyzk.sim.plan import Fault
@@ -147,6 +148,7 @@ class Speakers:
         self.world = world
         self.faults = faults
         self.is_over = False
+        self._opened: dict[int, Opened | None] = {}
         self._next()
 
     def _next(self) -> None:
@@ -155,6 +157,7 @@ class Speakers:
     def _speak(self) -> None:
         if self.is_over:
             return
+        self._ask_newcomers()
         rng = self.world.rng
         host = self.world.leader if rng.random() < 0.4 else None
         host = host or rng.choice(list(self.world.hosts.values()))
@@ -166,6 +169,13 @@ class Speakers:
                 host.propose(rng.choice((1, 1, 2, 10)))
             self.world.checker.step(host)
         self._next()
+
+    def _ask_newcomers(self) -> None:
+        """Who has begun to serve is asked for a sync before the next write shows it what it may have missed."""
+        for host in self.world.hosts.values():
+            if host.opened is not self._opened.get(host.server_id):
+                self._opened[host.server_id] = host.opened
+                host.sync()
 
 
 def try_plan(plan: Plan, tracer: Callable[[TraceLine], None] | None = None) -> Outcome:

@@ -196,6 +196,13 @@ MUTANTS = [
         300,
     ),
     mutant(
+        "TRUNC takes the only snapshot",
+        "storage/member.py",
+        "        if is_above and min(found) > zxid:\n",
+        "        if False:\n",
+        300,
+    ),
+    mutant(
         "a tree is sent as if its tail were committed",
         SERVING,
         "        found.forward_after = state.history.committed_zxid\n        found.entries = master.behind_tree()\n",
