@@ -154,12 +154,20 @@ def _trust(faults: Faults) -> None:
 
 def _trust_tail(faults: Faults) -> None:
     """What a server trusts, and has in a snapshot then, ends with what nobody else has: it has to give that up."""
+    _leave_tail(faults, faults.rng.choice((doom_change, lambda *_: None)))
+
+
+def _leave_lone_snapshot(faults: Faults) -> None:
+    """The same, and there is nothing older that it could go back to."""
+    _leave_tail(faults, _keep_newest_snapshot)
+
+
+def _leave_tail(faults: Faults, then: Callable[[Faults, Host], None]) -> None:
     leader, world = faults.world.leader, faults.world
     if leader is None or leader.is_frozen:
         return
     world.cut_off(leader.server_id)
     leader.propose(faults.rng.randrange(1, 4))
-    then = faults.rng.choice((_keep_newest_snapshot, doom_change, lambda *_: None))
     # Without power, so that what is on its way to the others does not get there.
     faults.soon(0.2, lambda: leader.crash(has_no_power=True))
     faults.soon(0.2, faults.heal_network)
@@ -291,6 +299,7 @@ LEFTOVERS: dict[str, Callable[[Faults], None]] = {
     "stray files": _leave_strays,
     "trusted data": _trust,
     "trusted tail": _trust_tail,
+    "lone snapshot": _leave_lone_snapshot,
     "trust in nothing": _trust_nothing,
     "renewed observer": _renew_observer,
     "failing disk": _fail_disk,
