@@ -101,10 +101,9 @@ class Checker:
     def opened(self, host: Host, effect: do.Opened) -> None:
         """A server serves: all that it has in its tree is committed, and a new leader has all there is."""
         log = self.logs[host.server_id]
-        what = f"server {host.server_id}, zxid {effect.zxid:x}"
+        epoch, what = epoch_of(effect.zxid), f"server {host.server_id}, zxid {effect.zxid:x}"
         require(not host.state.doubt, "nobody serves in doubt", what)
         if effect.is_leader:
-            epoch = epoch_of(effect.zxid)
             require(epoch not in self.leaders, "an epoch has one leader", f"{what}, {self.leaders.get(epoch)}")
             require(log.end == log.applied, "a new leader has applied all that it has", what)
             self.leaders[epoch] = host.server_id
@@ -115,7 +114,8 @@ class Checker:
             self._put_in_force(host, having)
         self.servers.commit_tree(host, log)
         if effect.is_leader:
-            last = self.sequence.last
+            # One that was frozen until a later epoch had begun is established by the acks that waited for it.
+            last = self.sequence.last_before(epoch)
             require(log.end == last, "a new leader has all that was committed", f"{what}, {last:x} is committed")
 
     def _put_in_force(self, host: Host, having: list[int]) -> None:

@@ -6,6 +6,7 @@ established with.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, TypeAlias
 
 from pyzk.sim.model import Model
@@ -69,6 +70,11 @@ class TxnSequence:
     def last(self) -> int:
         """The last committed txn, 0 if there is none."""
         return self.committed[-1] if self.committed else 0
+
+    def last_before(self, epoch: int) -> int:
+        """The last committed txn that was proposed before an epoch began, 0 if there is none."""
+        count = bisect_left(self.committed, epoch << 32)
+        return self.committed[count - 1] if count else 0
 
     def real(self, zxid: int) -> int:
         """The txn that a zxid stands for."""
