@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.txns import ErrorTxn, Txn, TxnHeader
-from pyzk.sim.mishaps import doom_change
+from pyzk.sim.mishaps import doom_change, victim
 from pyzk.sim.plan import Fault
 from pyzk.storage import names
 from pyzk.storage.database import INITIALIZE
@@ -47,16 +47,6 @@ def draw_leftovers(seed: int, seconds: float) -> list[Fault]:
 def _ended(faults: Faults) -> Host:
     """Somebody who has ended and comes back; nothing of what it has is to be lost."""
     host = faults.some_host()
-    faults.crash(host)
-    return host
-
-
-def _doubtful(faults: Faults) -> Host | None:
-    """Somebody who has ended, and may be in doubt when it comes back."""
-    host = faults.some_host()
-    if not faults.may_lose_data(host):
-        return None
-    host.may_doubt = True
     faults.crash(host)
     return host
 
@@ -122,7 +112,7 @@ def _tear_old_log(faults: Faults) -> None:
 
     Where the next file begins another epoch, this may have been more, and a server does best to doubt.
     """
-    host = _doubtful(faults)
+    host = victim(faults)
     old = _readers(host)[:-1] if host is not None else []
     if host is not None and old:
         reader, record = faults.rng.choice(old), frame_record(faults.rng.randbytes(60))
@@ -205,7 +195,7 @@ def _keep_newest_snapshot(faults: Faults, host: Host) -> None:
 
 def _trust_nothing(faults: Faults) -> None:
     """There is nothing that a server could make do with: it stays in doubt."""
-    host = _doubtful(faults)
+    host = victim(faults)
     if host is not None:
         faults.lose_data(host)
         host.machine.trusts_own_data = True
@@ -255,7 +245,7 @@ def _fail_disk(faults: Faults) -> None:
 
 def _flip_bits(faults: Faults) -> None:
     """A byte of a snapshot, or of a log that others follow, is another one."""
-    host, rng = _doubtful(faults), faults.rng
+    host, rng = victim(faults), faults.rng
     if host is None:
         return
     disk, places = host.disk, host.machine.places
@@ -271,7 +261,7 @@ def _flip_bits(faults: Faults) -> None:
 
 def _grow_length(faults: Faults) -> None:
     """The length of a record is too great, so that the file seems to end in it; others stand behind it."""
-    host = _doubtful(faults)
+    host = victim(faults)
     newest = _newest(host) if host is not None else None
     offsets = [offset for _, offset, _ in newest] if newest is not None else []
     if host is not None and newest is not None and len(offsets) > 1:
@@ -285,7 +275,7 @@ def _set_epoch_back(faults: Faults) -> None:
 
     Not the other way round: a current epoch that is too old passes for one that was about to be written.
     """
-    host = _doubtful(faults)
+    host = victim(faults)
     if host is None:
         return
     directory = host.machine.places.snapshots

@@ -32,7 +32,7 @@ def draw_mishaps(seed: int, seconds: float, *, reconfigs: bool = False) -> list[
     return sorted(found, key=lambda fault: fault.at)
 
 
-def _victim(faults: Faults) -> Host | None:
+def victim(faults: Faults) -> Host | None:
     """Somebody who may lose what it has, ended."""
     host = faults.some_host()
     if not faults.may_lose_data(host):
@@ -44,7 +44,7 @@ def _victim(faults: Faults) -> Host | None:
 
 def _damage_small_file(faults: Faults) -> None:
     """One that has a number or a name in it. The epochs are never both gone: nobody would know that there were any."""
-    host = _victim(faults)
+    host = victim(faults)
     if host is None:
         return
     directory, rng = host.machine.places.snapshots, faults.rng
@@ -61,7 +61,7 @@ def _lose_files(faults: Faults) -> None:
 
     Not the newest log, and none before the beginning of an epoch: nobody could tell that there were any.
     """
-    host = _victim(faults)
+    host = victim(faults)
     if host is None:
         return
     rng, disk, places = faults.rng, host.disk, host.machine.places
