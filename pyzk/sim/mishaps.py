@@ -43,9 +43,9 @@ def victim(faults: Faults) -> Host | None:
 
 
 def _damage_small_file(faults: Faults) -> None:
-    """One that has a number or a name in it. The epochs are never both gone: nobody would know that there were any."""
+    """One with a number or a name in it. An epoch is never gone with all else: nobody would know that there was any."""
     host = victim(faults)
-    if host is None:
+    if host is None or not names.snapshots(host.disk.names(host.machine.places.snapshots)):
         return
     directory, rng = host.machine.places.snapshots, faults.rng
     name, content = rng.choice((ACCEPTED, CURRENT, PENDING)), rng.choice((b"", b"x", b"-7", b"99999999999", None))
