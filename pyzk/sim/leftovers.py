@@ -204,7 +204,8 @@ def _trust_nothing(faults: Faults) -> None:
 def _renew_observer(faults: Faults) -> None:
     """An observer gets another disk, or has nothing on it but its epochs, or all but these.
 
-    It begins anew, if its operator has said that this is right, or if servers do not ask.
+    It begins anew, if its operator has said that this is right, or if servers do not ask. Nothing is kept of what has
+    been damaged before.
     """
     world, rng = faults.world, faults.rng
     sequence = world.checker.sequence
@@ -213,6 +214,7 @@ def _renew_observer(faults: Faults) -> None:
         return
     host = rng.choice(observers)
     keeps_epochs, keeps_data = rng.choice(((False, False), (True, False), (False, True)))
+    keeps_epochs, keeps_data = keeps_epochs and not host.may_doubt, keeps_data and not host.may_doubt
     may_begin = rng.random() < 0.7
     host.may_doubt = host.may_doubt or not (keeps_data or may_begin)
     faults.crash(host)

@@ -33,9 +33,9 @@ def draw_mishaps(seed: int, seconds: float, *, reconfigs: bool = False) -> list[
 
 
 def victim(faults: Faults) -> Host | None:
-    """Somebody who may lose what it has, ended."""
+    """Somebody who may lose what it has, ended. Who has nothing but epochs must keep them: nobody would miss them."""
     host = faults.some_host()
-    if not faults.may_lose_data(host):
+    if not faults.may_lose_data(host) or not names.snapshots(host.disk.names(host.machine.places.snapshots)):
         return None
     host.may_doubt = True
     faults.crash(host)
@@ -43,9 +43,9 @@ def victim(faults: Faults) -> Host | None:
 
 
 def _damage_small_file(faults: Faults) -> None:
-    """One with a number or a name in it. An epoch is never gone with all else: nobody would know that there was any."""
+    """One that has a number or a name in it. The epochs are never both gone: nobody would know that there were any."""
     host = victim(faults)
-    if host is None or not names.snapshots(host.disk.names(host.machine.places.snapshots)):
+    if host is None:
         return
     directory, rng = host.machine.places.snapshots, faults.rng
     name, content = rng.choice((ACCEPTED, CURRENT, PENDING)), rng.choice((b"", b"x", b"-7", b"99999999999", None))

@@ -101,8 +101,26 @@ def restore(disk: Disk, places: Places, options: RestoreOptions | None = None) -
     options.on_snapshot()
     _replay(disk, places, options, restored, None if snapshot is None else snapshot.digest)
     finish_load(restored.tree)
+    _make_durable(disk, places)
     _remove_marker(disk, places)
     return restored
+
+
+def _make_durable(disk: Disk, places: Places) -> None:
+    """What was read counts as durable from now on.
+
+    A process that was killed between a write and its sync has left both names and the end of the newest log in the page
+    cache alone: read there, told to others, and then lost with the power, they would be promises broken, and a hole
+    before what is logged behind them.
+    """
+    for _, name in names.logs(disk.names(places.logs))[-1:]:
+        file = disk.open(f"{places.logs}/{name}")
+        try:
+            file.sync()
+        finally:
+            file.close()
+    for directory in (places.logs, places.snapshots):
+        disk.sync_directory(directory)
 
 
 def newest_snapshot(disk: Disk, directory: str, damaged: dict[str, str]) -> Snapshot | None:

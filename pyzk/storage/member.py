@@ -188,7 +188,6 @@ class MemberFiles:
         if not self._has_data() and not self._is_initialized():
             self._require_new(doubt)
         restored = restore(self.disk, self.places, self.options)
-        self._make_durable()
         if restored.last_zxid < 0:
             remedy = f"a server that is new wants a file {self.places.marker_directory}/{INITIALIZE}"
             raise DamageError(f"{self.places.snapshots} is empty, with db.autocreate=false; {remedy}")
@@ -196,21 +195,6 @@ class MemberFiles:
             self._require_end(end, restored.last_zxid)
             forget_pending(self.disk, self.places)
         return restored
-
-    def _make_durable(self) -> None:
-        """What was read counts as durable from now on.
-
-        A process that was killed between a write and its sync has left both names and the end of the newest log in the
-        page cache alone: read there, told to others, and then lost with the power, they would be promises broken.
-        """
-        for _, name in names.logs(self.disk.names(self.places.logs))[-1:]:
-            file = self.disk.open(f"{self.places.logs}/{name}")
-            try:
-                file.sync()
-            finally:
-                file.close()
-        for directory in (self.places.logs, self.places.snapshots):
-            self.disk.sync_directory(directory)
 
     def _has_data(self) -> bool:
         return bool(names.snapshots(self._names()) or names.logs(self.disk.names(self.places.logs)))

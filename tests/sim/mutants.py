@@ -224,8 +224,8 @@ MUTANTS = [
     ),
     mutant(
         "what a killed process left in the page cache is not made durable",
-        "storage/member.py",
-        "        self._make_durable()\n",
+        "storage/database.py",
+        "    _make_durable(disk, places)\n",
         "",
         300,
     ),

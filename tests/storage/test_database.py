@@ -282,6 +282,19 @@ def test_torn_last_batch_is_cut_on_the_disk(disk, places, log, server):
     assert (restore(disk, places).last_zxid, restore(disk, places).notes) == (24, [])
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_txns_of_a_killed_process_that_were_read_survive_the_next_power_failure(disk, places, server, seed):
+    restore(disk, places)
+    log = TxnLog(disk, places.logs, sync=False)
+    log.append(server.batch(3))
+    log.close()
+    assert restore(disk, places).last_zxid == 3
+    TxnLog(disk, places.logs).append(server.batch(1))
+    print("seed", seed)
+    disk.crash(Random(seed))
+    assert restore(disk, places).last_zxid == 4
+
+
 def test_row_9_newest_log_of_length_zero_does_not_stop_the_start(disk, places, log, server):
     """Defects, row 9."""
     build(disk, places, log, server)

@@ -13,7 +13,7 @@ from pyzk.storage.memory import MemoryDisk
 from pyzk.storage.names import Places
 from pyzk.storage.snapshot import save
 from pyzk.storage.switch import PENDING, begin_truncate
-from pyzk.storage.txnlog import frame_record
+from pyzk.storage.txnlog import TxnLog, frame_record
 
 DIRECTORY = "data/version-2"
 
@@ -372,6 +372,20 @@ def test_operator_can_trust_what_can_be_read(disk, files):
     disk.crash(Random(1))
     again = files.load()
     assert (again.doubt, again.last_zxid, again.tree.digest) == ("", 0x100000019, stored.tree.digest)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_is_trusted_is_durable_from_then_on(disk, places, files, built, seed):
+    log = TxnLog(disk, places.logs, sync=False)
+    log.append(built.batch(2))
+    log.close()
+    put(disk, PENDING, b"nothing that means anything")
+    stored = files.load(trust=True)
+    assert (stored.doubt, stored.last_zxid) == ("", built.zxid)
+    print("seed", seed)
+    disk.crash(Random(seed))
+    again = files.load()
+    assert (again.doubt, again.last_zxid) == ("", built.zxid)
 
 
 @pytest.mark.usefixtures("built")
