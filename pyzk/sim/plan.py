@@ -21,6 +21,9 @@ ENDLESS_CHANCE = 0.05
 """How often there is no calm at all."""
 REQUESTS = 1000, 2000
 """For so many by all clients there is time in a run, if servers serve half of it; most of them write."""
+WRITES = 300
+WRITES_A_SECOND = 4.0
+"""So many are wanted in a run, and in a long one so many a second: clients make longer or shorter pauses accordingly."""
 PAUSE_SECONDS = 0.05, 0.5
 """The pause of a client between two requests lies in these bounds, however long the run is."""
 
@@ -62,7 +65,7 @@ class Plan:
         membership: text of the configuration.
         settings: of every server.
         clients: how many; without any, servers have no service, and leaders make up txns.
-        client_pause_seconds: mean time between two requests of one client.
+        client_pause_seconds: mean time between two requests of one client, while as much is written as is wanted.
         disk_seconds: (least, most) time that a disk takes for one thing.
         clock_drift: how much faster or slower a clock may go.
         has_blackout: whether all servers lose power at the end, before everything must be well.
@@ -87,6 +90,11 @@ class Plan:
     faults: list[Fault] = field(default_factory=list)
     points: dict[str, float] = field(default_factory=dict)
     extras: Extras = field(default_factory=Extras)
+
+    @property
+    def writes_a_second(self) -> float:
+        """That are wanted."""
+        return max(WRITES / self.seconds, WRITES_A_SECOND)
 
 
 def draw_plan(

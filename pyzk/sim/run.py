@@ -104,7 +104,7 @@ def _own_snappy() -> Iterator[None]:
 def _run(world: World, plan: Plan) -> None:
     faults = Faults(world, plan)
     world.start()
-    workload = Workload(world.clients, plan.client_pause_seconds) if plan.clients else Speakers(world, faults)
+    workload = Workload(world.clients, plan) if plan.clients else Speakers(world, faults)
     others = [kind(world) for kind, is_there in _OTHERS if plan.clients and is_there(plan.extras)]
     world.run(plan.seconds)
     faults.end()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from pyzk.codec.record import Record
     from pyzk.sim.client import Client
+    from pyzk.sim.plan import Plan
+    from pyzk.sim.world import World
 
 PARENTS = (b"/a", b"/b", b"/c")
 NAMES = tuple(b"n%d" % number for number in range(6))
@@ -36,6 +38,10 @@ CREATE_MODES = (
     CreateMode.PERSISTENT_SEQUENTIAL,
     CreateMode.EPHEMERAL_SEQUENTIAL,
 )
+PACES = 1 / 3, 4.0
+"""Pauses are so many times as long as usual at least, and at most."""
+SLACK_WRITES = 20
+"""So few more or less say nothing."""
 SESSION_CHANCE = 0.01
 """How often a client ends its session, one way or the other, in place of a request."""
 
@@ -45,18 +51,29 @@ class Workload:
 
     Args:
         clients: all of them.
-        pause_seconds: mean time between two requests of one of them.
+        plan: says how much they ask for.
     """
 
-    def __init__(self, clients: list[Client], pause_seconds: float) -> None:
+    def __init__(self, clients: list[Client], plan: Plan) -> None:
         self.clients = clients
-        self.pause_seconds = pause_seconds
+        self.pause_seconds = plan.client_pause_seconds
+        self.writes_a_second = plan.writes_a_second
         self.is_over = False
         for client in clients:
             self._next(client)
 
     def _next(self, client: Client) -> None:
-        client.world.after(client.rng.expovariate(1 / self.pause_seconds), lambda: self._act(client))
+        pause_seconds = self.pause_seconds * self._pace(client.world)
+        client.world.after(client.rng.expovariate(1 / pause_seconds), lambda: self._act(client))
+
+    def _pace(self, world: World) -> float:
+        """How many times as long pauses are as usual: longer if more has been written than is wanted by now.
+
+        What could not be written while nobody served is made up for, and a run in which all goes well is not all writes.
+        """
+        ahead = (world.tally["writes"] + SLACK_WRITES) / (world.now * self.writes_a_second + SLACK_WRITES)
+        least, most = PACES
+        return min(max(ahead * ahead, least), most)
 
     def _act(self, client: Client) -> None:
         if self.is_over:

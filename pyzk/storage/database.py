@@ -101,6 +101,7 @@ def restore(disk: Disk, places: Places, options: RestoreOptions | None = None) -
     options.on_snapshot()
     _replay(disk, places, options, restored, None if snapshot is None else snapshot.digest)
     finish_load(restored.tree)
+    # Differs from Apache: it serves what the page cache holds.
     _make_durable(disk, places)
     _remove_marker(disk, places)
     return restored
