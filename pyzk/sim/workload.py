@@ -69,7 +69,7 @@ class Workload:
     def _pace(self, world: World) -> float:
         """How many times as long pauses are as usual: longer if more has been written than is wanted by now.
 
-        What could not be written while nobody served is made up for, and a run in which all goes well is not all writes.
+        What could not be written while nobody served is made up for; a run in which all goes well is not all writes.
         """
         ahead = (world.tally["writes"] + SLACK_WRITES) / (world.now * self.writes_a_second + SLACK_WRITES)
         least, most = PACES
