@@ -23,7 +23,7 @@ REQUESTS = 1000, 2000
 """For so many by all clients there is time in a run, if servers serve half of it; most of them write."""
 WRITES = 300
 WRITES_A_SECOND = 4.0
-"""So many are wanted in a run, and in a long one so many a second: the pauses of clients are longer or shorter for it."""
+"""So many are wanted in a run, and in a long one so many a second: the pauses of clients follow from that."""
 PAUSE_SECONDS = 0.05, 0.5
 """The pause of a client between two requests lies in these bounds, however long the run is."""
 
