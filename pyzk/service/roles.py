@@ -75,8 +75,16 @@ class ReadOnly(Role):
         """Nobody's session is decided about here."""
 
     def resume(self, state: Connection, session_id: int, now: float) -> None:
-        """The sessions of the ensemble must not lose their time here: such clients look for another server."""
+        """The sessions of the ensemble must not lose their time here: such clients look for another server.
+
+        One that is not known may be younger than what is known here, or another read-only server's: it is let in.
+        """
         if session_id in self.service.tree.sessions:
             self.service.close(state, "this server is read-only, and the session is one of the ensemble")
-        else:
-            super().resume(state, session_id, now)
+            return
+        local = self.service.local_sessions
+        assert local is not None, "a read-only server has its own sessions"
+        # Differs from Apache: with localSessionsEnabled it calls a session expired that may well live.
+        if not local.touch(session_id, state.timeout_ms, now):
+            local.create(session_id, state.timeout_ms, now)
+        handshake.attach(self.service, state, session_id)

@@ -137,12 +137,14 @@ class Checker:
     def refused(self, host: Host, session_id: int) -> None:
         """A server calls a session expired: it has ended or is about to, or began behind what that server has.
 
-        A leader that was deposed and does not know it yet knows no sessions of its successor, as in Apache. Local
-        sessions do not move.
+        A leader that was deposed and does not know it yet knows no sessions of its successor, as in Apache; who has no
+        leader at all leaves that to others. Local sessions do not move.
         """
-        place = self.sequence.places[self.logs[host.server_id].applied]
         is_local = self.world.extras.local_sessions and session_id not in self.model.begun
-        is_right = session_id in self.ending or self.model.begun.get(session_id, 0) > place or is_local
+        is_right = session_id in self.ending or is_local
+        if host.opened is not None:
+            place = self.sequence.places[self.logs[host.server_id].applied]
+            is_right = is_right or self.model.begun.get(session_id, 0) > place
         what = f"server {host.server_id} refuses 0x{session_id:x}"
         require(is_right, "only a session that was ended has expired", what)
 

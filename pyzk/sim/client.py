@@ -16,7 +16,14 @@ from pyzk.client.session import Session
 from pyzk.codec.framing import FrameBuffer, frame
 from pyzk.codec.opcodes import EventType, OpCode
 from pyzk.codec.requests import AuthRequest
-from pyzk.errors import ConnectionLostError, NoAuthError, NoNodeError, NoWatcherError, RequestError
+from pyzk.errors import (
+    ConnectionLostError,
+    NoAuthError,
+    NoNodeError,
+    NotReadOnlyError,
+    NoWatcherError,
+    RequestError,
+)
 from pyzk.sim.acls import ADDRESS
 from pyzk.sim.equipment import identities_of, login_identities, login_of
 from pyzk.sim.model import RESERVED, ROOT
@@ -26,12 +33,15 @@ from pyzk.sim.sequence import require
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyzk.client.hosts import Address
     from pyzk.codec.record import Record
     from pyzk.sim.member_host import MemberHost
     from pyzk.sim.watches import Watch
     from pyzk.sim.world import World
     from pyzk.tree.acl import Identity
 
+READ_ONLY_CHANCE = 0.5
+"""So many clients make do with a server that is read-only, if there are such."""
 OUTSTANDING_MAX = 8
 """Requests that a client has under way at most."""
 READS = frozenset(
@@ -51,6 +61,7 @@ REFUSALS: dict[type, Callable[[Promises, Asked, int], None]] = {
     NoNodeError: _found_nothing,
     NoAuthError: Promises.kept_out,
     NoWatcherError: Promises.has_no_watch,
+    NotReadOnlyError: Promises.was_read_only,
 }
 """What is looked at more closely."""
 
@@ -62,6 +73,7 @@ class Client:
         session: the present one.
         promises: what it was shown.
         rare: generator of what is drawn for `rarities`.
+        takes_read_only: whether a server without a leader will do.
         identities: who the server knows it to be.
         known: paths that it has made or seen, the newest last.
         outstanding: requests without an answer.
@@ -73,6 +85,8 @@ class Client:
         self.number = number
         self.rng = Random(f"{world.seed} client {number}")
         self.rare = Random(f"{world.seed} client {number} rare")
+        draw = Random(f"{world.seed} client {number} read-only").random()
+        self.takes_read_only = world.read_only_enabled and draw < READ_ONLY_CHANCE
         self.identities: set[Identity] = set()
         self.known: list[bytes] = []
         self.written = 0
@@ -97,7 +111,8 @@ class Client:
         login = login_of(world, self.number, self.rare)
         if login is not None:
             self.promises.identities |= login_identities(self.number)
-        self.session = Session(addresses, self.rng, timeout_ms=timeout_ms, login=login)
+        read_only = self.takes_read_only
+        self.session = Session(addresses, self.rng, timeout_ms=timeout_ms, login=login, read_only=read_only)
         self._perform(self.session.start(world.now))
 
     @property
@@ -127,7 +142,7 @@ class Client:
         return self._last_arrival
 
     def _connect(self, effect: do.Connect) -> None:
-        self._server_id = int(effect.address[0].rpartition(".")[2])
+        self._server_id = _server_of(effect.address)
         connection = self._connection = self.world.new_connection()
         self._frames = FrameBuffer(None)
         self.world.at(self._arrival(), lambda: self._open(connection))
@@ -159,7 +174,14 @@ class Client:
             self.world.at(self._arrival(), lambda: host.lose_client(connection))
 
     def _probe(self, effect: do.Probe) -> None:
-        """Servers are never read-only here."""
+        session, host = self.session, self.world.member_hosts[_server_of(effect.address)]
+
+        def find() -> None:
+            if self.session is session and host.opened is not None:
+                self.world.tally["writable servers found"] += 1
+                self._perform(session.found_writable(effect.address, self.world.now))
+
+        self.world.after(self.world.rng.uniform(0.001, 0.01), find)
 
     # The connection.
 
@@ -217,11 +239,13 @@ class Client:
             self._lives(asked)
             self.world.tally["refused"] += 1
             judge = REFUSALS.get(type(effect.error))
-            if judge is not None and asked.opcode != OpCode.AUTH:
+            if judge is not None and asked.opcode != OpCode.AUTH and self.promises.may_judge(self.session.progress.seen):
                 judge(self.promises, asked, self.session.progress.seen)
 
     def _lives(self, asked: Asked) -> None:
-        """A server has heard this request, and so that its session lives."""
+        """A server has heard this request, and so that its session lives; without a leader it tells nobody."""
+        if self.promises.is_read_only:
+            return
         alive = self.world.checker.alive
         alive[asked.session_id] = max(asked.at, alive.get(asked.session_id, 0.0))
 
@@ -236,8 +260,12 @@ class Client:
                 world.checker.model.claims[session.session_id] = self.promises.identities
             world.tally["session moves"] += self._session_id == session.session_id
             self._session_id = session.session_id
+        elif effect.state is State.CONNECTED_READ_ONLY:
+            require(self.takes_read_only, "who wants a leader's server gets one", f"client {self.number}")
+            world.tally["read-only connections"] += 1
         elif effect.state is State.EXPIRED:
             world.tally["sessions lost"] += 1
+        self.promises.is_read_only = effect.state is State.CONNECTED_READ_ONLY
         if effect.state.final:
             world.at(self._arrival(), lambda: self._renew(session))
 
@@ -259,8 +287,9 @@ class Client:
     # What is wanted.
 
     def ask(self, opcode: OpCode, record: Record, *, watch: Watch | None = None) -> None:
-        """Send a request, unless there is no connection, or too much is under way."""
-        if not self.is_connected or self.outstanding >= OUTSTANDING_MAX:
+        """Send a request, unless there is no connection, or too much is under way; no watches without a leader."""
+        may_ask = self.is_connected or (self.promises.is_read_only and watch is None)
+        if not may_ask or self.outstanding >= OUTSTANDING_MAX:
             return
         self.outstanding += 1
         world = self.world
@@ -312,3 +341,7 @@ class Client:
             if self.rng.random() < 0.5:
                 world.at(self._arrival(), lambda: host.lose_client(connection))
             self._begin()
+
+
+def _server_of(address: Address) -> int:
+    return int(address[0].rpartition(".")[2])

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pyzk.tree.acl import Identity
 
 AUDITED = frozenset(CHANGES)
+CHANGING = frozenset({*WRITE_OPCODES, OpCode.SYNC})
+"""What needs a leader."""
 WATCH_TYPES = {4: WatchKind.PERSISTENT, 5: WatchKind.RECURSIVE}
 
 
@@ -63,6 +65,7 @@ class Promises:
         watches: not fired yet.
         written, audited: acknowledged writes, and those that audit logs must tell of.
         identities: who the session may be, by all that its client has said.
+        is_read_only: whether it is with a server that has no leader, which shows what may still be given up.
     """
 
     def __init__(self, checker: Checker, name: str, identities: set[Identity]) -> None:
@@ -71,6 +74,7 @@ class Promises:
         self.name = name
         self.place = 0
         self.written = self.audited = 0
+        self.is_read_only = False
         self.identities = identities
         self.watches = Watches(checker.sequence, name, lambda path, place: self.may(Perms.READ, path, place))
 
@@ -85,6 +89,10 @@ class Promises:
 
     def answered(self, asked: Asked, header: ReplyHeader, reply: Record) -> None:
         """A request has succeeded."""
+        is_change = asked.opcode in CHANGING
+        self._require(not (is_change and self.is_read_only), "nobody writes without a leader", asked.opcode.name)
+        if not self.may_judge(header.zxid):
+            return
         place = self._shown(header.zxid)
         if asked.opcode in WRITE_OPCODES:
             self._wrote(asked, header.zxid, place)
@@ -98,6 +106,14 @@ class Promises:
             reads.check(self, asked, reply, place)
         if asked.watch is not None:
             self.watches.add(asked.watch, place)
+
+    def may_judge(self, zxid: int) -> bool:
+        """Whether it is decided what a state is: servers without a leader also show what is not committed."""
+        if not self.is_read_only:
+            return True
+        is_decided = self.checker.sequence.place_of(zxid) >= 0
+        self.checker.world.tally[f"read-only replies{'' if is_decided else ', undecided'}"] += 1
+        return is_decided
 
     def _shown(self, zxid: int) -> int:
         """The place of what is shown, which is committed, never older than before, and behind no watch that waits."""
@@ -160,13 +176,22 @@ class Promises:
         is_there = asked.opcode == OpCode.CHECK_WATCHES and self._watches(asked)
         self._require(not is_there, "a watch that was set is there", f"{asked.record}")
 
+    def was_read_only(self, asked: Asked, seen_zxid: int) -> None:
+        """A request was refused because there is no leader."""
+        self._shown(seen_zxid)
+        is_right = self.is_read_only and asked.opcode in CHANGING
+        self._require(is_right, "writes are refused only where there is no leader", asked.opcode.name)
+
     # Watches.
 
     def notified(self, notification: Notification, watches: tuple[object, ...]) -> None:
-        """Watches have fired."""
+        """Watches have fired; without a leader perhaps for what is not committed."""
         for watch in watches:
             assert isinstance(watch, Watch)
-            self.watches.fired(watch, notification)
+            if self.is_read_only:
+                self.watches.set.pop(watch, None)
+            else:
+                self.watches.fired(watch, notification)
         self.checker.world.tally["watches"] += len(watches)
 
     def disconnected(self) -> None:

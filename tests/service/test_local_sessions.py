@@ -277,9 +277,16 @@ def test_a_session_of_the_ensemble_is_sent_away_by_a_read_only_server() -> None:
     assert "read-only" in str(client.closed)
 
 
-def test_what_nobody_knows_is_refused_by_a_read_only_server() -> None:
-    server = read_only_server()
+@pytest.mark.parametrize("local_sessions", [False, True])
+def test_a_session_that_a_read_only_server_does_not_know_may_live_and_is_let_in(local_sessions: bool) -> None:
+    server = read_only_server(local_sessions=local_sessions)
     client = server.client(open_session=False)
     client.connect(session_id=5, password=password(5), read_only=True)
-    assert client.session_id == 0
-    assert client.closed
+    assert client.session_id == 5
+    assert client.response is not None
+    assert client.response.read_only is True
+    assert client.ask(client.get_data(b"/a", watch=False)).err == 0
+    stranger = server.client(open_session=False)
+    stranger.connect(session_id=6, password=password(5), read_only=True)
+    assert stranger.session_id == 0
+    assert stranger.closed

@@ -320,6 +320,20 @@ MUTANTS = [
         200,
     ),
     mutant(
+        "a read-only server takes clients that do not want one",
+        "service/handshake.py",
+        "    if service.role.is_read_only and not request.read_only:\n",
+        "    if service.role.is_read_only and not service:\n",
+        300,
+    ),
+    mutant(
+        "a read-only server calls sessions expired that it does not know",
+        "service/roles.py",
+        "            local.create(session_id, state.timeout_ms, now)\n",
+        "            handshake.refuse(self.service, state)\n            return\n",
+        300,
+    ),
+    mutant(
         "containers are let go with what is in them",
         "service/containers.py",
         "    return isinstance(node, bytes) or not node.children",
