@@ -238,9 +238,9 @@ class Client:
         if isinstance(effect.error, RequestError) and not isinstance(effect.error, ConnectionLostError):
             self._lives(asked)
             self.world.tally["refused"] += 1
-            judge = REFUSALS.get(type(effect.error))
-            if judge is not None and asked.opcode != OpCode.AUTH and self.promises.may_judge(self.session.progress.seen):
-                judge(self.promises, asked, self.session.progress.seen)
+            judge, seen_zxid = REFUSALS.get(type(effect.error)), self.session.progress.seen
+            if judge is not None and asked.opcode != OpCode.AUTH and self.promises.may_judge(seen_zxid):
+                judge(self.promises, asked, seen_zxid)
 
     def _lives(self, asked: Asked) -> None:
         """A server has heard this request, and so that its session lives; without a leader it tells nobody."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.quorum import Forwarded, PacketType, packet
 from pyzk.codec.txns import decode_txn
+from pyzk.errors import StorageError
 from pyzk.sim.configfiles import ConfigFiles
 from pyzk.sim.disk import SimulatedDisk
 from pyzk.sim.machine import DiskEffect, Machine
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyzk.sim.world import World
+    from pyzk.storage.member import Stored
 
 NEVER = float("inf")
 NODES_PER_SLICE = 5, 50, 500
@@ -136,7 +138,9 @@ class Host:
         world = self.world
         self.has_no_power = False
         self.boot += 1
-        stored = self.machine.load()
+        stored = self._load()
+        if stored is None:
+            return
         if self.config_files is not None:
             self.membership, self.last_seen = self.config_files.load()
         self.tree = stored.tree
@@ -149,6 +153,16 @@ class Host:
         world.checker.servers.loaded(self, stored)
         self._perform_all(self._begin())
         self._go_on()
+
+    def _load(self) -> Stored | None:
+        """What the process finds; with a disk that fails it ends, and another one is started later."""
+        try:
+            return self.machine.load()
+        except StorageError:
+            self.world.tally["starts given up"] += 1
+            self.machine.crash(has_no_power=False)
+            self.world.after(RESTART_SECONDS, lambda: self.world.start(self.server_id))
+            return None
 
     def crash(self, *, has_no_power: bool) -> None:
         """End the process, or the whole machine with what was not synced."""

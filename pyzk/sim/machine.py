@@ -181,7 +181,7 @@ class Machine:
             return self._truncate(work)
         elif isinstance(work, do.Install):
             self.log.roll()
-            self.files.install(work.tree)
+            self.files.install(work.tree, work.tail)
         elif isinstance(work, do.Heal):
             self.log.roll()
             self.files.heal()

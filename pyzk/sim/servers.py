@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyzk.sim.network import Network
     from pyzk.sim.sequence import TxnSequence
     from pyzk.storage.member import Stored
+    from pyzk.zab.events import Entry
 
 
 @dataclass(slots=True)
@@ -98,16 +99,22 @@ class Servers:
         log = self.logs[host.server_id]
         if isinstance(effect, do.SaveEpoch):
             self._asked_epoch(host, effect)
-        if not isinstance(effect, do.Append):
-            return
-        for zxid, payload in effect.entries:
-            require(
-                self.sequence.previous[zxid] == log.end,
-                "a log has no holes",
-                f"server {host.server_id} logs {zxid:x} behind {log.end:x}, not {self.sequence.previous[zxid]:x}",
-            )
-            require(payload == self.sequence.payloads[zxid], "a txn is the same everywhere", f"{zxid:x}")
-            log.zxids.append(zxid)
+        elif isinstance(effect, do.Append):
+            self._follows(host, log.end, effect.entries)
+            log.zxids += [zxid for zxid, _ in effect.entries]
+        elif isinstance(effect, do.Install):
+            self._follows(host, self.sequence.real(effect.tree.last_zxid), effect.tail)
+
+    def _follows(self, host: Host, last: int, entries: Sequence[Entry]) -> None:
+        sequence = self.sequence
+        for zxid, payload in entries:
+            what = f"server {host.server_id} logs {zxid:x} behind {last:x}, not {sequence.previous[zxid]:x}"
+            require(sequence.previous[zxid] == last, "a log has no holes", what)
+            require(payload == sequence.payloads[zxid], "a txn is the same everywhere", f"{zxid:x}")
+            last = zxid
+
+    def _chain(self, work: do.Install) -> list[int]:
+        return self.sequence.chain(work.tail[-1][0] if work.tail else work.tree.last_zxid)
 
     def _asked_epoch(self, host: Host, effect: do.SaveEpoch) -> None:
         """A server promises an epoch to one leader only, and no leader begins one that a quorum has not promised it."""
@@ -138,8 +145,8 @@ class Servers:
             log.cut(kept)
             self.reset(host)
         elif isinstance(work, do.Install):
-            log.zxids = self.sequence.chain(work.tree.last_zxid)
-            log.durable, log.floor = len(log.zxids), log.end
+            log.zxids = self._chain(work)
+            log.durable, log.floor = len(log.zxids), self.sequence.real(work.tree.last_zxid)
             self.reset(host)
         elif isinstance(work, do.SaveEpoch):
             self._epoch(host, work)
@@ -192,9 +199,10 @@ class Servers:
             kept = bisect_right(before.zxids, end, 0, kept) if end >= before.floor else kept
         is_old = found == before.zxids[: len(found)] and len(found) >= kept
         installing = before.interrupted
-        is_new = isinstance(installing, do.Install) and found == self.sequence.chain(installing.tree.last_zxid)
-        if is_new:
-            self.logs[host.server_id].floor = self.logs[host.server_id].end
+        is_new = False
+        if isinstance(installing, do.Install) and found == self._chain(installing):
+            is_new = True
+            self.logs[host.server_id].floor = self.sequence.real(installing.tree.last_zxid)
         require(
             is_old or is_new,
             "what is durable survives a crash",

@@ -160,8 +160,12 @@ class World:
         """Start these servers, or all that are down."""
         for host in self.hosts.values():
             if not host.is_up and (not server_ids or host.server_id in server_ids):
-                host.start()
-                self.checker.step(host)
+                self._start(host)
+
+    def _start(self, host: Host) -> None:
+        host.start()
+        if host.is_up:
+            self.checker.step(host)
 
     def crash(self, *server_ids: int, has_no_power: bool = True) -> None:
         """These servers end at once."""

@@ -91,7 +91,8 @@ def restore(disk: Disk, places: Places, options: RestoreOptions | None = None) -
     disk.make_directory(places.snapshots)
     disk.make_directory(places.logs)
     places.check(disk)
-    remove_unfinished(disk, places.snapshots)
+    for directory in dict.fromkeys((places.snapshots, places.logs)):
+        remove_unfinished(disk, directory)
     damaged: dict[str, str] = {}
     snapshot = newest_snapshot(disk, places.snapshots, damaged)
     if snapshot is None:

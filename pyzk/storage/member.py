@@ -147,18 +147,20 @@ class MemberFiles:
             self._require_end(zxid, self._last_zxid())
         return True
 
-    def install_steps(self, tree: Tree) -> Iterator[int]:
-        """Make a leader's tree, as it is at the first step, the whole database; yields the bytes written so far.
+    def install_steps(self, tree: Tree, tail: Sequence[tuple[int, bytes]] = ()) -> Iterator[int]:
+        """Make a leader's tree, as it is at the first step, and the txns behind it the whole database.
+
+        Yields the bytes of the snapshot written so far.
 
         It is durable when the iterator is exhausted. Until then, and after an error, everything is as it was.
         """
         self._reloaded = None
         compression = self.options.compression
-        return install_steps(self.disk, self.places, tree, compression, with_last_zxid=self.with_last_zxid)
+        return install_steps(self.disk, self.places, tree, compression, tail, with_last_zxid=self.with_last_zxid)
 
-    def install(self, tree: Tree) -> None:
+    def install(self, tree: Tree, tail: Sequence[tuple[int, bytes]] = ()) -> None:
         """All of `install_steps` at once."""
-        for _ in self.install_steps(tree):
+        for _ in self.install_steps(tree, tail):
             pass
 
     def read_log(self, after: int, until: int, size_factor: float) -> list[tuple[int, bytes]] | None:

@@ -28,6 +28,8 @@ DIGEST = Struct(">qiQ")
 LAST_ZXID = Struct(">q")
 END_MARK = b"\x00\x00\x00\x01/"
 TEMPORARY_SUFFIX = ".tmp"
+UNFINISHED = "snapshot.", "log."
+"""What such files begin with."""
 STRING_MAX = 0x7FFFFFFF
 CANDIDATES_MAX = 100
 
@@ -240,8 +242,9 @@ def _check_seal(data: bytes, position: int, checksum: int, section_bytes: int) -
 
 
 def remove_unfinished(disk: Disk, directory: str) -> list[str]:
-    """Remove what snapshots interrupted by a crash have left; returns the names."""
-    left = [name for name in disk.names(directory) if name.startswith("snapshot.") and name.endswith(TEMPORARY_SUFFIX)]
+    """Remove what snapshots, and logs that come with one, interrupted by a crash have left; returns the names."""
+    found = disk.names(directory)
+    left = [name for name in found if name.startswith(UNFINISHED) and name.endswith(TEMPORARY_SUFFIX)]
     for name in left:
         disk.remove(f"{directory}/{name}")
     return left

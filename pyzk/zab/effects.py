@@ -86,11 +86,12 @@ class Truncate:
 class Install:
     """Take this tree in place of our own, and answer with `Done(token)` when that is durable.
 
-    Txns above `tree.last_zxid` go from the log, and the tree is written as a snapshot.
+    The tree is written as a snapshot, and `tail`, the txns behind it, in place of the log: both or neither.
     """
 
     tree: Tree
     token: int
+    tail: Sequence[Entry] = ()
 
 
 @dataclass(slots=True)

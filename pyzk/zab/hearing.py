@@ -54,7 +54,7 @@ class Batch:
     @property
     def last_zxid(self) -> int:
         """The end of the log once this batch is in it."""
-        return self.proposals[-1][0] if self.proposals else self.learning.state.history.last_zxid
+        return self.proposals[-1][0] if self.proposals else self.learning.last_zxid
 
     def take(self, zxid: int, payload: bytes | None) -> None:
         """A txn for the log."""

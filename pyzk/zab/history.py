@@ -119,10 +119,12 @@ class History:
         self.committed_zxid = min(self.committed_zxid, zxid)
         self.durable_zxid = min(self.durable_zxid, self.last_zxid)
 
-    def reset(self, zxid: int, window: Iterable[Entry] = ()) -> None:
-        """The tree is another one, at this zxid, and so is the log."""
+    def reset(self, zxid: int, window: Iterable[Entry] = (), tail: Sequence[Entry] = ()) -> None:
+        """The tree is another one, at this zxid, and so is the log, with `tail` behind it."""
         assert self.is_settled
-        self.committed_zxid = self.durable_zxid = zxid
+        self.committed_zxid = zxid
         self.window.clear()
         self.window.extend(window)
         self.tail.clear()
+        self.hold(tail)
+        self.durable_zxid = self.last_zxid

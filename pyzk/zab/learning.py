@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pyzk.codec.quorum import Packet
+    from pyzk.tree.tree import Tree
     from pyzk.zab.conversation import Script, Wait
     from pyzk.zab.events import Entry
     from pyzk.zab.membership import Membership
@@ -89,6 +90,8 @@ class Learning:
         self.keeps_log = state.keeps_log or not call.is_observer
         self._packets = PacketReader(state.settings.packet_bytes_max)
         self._stream: TreeStream | None = None
+        self._tree: Tree | None = None
+        self._held: list[Entry] = []
         self._configs: list[Membership] = []
         self._unacknowledged: deque[tuple[int, Sequence[Entry]]] = deque()
         self._heard_at = now
@@ -182,6 +185,7 @@ class Learning:
         plan: Packet = yield NEXT
         yield from self._take_plan(plan)
         newleader = yield from self._hear_until(PacketType.NEWLEADER)
+        yield from self._install()
         self._note_config(see_config(state, newleader.data))
         yield from self._acknowledge_newleader()
         yield from self._hear_until(PacketType.UPTODATE)
@@ -226,7 +230,7 @@ class Learning:
         how = PacketType(plan.type)
         state.note("synchronises", leader=self.leader_id, epoch=self.epoch, how=how.name, zxid=hex(plan.zxid))
         if how == PacketType.SNAP:
-            yield from self._install(plan.zxid)
+            yield from self._take_tree(plan.zxid)
         elif state.doubt or self._call.needs_tree:
             raise PeerError(f"it sent {how.name}, and we need the whole tree")
         elif how == PacketType.TRUNC:
@@ -253,17 +257,32 @@ class Learning:
             raise PeerError(state.doubt)
         self.commit_to = history.last_zxid
 
-    def _install(self, zxid: int) -> Part:
-        """Take the whole tree, durably, before anything else."""
-        state = self.state
+    def _take_tree(self, zxid: int) -> Part:
+        """The whole tree; what follows up to NEWLEADER is kept with it."""
         stream = self._stream = TreeStream()
         self._feed_stream(self._packets.take_rest())
         yield lambda: not self._packets.is_raw
         self._stream = None
-        stream.tree.last_zxid = zxid
-        token = state.install(stream.tree)
+        stream.tree.last_zxid = self.commit_to = zxid
+        self._tree = stream.tree
+
+    def _install(self) -> Part:
+        """Put the leader's tree in place of ours, and what came behind it in place of our log, in one durable step.
+
+        Some of these txns we may have acknowledged to another leader, which has still to hear of it: if they were gone
+        for a moment, what it commits then would not be durable on a quorum.
+        Differs from Apache: it leaves its old log beside the tree.
+        """
+        tree, state, tail = self._tree, self.state, self._held
+        if tree is None:
+            return
+        token = state.install(tree, tail if self.keeps_log else ())
+        if tail and not self.is_observer:
+            self._unacknowledged.append((token, tail))
         yield lambda: state.done_token >= token
-        self.commit_to = zxid
+        self._tree, self._held = None, []
+        if not self.keeps_log:
+            state.history.hold(tail)
 
     def _feed_stream(self, data: bytes) -> None:
         """Bytes of the tree; what comes behind it are packets again. Raises DecodeError."""
@@ -325,8 +344,18 @@ class Learning:
 
     # Txns.
 
+    @property
+    def last_zxid(self) -> int:
+        """The end of the log once everything that has come is in it."""
+        if self._held:
+            return self._held[-1][0]
+        return self.state.history.last_zxid if self._tree is None else self._tree.last_zxid
+
     def log(self, entries: Sequence[Entry]) -> None:
         """Log txns; their acks follow when they are durable."""
+        if self._tree is not None:
+            self._held.extend(entries)
+            return
         if not self.keeps_log:
             self.state.history.hold(entries)
             return

@@ -56,7 +56,7 @@ class State:
     _last_token: int = 0
     _last_link: int = 0
     _pending: deque[int] = field(default_factory=deque)
-    _trees: deque[tuple[int, int]] = field(default_factory=deque)
+    _trees: deque[tuple[int, int, Sequence[Entry]]] = field(default_factory=deque)
 
     @property
     def keeps_log(self) -> bool:
@@ -87,7 +87,8 @@ class State:
         self.done_token = max(self.done_token, token)
         self.history.durable(token)
         while self._trees and self._trees[0][0] <= token:
-            self.history.reset(self._trees.popleft()[1])
+            _, zxid, tail = self._trees.popleft()
+            self.history.reset(zxid, tail=tail)
 
     def unwritten(self) -> None:
         """The log took nothing of what is under way."""
@@ -129,11 +130,11 @@ class State:
             if part:
                 self.effects.append(Deliver(part[-1][0], part))
 
-    def install(self, tree: Tree) -> int:
-        """Take another tree; returns the token, with which the history begins anew at its zxid."""
+    def install(self, tree: Tree, tail: Sequence[Entry] = ()) -> int:
+        """Take another tree, and a log that goes on behind it; returns the token, with which the history is that."""
         token = self.next_token()
-        self._trees.append((token, tree.last_zxid))
-        self.effects.append(Install(tree, token))
+        self._trees.append((token, tree.last_zxid, tail))
+        self.effects.append(Install(tree, token, tail))
         return token
 
     def doubt_own_data(self, reason: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -202,6 +203,18 @@ async def test_a_tree_from_the_leader_takes_the_place_of_everything(member: Memb
     assert member.events == [Done(1), Done(2), Done(3)]
     stored = member.reopened()
     assert stored.last_zxid == 2 * EPOCH + 501
+    assert stored.tree.digest == leader.tree.digest
+
+
+async def test_a_tree_comes_with_the_log_behind_it(member: Member) -> None:
+    leader = LeaderStub()
+    leader.zxid = 2 * EPOCH
+    leader.batch(5, 100)
+    tree = deepcopy(leader.tree)
+    member.ask(Install(tree, 1, leader.batch(2, 10)), Append([leader.one(b"/behind", b"x")], 2))
+    await member.done(2)
+    stored = member.reopened()
+    assert (stored.last_zxid, stored.replayed) == (2 * EPOCH + 8, 3)
     assert stored.tree.digest == leader.tree.digest
 
 

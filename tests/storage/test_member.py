@@ -1,5 +1,6 @@
 """What a member of an ensemble does with its files: storage.md section 6 line by line, TRUNC, SNAP, and doubt."""
 
+from copy import deepcopy
 from random import Random
 
 import pytest
@@ -541,6 +542,36 @@ def test_installed_tree_is_all_there_is(disk, files, server):
     sizes = list(files.install_steps(server.tree))
     assert sizes
     assert [name for name in disk.names(DIRECTORY) if "." in name] == ["snapshot.300000002"]
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_txns_behind_an_installed_tree_take_the_place_of_the_log(disk, files, built, count):
+    tree = deepcopy(built.tree)
+    assert built.zxid == 0x100000019
+    tail = built.batch(count)
+    files.install(tree, tail)
+    disk.crash(Random(1))
+    assert [name for name in disk.names(DIRECTORY) if "." in name] == ["log.10000001a", "snapshot.100000019"]
+    stored = files.load()
+    assert (stored.last_zxid, stored.doubt, stored.tree.digest) == (built.zxid, "", built.tree.digest)
+    assert list(stored.recent) == tail
+
+
+def test_a_log_that_came_with_a_tree_may_have_the_name_of_one_that_was_there(disk, files, built, payload):
+    tree = deepcopy(built.tree)
+    tree.last_zxid = 0x10000000A
+    tail = [(0x10000000B, payload(0x10000000B))]
+    assert "log.10000000b" in disk.names(DIRECTORY)
+    files.install(tree, tail)
+    stored = files.load()
+    assert (stored.last_zxid, list(stored.recent)) == (0x10000000B, tail)
+
+
+@pytest.mark.usefixtures("built")
+def test_what_a_crash_has_left_of_a_log_that_came_with_a_tree_is_removed(disk, files):
+    put(disk, "log.100000020.tmp", b"ZKLG")
+    assert files.load().last_zxid == 0x100000019
+    assert "log.100000020.tmp" not in disk.names(DIRECTORY)
 
 
 @pytest.mark.usefixtures("built")

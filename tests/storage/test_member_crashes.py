@@ -6,6 +6,7 @@ TRUNC, SNAP), loses power before a random step, and starts again.
 
 import os
 from collections import deque
+from copy import deepcopy
 from random import Random
 
 import pytest
@@ -168,12 +169,15 @@ class Member:
     def install(self):
         self.begin_epoch()
         leader = self.leader()
+        tree, tail = deepcopy(leader.tree), []
+        for _ in range(self.rng.choice((0, 1, 5))):
+            tail += leader.batch(1, self.rng.randint(1, 300))
         zxid = leader.zxid
         self.drop_snapshot()
         self.log.roll()
         self.histories.append(History({zxid: leader.tree.digest}, zxid))
         self.has_begun_with_a_leaders_tree = True
-        self.files.install(leader.tree)
+        self.files.install(tree, tail)
         del self.histories[0]
         self.files.save_epoch(CURRENT, self.epoch)
         self.go_on(leader.tree, max(zxid, self.epoch << 32))

@@ -2,9 +2,11 @@
 
 import pytest
 
-from pyzk.codec.quorum import PacketType, packet
+from pyzk.codec.quorum import STREAM_SIGNATURE, PacketType, packet
+from pyzk.tree.tree import Tree
+from pyzk.tree.walk import walk
 from pyzk.zab.catchup import plan
-from pyzk.zab.effects import Append, Close, Dial, Opened, SaveConfig, SaveEpoch, Truncate
+from pyzk.zab.effects import Append, Close, Dial, Install, Opened, SaveConfig, SaveEpoch, Truncate
 from pyzk.zab.events import Port
 from pyzk.zab.learning import Call, Learning
 from pyzk.zab.membership import parse_text
@@ -166,6 +168,60 @@ def test_a_leader_whose_epoch_committed_nothing_cuts_what_it_has_proposed_and_is
     learner.done()
     assert not learner.role.ended
     assert learner.state.history.last_zxid == end
+
+
+def sent_a_tree(**state):
+    """Its log has two txns behind the tree that a leader sends it; these follow, and one more."""
+    learner = LearnerBench(logged=LOGGED, **state)
+    learner.state.append(entries(1, 4, 5))
+    learner.all_done()
+    learner.discover()
+    tree = Tree()
+    tree.last_zxid = LOGGED[-1][0]
+    learner.hear(packet(PacketType.SNAP, tree.last_zxid) + b"".join(walk(tree)) + STREAM_SIGNATURE)
+    learner.hear(proposals(entries(1, 4, 6)))
+    return learner
+
+
+def test_a_tree_takes_the_place_of_a_log_only_with_all_that_was_acknowledged_behind_it():
+    learner = sent_a_tree()
+    assert (learner.asked, learner.state.history.last_zxid) == ([], 1 << 32 | 5)
+    learner.hear(NEWLEADER)
+    (install,) = learner.asked
+    assert isinstance(install, Install)
+    assert (install.tree.last_zxid, list(install.tail)) == (LOGGED[-1][0], entries(1, 4, 6))
+    assert learner.acks() == []
+    learner.all_done()
+    history = learner.state.history
+    assert (history.committed_zxid, history.durable_zxid) == (1 << 32 | 3, 1 << 32 | 6)
+    assert list(history.tail) == install.tail
+    assert learner.acks() == [EPOCH, 1 << 32 | 4, 1 << 32 | 5, 1 << 32 | 6]
+    learner.hear(commits(entries(1, 4, 6)) + UPTODATE)
+    assert learner.delivered == [zxid for zxid, _ in entries(1, 4, 6)]
+
+
+def test_a_tree_whose_leader_goes_before_newleader_leaves_everything_as_it_was():
+    learner = sent_a_tree()
+    learner.role.end("the leader is gone")
+    assert learner.kinds(Install) == []
+    assert learner.state.history.last_zxid == 1 << 32 | 5
+
+
+@pytest.mark.parametrize("bad", [3, 4, 6])
+def test_a_txn_that_cannot_stand_behind_the_tree_ends_the_conversation(bad):
+    learner = sent_a_tree()
+    learner.hear(proposals(entries(1, bad, bad)))
+    assert "cannot follow" in learner.role.ended
+
+
+def test_an_observer_without_a_log_keeps_what_comes_behind_a_tree_in_memory():
+    learner = sent_a_tree(is_observer=True, observer_sync_enabled=False)
+    learner.hear(NEWLEADER)
+    (install,) = learner.asked
+    assert install.tail == ()
+    learner.done()
+    history = learner.state.history
+    assert (history.durable_zxid, list(history.tail)) == (LOGGED[-1][0], entries(1, 4, 6))
 
 
 def asked_to_cut_its_only_tree():
