@@ -4,8 +4,12 @@ import pytest
 
 from pyzk.codec.records import open_acl
 from pyzk.codec.txns import CreateTxn, Txn, TxnDigest, TxnHeader
+from pyzk.storage.database import RestoreOptions
+from pyzk.storage.epochs import ACCEPTED, CURRENT
+from pyzk.storage.member import MemberFiles
 from pyzk.storage.memory import MemoryDisk
 from pyzk.storage.names import Places
+from pyzk.storage.snapshot import save
 from pyzk.storage.txnlog import TxnLog
 from pyzk.tree.apply import apply
 from pyzk.tree.tree import Tree
@@ -87,3 +91,25 @@ def load_vector():
             disk.sync_directory(directory)
 
     return copy
+
+
+@pytest.fixture
+def files(disk, places):
+    return MemberFiles(disk, places, RestoreOptions(batch_bytes_max=64 << 10))
+
+
+@pytest.fixture
+def built(disk, places, files, server, log):
+    """Snapshots 0 and 10 and 20 of epoch 1, and logs up to 25."""
+    files.load()
+    files.save_epoch(ACCEPTED, 1)
+    files.save_epoch(CURRENT, 1)
+    server.zxid = 1 << 32
+    for count in (10, 10, 5):
+        log.append(server.batch(count))
+        if count == 10:
+            for _ in save(disk, places.snapshots, server.tree):
+                pass
+            log.roll()
+    log.close()
+    return server
