@@ -73,6 +73,8 @@ class Service:
         namespaces: bytes by top-level znode, where they are counted.
         fast: handlers of the plain reads, by opcode.
         writes_refused: true while the disk is full: writes are answered at the door.
+        inexact_until: up to this txn digests say nothing: Apache's leader goes on while it sends its tree, which has
+            then some of what follows it.
         digests: (zxid, digest of the tree) at each DIGEST_INTERVAL-th txn, the last DIGESTS_MAX of them.
     """
 
@@ -107,7 +109,7 @@ class Service:
         self.large_bytes = 0
         self.writes_refused = False
         self.digests: deque[tuple[int, int]] = deque(maxlen=DIGESTS_MAX)
-        self.digest_mismatches = 0
+        self.digest_mismatches = self.inexact_until = 0
         self.first_mismatch_zxid = 0
         self.namespaces: Namespaces | None = None
         self.auditor: Auditor | None = None
@@ -321,7 +323,7 @@ class Service:
         tree = self.tree
         for proposal in proposals:
             delivery.deliver(self, proposal, now)
-            if not tree.last_zxid % DIGEST_INTERVAL:
+            if not tree.last_zxid % DIGEST_INTERVAL and tree.last_zxid > self.inexact_until:
                 self.digests.append((tree.last_zxid, tree.digest))
         self._resume_paused()
 
@@ -340,8 +342,12 @@ class Service:
             header, digest = txn.header, txn.digest
             self.deliver((Proposal(header, txn.record, payload, None, origin_of(header)),), now)
             if digest is not None and digest.version == DIGEST_VERSION and digest.tree_digest != self.tree.digest:
-                self.digest_mismatches += 1
-                self.first_mismatch_zxid = self.first_mismatch_zxid or header.zxid
+                self._differs(header.zxid)
+
+    def _differs(self, zxid: int) -> None:
+        if zxid > self.inexact_until:
+            self.digest_mismatches += 1
+            self.first_mismatch_zxid = self.first_mismatch_zxid or zxid
 
     def synced(self, sync: Syncing, now: float) -> None:
         """The leader has let a sync pass."""

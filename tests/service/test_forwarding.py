@@ -238,6 +238,20 @@ def test_a_digest_that_differs_is_counted_and_changes_nothing() -> None:
     assert b"/2" in learner.tree.nodes
 
 
+def test_digests_say_nothing_while_the_tree_may_be_ahead_of_its_zxid() -> None:
+    """A leader of Apache's goes on while it sends its tree; what it has sent behind that is in it already, in part."""
+    ensemble = Ensemble()
+    learner = ensemble.learners[0]
+    learner.service.inexact_until = 0x100000080
+    for counter in (0x7F, 0x80, 0x81, 0x100):
+        header = TxnHeader(0, 0, 0x100000000 + counter, WALL_MS, OpCode.CREATE)
+        record = CreateTxn(b"/%d" % counter, b"", OPEN_ACL, ephemeral=False, parent_cversion=counter)
+        payload = Txn(header, record, TxnDigest(2, 5)).encode()
+        learner.forwarding.deliver(header.zxid, [(header.zxid, payload)], learner.now)
+    assert (learner.service.digest_mismatches, learner.service.first_mismatch_zxid) == (2, 0x100000081)
+    assert [zxid for zxid, _ in learner.service.digests] == [0x100000100]
+
+
 # The door.
 
 NULL_ID = [ACL(31, b"digest", None)]

@@ -88,6 +88,7 @@ MUTANTS = [
         LEARNING,
         "        plan: Packet = yield NEXT\n",
         "        state.save_epoch(CURRENT, self.epoch)\n        plan: Packet = yield NEXT\n",
+        100,
     ),
     mutant(
         "currentEpoch is written behind the ACK of NEWLEADER",
@@ -310,7 +311,7 @@ MUTANTS = [
         "service/delivery.py",
         "    return service.access.permits(acl, Perms.READ, state.identities)",
         "    return True",
-        100,
+        300,
     ),
     mutant(
         "writes do not look at ACLs",
