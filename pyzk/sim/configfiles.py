@@ -39,10 +39,16 @@ class ConfigFiles:
     def __init__(self, disk: SimulatedDisk, server_id: int, membership: Membership, rng: Random) -> None:
         self._disk = disk
         self._rng = rng
+        self._server_id = server_id
         self._files = DynamicFiles(disk, f"{DIRECTORY}/{NAME}", server_id)
         disk.make_directory(DIRECTORY)
-        lines = [f"# of server {server_id}", "tickTime=2000", "clientPort=2181", *membership.lines()]
-        replace(disk, DIRECTORY, NAME, "\n".join(lines).encode())
+        self.begin_anew(membership.lines())
+
+    def begin_anew(self, servers: list[str]) -> None:
+        """An operator writes zoo.cfg, with this list of servers in it."""
+        self._files.remove_next()
+        lines = [f"# of server {self._server_id}", "tickTime=2000", "clientPort=2181", *servers]
+        replace(self._disk, DIRECTORY, NAME, "\n".join(lines).encode())
 
     def save(self, effect: SaveConfig, *, may_be_cut: bool) -> bool:
         """Write what the agreement tells; whether the server has power still."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from pyzk.codec.opcodes import OpCode
-from pyzk.codec.requests import ReconfigRequest
 from pyzk.sim.leftovers import LEFTOVERS
 from pyzk.sim.member_host import MemberHost
+from pyzk.sim.members import reconfigure, see_to_members
 from pyzk.sim.mishaps import MISHAPS
 from pyzk.sim.schemes import SCHEMES
 from pyzk.storage.member import DOUBT
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from pyzk.sim.plan import Fault, Plan
     from pyzk.sim.world import World
 
-VOTERS_MIN = 3
 LOG_END_BYTES = 2048
 """More than the last record of a log and a sector."""
 
@@ -62,6 +60,7 @@ class Faults:
             host.machine.is_doomed = host.machine.dooms_change = False
             self.thaw(host)
         self.world.start()
+        see_to_members(self.world)
 
     # For all kinds.
 
@@ -162,22 +161,6 @@ def _set_clock(faults: Faults) -> None:
     host = faults.some_host()
     if isinstance(host, MemberHost):
         host.wall_step_ms = int(faults.rng.choice((-1, 1)) * faults.rng.expovariate(1 / 60_000))
-
-
-def _reconfigure(faults: Faults) -> None:
-    """A voter becomes an observer, or the other way round, while everything goes on; three voters are left."""
-    world = faults.world
-    clients = [client for client in world.clients if client.is_connected]
-    if not clients or not world.settings.reconfig_enabled:
-        return
-    configuration = world.checker.sequence.configuration
-    may_leave = len(configuration.voter_ids) > VOTERS_MIN
-    names = [number for number in world.hosts if may_leave or number not in configuration.voter_ids]
-    if names:
-        number = faults.rng.choice(names)
-        role = "observer" if number in configuration.voter_ids else "participant"
-        line = f"server.{number}=10.0.0.{number}:2888:3888:{role};2181"
-        faults.rng.choice(clients).ask(OpCode.RECONFIG, ReconfigRequest(line.encode(), None, None, -1))
 
 
 # Network.
@@ -306,7 +289,7 @@ KINDS: dict[str, Callable[[Faults], None]] = {
     "crash of all": _crash_all,
     "freeze": _freeze,
     "clock set": _set_clock,
-    "reconfig": _reconfigure,
+    "reconfig": reconfigure,
     "cut off": _cut_off,
     "split": _split,
     "block one way": _block_one_way,

@@ -138,11 +138,11 @@ class Host:
         world = self.world
         self.has_no_power = False
         self.boot += 1
+        if not self._read_configuration():
+            return
         stored = self._load()
         if stored is None:
             return
-        if self.config_files is not None:
-            self.membership, self.last_seen = self.config_files.load()
         self.tree = stored.tree
         history = History(max(0, stored.last_zxid), stored.recent, world.settings.window_txns)
         state = State(self.server_id, world.settings, self.membership, self.last_seen, history)
@@ -153,6 +153,17 @@ class Host:
         world.checker.servers.loaded(self, stored)
         self._perform_all(self._begin())
         self._go_on()
+
+    def _read_configuration(self) -> bool:
+        """Whether the server is in its own list; else it refuses to start (server/config/load.py)."""
+        if self.config_files is None:
+            return True
+        self.membership, self.last_seen = self.config_files.load()
+        if self.membership.find(self.server_id) is not None:
+            return True
+        self.world.trace(self.server_id, "is not in its list of servers")
+        self.world.tally["starts of no member"] += 1
+        return False
 
     def _load(self) -> Stored | None:
         """What the process finds; with a disk that fails it ends, and another one is started later."""

@@ -1,0 +1,92 @@
+"""Who belongs to a simulated ensemble: servers change their roles, leave, and come back, and operators see to it.
+
+A server that has left goes on without a vote, and does not start again: its list of servers does not have it. Who is to
+come back is started with a list in which it is, and asked for when it has had time to follow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyzk.codec.opcodes import OpCode
+from pyzk.codec.requests import ReconfigRequest
+
+if TYPE_CHECKING:
+    from pyzk.sim.faults import Faults
+    from pyzk.sim.host import Host
+    from pyzk.sim.world import World
+
+VOTERS_MIN = 3
+LEAVING_SHARE = 0.4
+"""How many of those that change leave."""
+OPERATORS_SECONDS = 1.0
+"""How often operators look, once nothing goes wrong any more."""
+
+
+def reconfigure(faults: Faults) -> None:
+    """A voter becomes an observer or the other way round, leaves, or comes back meanwhile; three voters are left."""
+    world, rng = faults.world, faults.rng
+    if not world.settings.reconfig_enabled:
+        return
+    configuration = world.checker.sequence.configuration
+    may_leave = len(configuration.voter_ids) > VOTERS_MIN
+    names = [number for number in world.hosts if may_leave or number not in configuration.voter_ids]
+    if not names:
+        return
+    number = rng.choice(names)
+    if configuration.find(number) is None:
+        _come_back(faults, world.hosts[number])
+    elif rng.random() < LEAVING_SHARE:
+        _ask(world, ReconfigRequest(None, b"%d" % number, None, -1), rng.random())
+    else:
+        role = "observer" if number in configuration.voter_ids else "participant"
+        _ask(world, _joining(number, role), rng.random())
+
+
+def _line(number: int, role: str) -> str:
+    return f"server.{number}=10.0.0.{number}:2888:3888:{role};2181"
+
+
+def _joining(number: int, role: str) -> ReconfigRequest:
+    return ReconfigRequest(_line(number, role).encode(), None, None, -1)
+
+
+def _ask(world: World, request: ReconfigRequest, chance: float) -> None:
+    clients = [client for client in world.clients if client.is_connected]
+    if clients:
+        clients[int(chance * len(clients))].ask(OpCode.RECONFIG, request)
+
+
+def _come_back(faults: Faults, host: Host) -> None:
+    world, chance = faults.world, faults.rng.random()
+    request = _joining(host.server_id, faults.rng.choice(("participant", "observer")))
+    if host.is_up and host.opened is None:
+        host.crash(has_no_power=False)
+    if not host.is_up:
+        _enlist(host)
+    faults.later(2.0, lambda: _ask(world, request, chance))
+
+
+def _enlist(host: Host) -> None:
+    """Write the servers that there are, and this one, into its zoo.cfg, and start it."""
+    configuration = host.world.checker.sequence.configuration
+    lines = configuration.lines()
+    if configuration.find(host.server_id) is None:
+        lines.append(_line(host.server_id, "participant"))
+    assert host.config_files is not None
+    host.config_files.begin_anew(lines)
+    host.world.start(host.server_id)
+
+
+def see_to_members(world: World) -> None:
+    """From now on operators start members that do not start by themselves, and stop who is no member any more."""
+    if not world.settings.reconfig_enabled:
+        return
+    configuration = world.checker.sequence.configuration
+    for host in world.hosts.values():
+        is_member = configuration.find(host.server_id) is not None
+        if is_member and not host.is_up:
+            _enlist(host)
+        elif host.is_up and not is_member:
+            host.crash(has_no_power=False)
+    world.after(OPERATORS_SECONDS, lambda: see_to_members(world))
