@@ -62,11 +62,12 @@ class Encoding(Iterator[bytes]):
     Args:
         tree: what is written.
         with_last_zxid: the third section, which 3.8 ignores (serializeLastProcessedZxid.enabled).
+        digest: of the tree at a later zxid, if the tree has some of what leads there already.
     """
 
-    def __init__(self, tree: Tree, *, with_last_zxid: bool = True) -> None:
+    def __init__(self, tree: Tree, *, with_last_zxid: bool = True, digest: SnapshotDigest | None = None) -> None:
         self._walk = body = walk(tree)
-        digest = SnapshotDigest(body.zxid, DIGEST_VERSION, body.digest)
+        digest = digest or SnapshotDigest(body.zxid, DIGEST_VERSION, body.digest)
         self._chunks = sealed(body, digest, body.zxid if with_last_zxid else None)
 
     def __next__(self) -> bytes:
@@ -154,10 +155,11 @@ def write(
     finish: Callable[[SnapshotFile], None],
     *,
     with_last_zxid: bool,
+    digest: SnapshotDigest | None = None,
 ) -> Generator[int]:
     """Write a snapshot as `save` does; `finish` makes it durable at the end: `SnapshotFile.finish` or `keep`."""
     file = SnapshotFile(disk, directory, names.snapshot_name(tree.last_zxid, compression))
-    chunks = Encoding(tree, with_last_zxid=with_last_zxid)
+    chunks = Encoding(tree, with_last_zxid=with_last_zxid, digest=digest)
     finished = False
     try:
         for chunk in STREAMS[compression](chunks):

@@ -7,13 +7,15 @@ and which log are to be the whole database, or where the log is to end. From the
 
 import re
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 
-from pyzk.errors import DamageError
+from pyzk.codec.txns import decode_txn
+from pyzk.errors import DamageError, DecodeError
 from pyzk.storage import names
 from pyzk.storage.database import truncate
 from pyzk.storage.disk import Disk, replace
 from pyzk.storage.names import Places
-from pyzk.storage.snapshot import TEMPORARY_SUFFIX, SnapshotFile, write
+from pyzk.storage.snapshot import TEMPORARY_SUFFIX, SnapshotDigest, SnapshotFile, write
 from pyzk.storage.txnlog import LOG_HEADER, frame_record
 from pyzk.tree.tree import Tree
 
@@ -38,11 +40,23 @@ def install_steps(
     error, everything is as it was.
     """
     name = names.snapshot_name(tree.last_zxid, compression)
-    yield from write(disk, places.snapshots, tree, compression, SnapshotFile.keep, with_last_zxid=with_last_zxid)
+    digest, keep = _digest_behind(tail), SnapshotFile.keep
+    yield from write(disk, places.snapshots, tree, compression, keep, with_last_zxid=with_last_zxid, digest=digest)
     log = _write_log(disk, places, tail) if tail else ""
     replace(disk, places.snapshots, PENDING, f"install {name} {log}".rstrip().encode())
     _install(disk, places, name, log)
     forget_pending(disk, places)
+
+
+def _digest_behind(tail: Sequence[tuple[int, bytes]]) -> SnapshotDigest | None:
+    """What the leader says of the tree behind these txns; None if it does not.
+
+    Apache's leader goes on while it sends its tree, so that at its zxid nobody else has had such a tree.
+    """
+    with suppress(DecodeError):
+        digest = decode_txn(tail[-1][1]).digest if tail else None
+        return None if digest is None else SnapshotDigest(tail[-1][0], digest.version, digest.tree_digest)
+    return None
 
 
 def _write_log(disk: Disk, places: Places, tail: Sequence[tuple[int, bytes]]) -> str:

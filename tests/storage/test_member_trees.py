@@ -34,6 +34,22 @@ def test_txns_behind_an_installed_tree_take_the_place_of_the_log(disk, files, bu
     assert list(stored.recent) == tail
 
 
+def test_a_tree_that_has_some_of_what_follows_it_is_no_wrong_digest(files, built):
+    """Apache's leader goes on while it sends its tree."""
+    tail = built.batch(4)
+    tree = deepcopy(built.tree)
+    tree.last_zxid = tail[0][0] - 1
+    files.install(tree, tail)
+    stored = files.load()
+    assert (stored.last_zxid, stored.digest_mismatches, stored.notes) == (built.zxid, 0, [])
+    assert stored.tree.digest == built.tree.digest
+
+
+def test_txns_that_cannot_be_read_do_not_keep_a_tree_from_the_disk(disk, files, built):
+    files.install(deepcopy(built.tree), [(built.zxid + 1, b"no txn")])
+    assert "snapshot.100000019" in disk.names(DIRECTORY)
+
+
 def test_a_log_that_came_with_a_tree_may_have_the_name_of_one_that_was_there(disk, files, built, payload):
     tree = deepcopy(built.tree)
     tree.last_zxid = 0x10000000A
