@@ -9,6 +9,7 @@ from itertools import pairwise
 from struct import Struct
 from zlib import adler32
 
+from pyzk.storage import names
 from pyzk.storage.disk import Disk
 from pyzk.storage.txnlog import LOG_HEADER, RECORD_HEAD
 
@@ -22,6 +23,8 @@ CHECKSUM_HIGH = bytes(4)
 """The upper half of each record's checksum."""
 END_MARK = 0x42
 CHECKSUM_MASKS = (0xFFFFFF, 0xFFFF, 0xFF)
+STEPS_MAX = 1 << 16
+"""So far is a txn from the one before it at most: Apache's servers leave out zxids, and repeat txns."""
 
 
 class LogReader:
@@ -71,10 +74,20 @@ class LogReader:
         size = head_bytes + length + 1
         if self.behind < size:
             # Nothing is written behind a write that was cut short: with a whole record there, the length is wrong.
-            return not _holds_record(self.disk.read(self.path, start + head_bytes, self.behind - head_bytes))
+            written = self.disk.read(self.path, start + head_bytes, self.behind - head_bytes)
+            return self._may_follow(written) and not _holds_record(written)
         record = self.disk.read(self.path, start, size)
         whole_checksum = adler32(record[head_bytes:-1])
         return checksum in [whole_checksum & mask for mask in CHECKSUM_MASKS] or _has_zero_sector(record, start)
+
+    def _may_follow(self, payload: bytes) -> bool:
+        """Whether what was written of a txn is of one that can stand there; else its length may have gone bad too."""
+        (zxid,) = ZXID.unpack_from(payload[: ZXID.size].ljust(ZXID.size, b"\0"))
+        unwritten = 8 - len(zxid.to_bytes(8, signed=True).rstrip(b"\0"))
+        most = zxid | (1 << 8 * unwritten) - 1
+        ((first, _),) = names.logs([self.name])
+        last = self.last_zxid or first
+        return bool(zxid & 0xFFFFFFFF < STEPS_MAX or zxid - STEPS_MAX < last < most + STEPS_MAX)
 
     def _read_header(self) -> None:
         header = self.disk.read(self.path, 0, len(LOG_HEADER))

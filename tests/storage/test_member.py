@@ -229,6 +229,15 @@ def test_wrong_byte_in_the_last_record_is_a_doubt(disk, files):
 
 
 @pytest.mark.usefixtures("built")
+@pytest.mark.parametrize("noise", [b"\xee" * 60, b"\x01\xff" * 30, bytes(range(7, 67))])
+def test_noise_from_the_length_of_the_last_record_on_is_a_doubt(disk, files, noise):
+    """A write that was cut short has right bytes or zeros, and no txn that cannot stand there."""
+    *_, (_, offset, _) = LogReader(disk, DIRECTORY, "log.100000015")
+    edit(disk, "log.100000015", offset + 10, b"\x01" + noise)
+    assert files.load().doubt
+
+
+@pytest.mark.usefixtures("built")
 def test_gap_is_a_doubt(disk, files):
     drop(disk, "log.10000000b", "snapshot.100000014")
     in_doubt(files, disk, "no txns between 0x10000000a and 0x100000015")

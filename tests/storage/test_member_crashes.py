@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from pyzk.errors import StorageError
+from pyzk.errors import DamageError, StorageError
 from pyzk.storage import member, switch
 from pyzk.storage.database import RestoreOptions
 from pyzk.storage.epochs import ACCEPTED, CURRENT
@@ -143,7 +143,13 @@ class Member:
         self.drop_snapshot()
         self.log.roll()
         least, history.least = history.least, zxid
-        if not self.files.truncate(zxid):
+        try:
+            is_cut = self.files.truncate(zxid)
+        except DamageError:
+            assert self.corrupted, "damage comes from nowhere"
+            self.be_healed()
+            return
+        if not is_cut:
             assert self.has_begun_with_a_leaders_tree or self.corrupted, "there was always a snapshot at the beginning"
             history.least = least
             return
