@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.requests import ReconfigRequest
+from pyzk.errors import StorageError
 
 if TYPE_CHECKING:
     from pyzk.sim.faults import Faults
@@ -68,13 +69,16 @@ def _come_back(faults: Faults, host: Host) -> None:
 
 
 def _enlist(host: Host) -> None:
-    """Write the servers that there are, and this one, into its zoo.cfg, and start it."""
+    """Write the servers that there are, and this one, into its zoo.cfg, and start it, unless its disk fails."""
     configuration = host.world.checker.sequence.configuration
     lines = configuration.lines()
     if configuration.find(host.server_id) is None:
         lines.append(_line(host.server_id, "participant"))
     assert host.config_files is not None
-    host.config_files.begin_anew(lines)
+    try:
+        host.config_files.begin_anew(lines)
+    except StorageError:
+        return
     host.world.start(host.server_id)
 
 

@@ -81,6 +81,17 @@ def test_its_operator_has_it_come_back(world, role):
     world.run_until(lambda: host.tree.last_zxid >= world.leader.tree.last_zxid, 5.0, "it has what all have")
 
 
+def test_an_operator_can_do_nothing_while_the_disk_fails(world):
+    host = left(world)
+    host.crash(has_no_power=False)
+    host.disk.failing_writes = True
+    world.faults.rng = Always(4, "observer")
+    reconfigure(world.faults)
+    assert not host.is_up
+    host.disk.stop_failing()
+    world.settle()
+
+
 def test_in_the_end_members_run_and_nobody_else_does(world):
     gone, down = left(world), world.hosts[1]
     assert gone.is_up
