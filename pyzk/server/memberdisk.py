@@ -268,7 +268,7 @@ class MemberDisk:
         steps = self._files.install_steps(effect.tree, effect.tail)
         while await self._in_thread(lambda: next(steps, None)) is not None:
             pass
-        self._last_zxid = effect.tail[-1][0] if effect.tail else effect.tree.last_zxid
+        self._last_zxid = effect.last_zxid
         return Done(effect.token)
 
     async def _heal(self, effect: Heal) -> DiskEvent:

@@ -194,7 +194,7 @@ class Member:
             self._next_tree = None
 
     def _install(self, effect: effects.Install, now: float, wall_ms: int) -> None:  # noqa: ARG002
-        self.service.inexact_until = effect.tail[-1][0] if effect.tail else effect.tree.last_zxid
+        self.service.inexact_until = effect.last_zxid
         if self.desk is None:
             self.replace_tree(effect.tree)
         else:

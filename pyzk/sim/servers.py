@@ -113,9 +113,6 @@ class Servers:
             require(payload == sequence.payloads[zxid], "a txn is the same everywhere", f"{zxid:x}")
             last = zxid
 
-    def _chain(self, work: do.Install) -> list[int]:
-        return self.sequence.chain(work.tail[-1][0] if work.tail else work.tree.last_zxid)
-
     def _asked_epoch(self, host: Host, effect: do.SaveEpoch) -> None:
         """A server promises an epoch to one leader only, and no leader begins one that a quorum has not promised it."""
         role = host.peer.role if host.peer is not None else None
@@ -145,7 +142,7 @@ class Servers:
             log.cut(kept)
             self.reset(host)
         elif isinstance(work, do.Install):
-            log.zxids = self._chain(work)
+            log.zxids = self.sequence.chain(work.last_zxid)
             log.durable, log.floor = len(log.zxids), self.sequence.real(work.tree.last_zxid)
             self.reset(host)
         elif isinstance(work, do.SaveEpoch):
@@ -200,7 +197,7 @@ class Servers:
         is_old = found == before.zxids[: len(found)] and len(found) >= kept
         installing = before.interrupted
         is_new = False
-        if isinstance(installing, do.Install) and found == self._chain(installing):
+        if isinstance(installing, do.Install) and found == self.sequence.chain(installing.last_zxid):
             is_new = True
             self.logs[host.server_id].floor = self.sequence.real(installing.tree.last_zxid)
         require(

@@ -93,6 +93,11 @@ class Install:
     token: int
     tail: Sequence[Entry] = ()
 
+    @property
+    def last_zxid(self) -> int:
+        """Where the log ends then."""
+        return self.tail[-1][0] if self.tail else self.tree.last_zxid
+
 
 @dataclass(slots=True)
 class ReadLog:
