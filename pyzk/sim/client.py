@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pyzk.sim.world import World
     from pyzk.tree.acl import Identity
 
-READ_ONLY_CHANCE = 0.5
+TAKES_READ_ONLY_CHANCE = 0.5
 """So many clients make do with a server that is read-only, if there are such."""
 OUTSTANDING_MAX = 8
 """Requests that a client has under way at most."""
@@ -86,7 +86,7 @@ class Client:
         self.rng = Random(f"{world.seed} client {number}")
         self.rare = Random(f"{world.seed} client {number} rare")
         draw = Random(f"{world.seed} client {number} read-only").random()
-        self.takes_read_only = world.read_only_enabled and draw < READ_ONLY_CHANCE
+        self.takes_read_only = world.read_only_enabled and draw < TAKES_READ_ONLY_CHANCE
         self.identities: set[Identity] = set()
         self.known: list[bytes] = []
         self.written = 0
