@@ -83,12 +83,14 @@ def _enlist(host: Host) -> None:
 
 
 def see_to_members(world: World) -> None:
-    """From now on operators start members that do not start by themselves, and stop who is no member any more."""
+    """From now on operators start members that do not start by themselves, and stop who is no member any more.
+
+    Who is in a configuration that was only proposed counts: whoever has it in its log leads by nobody's vote without it.
+    """
     if not world.settings.reconfig_enabled:
         return
-    configuration = world.checker.sequence.configuration
     for host in world.hosts.values():
-        is_member = configuration.find(host.server_id) is not None
+        is_member = world.checker.sequence.may_be_member(host.server_id)
         if is_member and not host.is_up:
             _enlist(host)
         elif host.is_up and not is_member:

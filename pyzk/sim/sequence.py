@@ -135,6 +135,10 @@ class TxnSequence:
         """Whether a server has a vote in the configuration that is committed, or in one that may be."""
         return any(server_id in membership.voter_ids for membership in self._possible)
 
+    def may_be_member(self, server_id: int) -> bool:
+        """Whether a server is in the configuration that is committed, or in one that may be, whatever its role."""
+        return any(membership.find(server_id) is not None for membership in self._possible)
+
     def can_decide(self, servers: Collection[int]) -> bool:
         """Whether these are a quorum, in the configuration that is committed or in one that may be."""
         return any(membership.quorum().contains_quorum(servers) for membership in self._possible)
