@@ -85,7 +85,7 @@ def _enlist(host: Host) -> None:
 def see_to_members(world: World) -> None:
     """From now on operators start members that do not start by themselves, and stop who is no member any more.
 
-    Who is in a configuration that was only proposed counts: whoever has it in its log leads by nobody's vote without it.
+    Who is in a configuration that was only proposed counts: who has that in its log may not lead without it.
     """
     if not world.settings.reconfig_enabled:
         return
