@@ -24,7 +24,7 @@ from pyzk.server.files import FileDisk, lock_directory, require_directory
 from pyzk.server.identities import set_up_identities
 from pyzk.server.logwriter import LogWriter, Outcomes
 from pyzk.server.metrics.probes import watch_loop, watch_turns
-from pyzk.server.wiring import make_log, make_roll, service_settings
+from pyzk.server.wiring import make_log, make_pace, make_roll, service_settings
 from pyzk.service.audit import SUCCESS, Auditor
 from pyzk.storage.disk import Disk
 from pyzk.storage.names import Places
@@ -97,6 +97,7 @@ class BaseServer(ABC):
     def _make_log_writer(self, outcomes: Outcomes) -> LogWriter:
         writer = LogWriter(make_log(self.config, self._disk, self.places), outcomes)
         writer.slow_sync_ms = self.config.fsync_warning_threshold_ms
+        writer.pace = make_pace(self.config)
         return writer
 
     def _start_chores(self, replayed: int, gate: housekeeping.Gate) -> None:

@@ -5,6 +5,7 @@ A client that does not read what it is sent is not read from any more; one that 
 """
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -44,19 +45,23 @@ class Words(Protocol):
 
 
 class ClientLimits:
-    """Who may connect.
+    """Who may connect, and what a connection may take.
 
     Args:
         per_address_max: connections of one address (maxClientCnxns), 0 for no limit.
         total_max: connections in all (maxCnxns), 0 for no limit.
         out_buffer_bytes_max: bytes that may wait for a slow client.
         statistics: where those who were not let in are counted.
+
+    Attributes:
+        keep_alive: the system asks silent clients whether they live (clientTcpKeepAlive).
     """
 
     def __init__(self, per_address_max: int, total_max: int, out_buffer_bytes_max: int, statistics: Statistics) -> None:
         self.per_address_max = per_address_max
         self.total_max = total_max
         self.out_buffer_bytes_max = out_buffer_bytes_max
+        self.keep_alive = False
         self.by_address: Counter[str] = Counter()
         self.total = 0
         self.statistics = statistics
@@ -66,6 +71,7 @@ class ClientLimits:
         self.per_address_max = config.max_client_connections_per_address
         self.total_max = config.max_connections
         self.out_buffer_bytes_max = config.client_out_buffer_bytes_max
+        self.keep_alive = config.client_tcp_keep_alive
 
     def admit(self, address: str) -> str | None:
         """Count a new connection; or why it is not let in."""
@@ -144,6 +150,8 @@ class ClientConnection(asyncio.Protocol):
             self._transport.abort()
             return
         self._admitted = True
+        if self._limits.keep_alive:
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self.id = self._next_id()
         self._driver.clients[self.id] = self
         self._driver.service.connect(self.id, self._address, monotonic_seconds(), wall_ms(), self._proven())

@@ -228,9 +228,16 @@ class Server(BaseServer):
         if self._dynamic is None:
             return committed
         if self.config.dynamic_config_file is None:
-            self._dynamic.back_up()
+            self._back_up(self._dynamic)
         proposed = self._dynamic.load_next()
         return proposed if proposed is not None and proposed.version > committed.version else committed
+
+    def _back_up(self, files: DynamicFiles) -> None:
+        # Differs from Apache: a folder that cannot be written to keeps no server from serving.
+        try:
+            files.back_up()
+        except StorageError as error:
+            log.warning("configuration_not_backed_up", error=str(error))
 
     def _replace_tree(self, stored: Stored) -> None:
         """The tree had more than the new leader: it was loaded anew."""

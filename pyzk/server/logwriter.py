@@ -58,6 +58,21 @@ class Outcomes:
     failed: Callable[[StorageError, list[int]], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long the queue waits for more, so that they share a sync; by default it does not.
+
+    Attributes:
+        delay_seconds: from the end of one batch to the beginning of the next (flushDelay).
+        silence_seconds: sooner, when nothing was submitted for so long (maxWriteQueuePollTime).
+        txns_max: sooner, when so many wait; 0: no number is enough (maxBatchSize).
+    """
+
+    delay_seconds: float = 0.0
+    silence_seconds: float = 0.0
+    txns_max: int = 0
+
+
 class LogWriter:
     """The queue in front of the log; used from the loop alone.
 
@@ -76,6 +91,7 @@ class LogWriter:
         slow_syncs: batches that took longer than slow_sync_ms.
         slow_sync_ms: a batch that takes longer is worth a warning (fsync.warningthresholdms).
         shares_disk: something large is being written beside the log: a sync may have to wait for that.
+        pace: whether batches wait for more.
     """
 
     def __init__(self, log: TxnLog, outcomes: Outcomes, quick_ms_max: float = QUICK_MS_MAX) -> None:
@@ -94,6 +110,10 @@ class LogWriter:
         self._waited: list[tuple[float, int]] = []
         self.slow_sync_ms = SLOW_SYNC_MS
         self.shares_disk = False
+        self.pace = Pace()
+        self._queued_txns = 0
+        self._ended_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._began_at = 0.0
         self._average_ms = 0.0
         self._probe_at = 0.0
@@ -109,18 +129,34 @@ class LogWriter:
         size_bytes = sum([len(payload) for _, payload in batch]) + RECORD_OVERHEAD_BYTES * len(batch)
         self.queue.append(Submission(batch, token, size_bytes, self._roll, monotonic_seconds()))
         self.submitted_txns += len(batch)
+        self._queued_txns += len(batch)
         self._roll = False
 
     def start(self) -> None:
         """Begin with what was submitted, now; what is submitted while a batch is under way begins behind it."""
-        if self.queue and not self.in_flight and not self._is_telling:
+        if self.queue and not self.in_flight and not self._is_telling and not self._waits():
             self._start()
 
     def start_soon(self) -> None:
         """The same at the next turn of the loop."""
-        if self.queue and not self.in_flight and not self._scheduled:
+        if self.queue and not self.in_flight and not self._scheduled and not self._waits():
             self._scheduled = True
             self._loop.call_soon(self._start)
+
+    def _waits(self) -> bool:
+        """Whether the queue waits for more; it is then looked at again in time."""
+        pace = self.pace
+        if not pace.delay_seconds or 0 < pace.txns_max <= self._queued_txns:
+            return False
+        left = min(self._ended_at + pace.delay_seconds, self.queue[-1].submitted_at + pace.silence_seconds)
+        left -= monotonic_seconds()
+        if left > 0 and self._timer is None:
+            self._timer = self._loop.call_later(left, self._look_again)
+        return left > 0
+
+    def _look_again(self) -> None:
+        self._timer = None
+        self.start()
 
     def roll(self) -> None:
         """Let the next submission begin a new log file."""
@@ -134,6 +170,7 @@ class LogWriter:
 
     async def close(self) -> None:
         """Wait until everything submitted is durable, then let go of the log."""
+        self.pace = Pace()
         self.start_soon()
         if self.queue or self.in_flight:
             self._idle = self._loop.create_future()
@@ -191,6 +228,7 @@ class LogWriter:
             waited.append((following.submitted_at, len(following.batch)))
             size_bytes += following.size_bytes
             self.in_flight.append(following.token)
+        self._queued_txns -= len(batch)
         self.batch_txns.add(len(batch))
         self._began_at = monotonic_seconds()
         for submitted_at, count in waited:
@@ -207,6 +245,7 @@ class LogWriter:
             # What is queued builds on what was lost.
             tokens += [submission.token for submission in self.queue]
             self.queue.clear()
+            self._queued_txns = 0
             self.outcomes.failed(error, tokens)
         self._is_telling = False
         self.start_soon()
@@ -214,7 +253,7 @@ class LogWriter:
             self._idle.set_result(None)
 
     def _time(self) -> None:
-        now = monotonic_seconds()
+        now = self._ended_at = monotonic_seconds()
         took_ms = int((now - self._began_at) * 1000)
         self.sync_ms.add(took_ms)
         for submitted_at, count in self._waited:

@@ -10,7 +10,7 @@ from pyzk.server.clock import wall_ms
 from pyzk.server.config import Config
 from pyzk.server.config.identities import required_schemes
 from pyzk.server.identities import set_up_identities, super_users
-from pyzk.server.logwriter import RECORD_OVERHEAD_BYTES
+from pyzk.server.logwriter import RECORD_OVERHEAD_BYTES, Pace
 from pyzk.service.counters import namespace_of
 from pyzk.service.outbox import Settings
 from pyzk.service.proposer import Proposer
@@ -84,6 +84,11 @@ def make_roll(config: Config) -> Roll:
     )
 
 
+def make_pace(config: Config) -> Pace:
+    """Whether the log waits for more writes."""
+    return Pace(config.flush_delay_ms / 1000, config.write_queue_poll_ms_max / 1000, config.max_batch_size)
+
+
 def service_settings(config: Config) -> Settings:
     return Settings(
         tick_ms=config.tick_time_ms,
@@ -99,6 +104,7 @@ def service_settings(config: Config) -> Settings:
         sasl_failures_allowed=config.sasl_failed_clients_allowed,
         super_users=super_users(config),
         watch_bytes_max=config.watch_bytes_max,
+        eager_acl_check=config.enable_eager_acl_check,
         local_sessions=config.is_distributed and config.local_sessions_enabled,
         local_sessions_upgrade=config.local_sessions_upgrading_enabled,
         requests=_request_limits(config),

@@ -19,6 +19,8 @@ class Settings:
         sasl_failures_allowed: a client that fails at SASL stays, without an identity (allowSaslFailedClients).
         super_users: SASL names that may do anything (superUser).
         watch_bytes_max: what the watches of one connection may take; with more it is closed.
+        eager_acl_check: what an ACL forbids is refused before the leader sees it (enableEagerACLCheck); not on a
+            standalone server.
         local_sessions: sessions begin as local ones (localSessionsEnabled); not on a standalone server.
         local_sessions_upgrade: they become global when they need to (localSessionsUpgradingEnabled).
     """
@@ -35,6 +37,7 @@ class Settings:
     required_schemes: frozenset[bytes] = frozenset()
     sasl_failures_allowed: bool = False
     super_users: frozenset[bytes] = frozenset()
+    eager_acl_check: bool = False
     local_sessions: bool = False
     local_sessions_upgrade: bool = False
     watch_bytes_max: int = WATCH_BYTES_MAX_DEFAULT

@@ -29,6 +29,7 @@ from pyzk.service.local_sessions import LocalSessions
 from pyzk.service.outbox import Closing, Outbox, Settings
 from pyzk.service.proposer import Proposal
 from pyzk.service.roles import Role, Standalone
+from pyzk.service.screening import screened
 from pyzk.service.sessions import Sessions
 from pyzk.service.throttle import ConnectionThrottle
 from pyzk.service.watches import Watches
@@ -126,13 +127,14 @@ class Service:
 
     def open(self, role: Role, now: float) -> None:
         """Serve clients in a role of the ensemble; before, `close_all` has ended the one that was."""
-        self.role, self.tracker, self.writes, self.syncs = role, role.sessions, role.writes, role.waiting_syncs
+        self.role, self.tracker, self.syncs = role, role.sessions, role.waiting_syncs
         self.local_sessions = None
         settings = self.settings
+        writes = self.writes = screened(role.writes) if settings.eager_acl_check else role.writes
         if settings.local_sessions or role.is_read_only:
             local = LocalSessions(role.sessions, settings.tick_ms, upgrades=settings.local_sessions_upgrade)
             self.local_sessions = self.tracker = local
-            self.writes = local.guard_close(role.writes) if role.is_read_only else local.guard(role.writes)
+            self.writes = local.guard_close(writes) if role.is_read_only else local.guard(writes)
         self.is_serving = True
         role.begin(now)
 

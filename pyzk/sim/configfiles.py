@@ -5,6 +5,7 @@ They are written by the production code (`zab/dynamic_files.py`), and read as `s
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pyzk.errors import StorageError
@@ -75,7 +76,8 @@ class ConfigFiles:
             entries, version = self._entries(name), version_of_name(name)
             check_dynamic_entries(entries)
         else:
-            self._files.back_up()
+            with suppress(StorageError):  # as in `server/ensemble.py`
+                self._files.back_up()
         lines = [entry for entry in entries if entry.key.startswith(("server.", "group.", "weight."))]
         committed = parse_membership(lines, multi_address_enabled=True, version=version)
         proposed = self._files.load_next()

@@ -56,6 +56,19 @@ def waiting_bytes(server: Server, number: int) -> int:
 # Who connects.
 
 
+@pytest.mark.parametrize("wanted", [False, True])
+def test_the_system_asks_silent_clients_whether_they_live_where_that_is_set(run: Run, *, wanted: bool) -> None:
+    async def check() -> None:
+        async with running(client_tcp_keep_alive=wanted) as server:
+            wire = await Wire.session(server)
+            (client,) = server.peer.clients.values()
+            raw = client._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+            assert bool(raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)) is wanted
+            await wire.close()
+
+    run(check())
+
+
 def test_those_who_connect_at_the_same_time_are_taken_several_a_turn(run: Run) -> None:
     async def check() -> None:
         async with running() as server:

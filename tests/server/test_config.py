@@ -254,12 +254,6 @@ def test_relative_paths_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ]
 
 
-def test_planned_keys_are_named_in_one_line(folder: Folder) -> None:
-    (warning,) = folder.warnings("clientTcpKeepAlive=true\nenableEagerACLCheck=true\nclientPort=1\n")
-    assert warning.startswith("not supported yet and without effect: clientTcpKeepAlive (")
-    assert "enableEagerACLCheck (" in warning
-
-
 def test_what_is_switched_off_needs_no_support(folder: Folder) -> None:
     assert folder.warnings("audit.enable=false\nadmin.enableServer=false\nsslQuorum=false\nclientPort=1\n") == []
 

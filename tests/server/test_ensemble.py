@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +20,15 @@ from pyzk.codec.records import open_acl
 from pyzk.codec.requests import CreateRequest, ReconfigRequest
 from pyzk.errors import FsyncError, PeerPortError
 from pyzk.server import memberdriver
+from pyzk.server.config import Config
+from pyzk.server.ensemble import Server
 from pyzk.server.memberdriver import MemberDriver
 from pyzk.server.peerports import Listening, PeerPorts, Place
 from pyzk.storage.memory import MemoryDisk
 from pyzk.storage.names import Places
 from pyzk.zab.events import Port
 from pyzk.zab.leading import Leading
-from tests.server.ensemble import Ensemble, ensemble
+from tests.server.ensemble import DEFAULTS, Ensemble, ensemble
 from tests.server.shell import MEMORY_DIRECTORY, Wire, ask_word, until
 from tests.server.test_words import assert_alike, masked, vector, without_buckets
 
@@ -481,6 +484,19 @@ async def test_a_client_port_that_is_taken_is_told_by_the_system(three: Ensemble
     with pytest.raises(OSError, match="in use"):
         await members.start(1)
     await members.unstarted.stop()
+
+
+async def test_a_folder_that_takes_no_copy_of_zoo_cfg_keeps_no_server_from_starting(tmp_path: Path) -> None:
+    members = Ensemble(3)
+    (tmp_path / "zoo.cfg").write_text("\n".join(members.membership.lines()))
+    (tmp_path / "zoo.cfg.bak.tmp").mkdir()
+    settings = {**DEFAULTS, "server_id": 1, "membership": members.membership, "reconfig_enabled": True}
+    server = Server(Config(data_dir=str(tmp_path / "data"), path=str(tmp_path / "zoo.cfg"), **settings))
+    with structlog.testing.capture_logs() as lines:
+        await server.start()
+    assert server.port
+    assert [line["event"] for line in lines if line["log_level"] == "warning"] == ["configuration_not_backed_up"]
+    await server.stop()
 
 
 async def test_an_error_within_a_member_is_the_end_of_the_process(three: Ensemble) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from pyzk.errors import DiskFullError
 from pyzk.server.files import FileDisk
-from pyzk.server.logwriter import LogWriter, Outcomes
+from pyzk.server.logwriter import LogWriter, Outcomes, Pace
 from pyzk.storage.history import History
 from pyzk.storage.memory import MemoryDisk
 from pyzk.storage.txnlog import TxnLog
@@ -289,3 +289,63 @@ async def test_slow_disk_is_tried_again_once_a_second_and_back_in_the_loop_when_
     assert set(log.threads[5:]) == {threading.main_thread()}
     assert writer.is_quick
     await writer.close()
+
+
+# Batches that wait for more (flushDelay).
+
+
+@pytest.fixture
+async def paced(clock):
+    """A writer that has just written, waits for 10 s, or until none came for 3 s, or four are there."""
+    caller, log = Caller(), SlowLog(clock)
+    writer = LogWriter(log, caller.outcomes)
+    writer.pace = Pace(10.0, 3.0, 4)
+    await write(writer, caller, 1)
+    assert caller.batches == [[1]], "the first one does not wait"
+    yield writer, caller
+    await writer.close()
+
+
+def submit(writer, token):
+    writer.submit([(token, payload(token))], token)
+    writer.start()
+
+
+async def test_writes_that_come_soon_behind_a_sync_wait_for_each_other(paced, clock):
+    writer, caller = paced
+    submit(writer, 2)
+    clock.seconds += 2.9
+    submit(writer, 3)
+    assert caller.batches == [[1]]
+    clock.seconds += 3.0
+    submit(writer, 4)
+    clock.seconds += 2.9
+    submit(writer, 5)
+    assert caller.batches == [[1], [2, 3, 4, 5]], "the fourth ends the wait"
+
+
+async def test_a_wait_ends_when_no_more_writes_come(paced, clock):
+    writer, caller = paced
+    writer.pace = Pace(10.0, 0.001, 4)
+    submit(writer, 2)
+    assert caller.batches == [[1]]
+    clock.seconds += 0.002
+    await caller.until(lambda: len(caller.batches) == 2)
+
+
+async def test_a_wait_ends_with_the_delay_though_more_come(paced, clock):
+    writer, caller = paced
+    for token in range(2, 5):
+        submit(writer, token)
+        clock.seconds += 2.9
+    assert caller.batches == [[1]]
+    writer.pace = Pace(8.0, 3.0, 0)
+    submit(writer, 5)
+    assert caller.batches == [[1], [2, 3, 4, 5]]
+
+
+async def test_a_writer_that_closes_waits_for_no_more(paced):
+    writer, caller = paced
+    submit(writer, 2)
+    await writer.close()
+    assert caller.batches == [[1], [2]]

@@ -4,13 +4,11 @@ from pyzk.server.config.groups import Settings
 from pyzk.server.config.kinds import (
     BOOLEAN,
     COUNT,
-    INT_MAX,
     MILLISECONDS,
     PORT,
     STRICT_BOOLEAN,
     TEXT,
     YES_NO,
-    Status,
     choice,
     decimal,
     derived,
@@ -47,13 +45,7 @@ class PortSettings(Settings):
     sessionless_timeout_ms: int = setting(
         "nio.sessionlessCnxnTimeout", MILLISECONDS, 10_000, "A connection that opens no session is closed after this."
     )
-    tcp_keep_alive: bool = setting(
-        "clientTcpKeepAlive",
-        BOOLEAN,
-        False,
-        "SO_KEEPALIVE on client connections.",
-        status=Status.PLANNED,
-    )
+    client_tcp_keep_alive: bool = setting("clientTcpKeepAlive", BOOLEAN, False, "SO_KEEPALIVE on client connections.")
     client_out_buffer_bytes_max: int = setting(
         "pyzk.clientOutBufferBytesMax",
         integer(65_536),
@@ -127,14 +119,6 @@ class LimitSettings(Settings):
         "Requests in progress before the throttler holds further ones back; 0: off.",
         also=("requestThrottleLimit",),
     )
-    request_throttle_stall_time_ms: int = setting(
-        "request_throttle_stall_time",
-        MILLISECONDS,
-        100,
-        "How long the throttler waits at most before it looks again.",
-        also=("requestThrottleStallTime",),
-        status=Status.PLANNED,
-    )
     request_throttle_drop_stale: bool = setting(
         "request_throttle_drop_stale",
         BOOLEAN,
@@ -156,13 +140,6 @@ class LimitSettings(Settings):
         "A request is stale when it is older than its session's timeout.",
         also=("requestStaleLatencyCheck",),
     )
-    request_throttler_shutdown_timeout_ms: int = setting(
-        "request_throttler.shutdownTimeout",
-        MILLISECONDS,
-        10_000,
-        "How long a stopping server lets requests finish.",
-        status=Status.PLANNED,
-    )
     throttled_op_wait_time_ms: int = setting(
         "throttled_op_wait_time",
         MILLISECONDS,
@@ -175,20 +152,6 @@ class LimitSettings(Settings):
         256 * 2**20,
         "Watched paths of one connection in bytes, and 200 for each of them; a connection with more is closed.",
         apache_default="no limit",
-    )
-    response_cache_entries_max: int = setting(
-        "maxResponseCacheSize",
-        integer(-INT_MAX),
-        400,
-        "Cached getData replies; 0 or less: off.",
-        status=Status.PLANNED,
-    )
-    children_response_cache_entries_max: int = setting(
-        "maxGetChildrenResponseCacheSize",
-        integer(-INT_MAX),
-        400,
-        "Cached child lists; 0 or less: off.",
-        status=Status.PLANNED,
     )
 
 
@@ -278,8 +241,7 @@ class AccessSettings(Settings):
         "enableEagerACLCheck",
         BOOLEAN,
         False,
-        "A server checks the ACL of a write before it passes it to the leader.",
-        status=Status.PLANNED,
+        "A server of an ensemble refuses by itself what an ACL forbids, unless the session has other writes under way.",
     )
     enforce_quota: bool = setting("enforceQuota", BOOLEAN, False, "A write that breaks a hard quota is refused.")
     digest_auth_enabled: bool = setting(

@@ -11,7 +11,6 @@ from pyzk.server.config.kinds import (
     MILLISECONDS,
     TEXT,
     YES_NO,
-    Status,
     choice,
     derived,
     integer,
@@ -76,15 +75,19 @@ class LogSettings(Settings):
         "flushDelay",
         MILLISECONDS,
         0,
-        "How long a batch of writes may wait for more writes before it is synced.",
-        status=Status.PLANNED,
+        "Least time between two syncs of the log, so that more writes share one; 0: as soon as the last one has ended.",
+    )
+    write_queue_poll_ms_max: int = setting(
+        "maxWriteQueuePollTime",
+        MILLISECONDS,
+        derived(lambda self: self.flush_delay_ms // 3),
+        "No write for this long ends that wait. Absent: a third of flushDelay.",
     )
     max_batch_size: int = setting(
         "maxBatchSize",
         COUNT,
         1000,
-        "Txns that end that wait.",
-        status=Status.PLANNED,
+        "So many writes end that wait too; 0: no number does.",
     )
     log_batch_bytes_max: int = setting(
         "pyzk.logBatchBytesMax",

@@ -28,7 +28,6 @@ class Status(Enum):
     """What happens with a key; the value is its text in docs/configuration.md."""
 
     ACTIVE = "works"
-    PLANNED = "read, not supported yet"
     REFUSED = "not supported: the server refuses to start rather than run unprotected"
     IGNORED = "accepted with a warning, no effect"
     JVM = "accepted, means nothing without a Java machine"

@@ -68,7 +68,6 @@ class _Loader:
     values: dict[str, object] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     members: list[ConfigEntry] = field(default_factory=list)
-    planned: list[str] = field(default_factory=list)
     providers: set[str] = field(default_factory=set)
     foreign: dict[str, AuthProvider] = field(default_factory=dict)
 
@@ -87,8 +86,6 @@ class _Loader:
             self.take(entry)
         if path is not None and not self.values.get("data_dir"):
             raise refused("dataDir", "", "dataDir is not set", f"{path}: write dataDir=DIRECTORY")
-        if self.planned:
-            self.warnings.append(f"not supported yet and without effect: {', '.join(self.planned)}")
         values = {
             **_nested(self.values),
             "auth_providers": frozenset(self.providers),
@@ -125,8 +122,6 @@ class _Loader:
         elif row.status is Status.REFUSED and value:
             message = f"{entry.key} is not supported"
             raise refused(entry.key, entry.value, message, f"{entry.source}: pyzk cannot protect what this asks for")
-        elif row.status is Status.PLANNED and value is not False:
-            self.planned.append(f"{entry.key} ({entry.source})")
 
     def take_one_of(self, row: Setting, entry: ConfigEntry) -> None:
         """One key of a family: the field has the values by what follows the prefix."""

@@ -66,7 +66,7 @@ def _default(row: Setting) -> str:
 
 def _without_effect() -> Iterator[str]:
     yield "## Known keys without effect\n"
-    for status in (Status.REFUSED, Status.PLANNED, Status.IGNORED, Status.JVM):
+    for status in (Status.REFUSED, Status.IGNORED, Status.JVM):
         rows = [row for row in WITHOUT_EFFECT if row.status is status]
         if not rows:
             continue

@@ -10,6 +10,7 @@ RELOADABLE = frozenset(
         "admin_restore_enabled",
         "admin_snapshot_enabled",
         "client_out_buffer_bytes_max",
+        "client_tcp_keep_alive",
         "digest_auth_enabled",
         "four_letter_whitelist",
         "fsync_warning_threshold_ms",

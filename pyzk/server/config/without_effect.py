@@ -44,10 +44,25 @@ WITHOUT_EFFECT: tuple[Setting, ...] = (
     *_rows(Status.IGNORED, "Statistics of paths and messages.", "pathStats. messageTracker.", is_prefix=True),
     *_rows(Status.JVM, "Threads of the Java metrics provider.", "metricsProvider.", is_prefix=True),
     *_rows(Status.JVM, "Class that serves client connections.", "serverCnxnFactory"),
-    *_rows(Status.JVM, _JAVA_ONLY, "quorum.cnxn.threads.size maxWriteQueuePollTime intBufferStartingSizeBytes"),
+    *_rows(Status.JVM, _JAVA_ONLY, "quorum.cnxn.threads.size intBufferStartingSizeBytes"),
     *_rows(Status.JVM, _JAVA_ONLY, "nio. commitProcessor. watcherClean", is_prefix=True),
     *_rows(Status.JVM, _JAVA_ONLY, "watchManagerName maxInProcessingDeadWatchers bitHashCacheSize"),
     *_rows(Status.JVM, _JAVA_ONLY, "leader.closeSocketAsync learner.closeSocketAsync learner.asyncSending"),
+    *_rows(
+        Status.JVM,
+        "Replies that the Java server keeps: here a znode is kept as its reply.",
+        "maxResponseCacheSize maxGetChildrenResponseCacheSize",
+    ),
+    *_rows(
+        Status.JVM,
+        "How long the Java server's throttler sleeps: here the next request goes on when there is room.",
+        "request_throttle_stall_time requestThrottleStallTime",
+    ),
+    *_rows(
+        Status.JVM,
+        "How long the threads of the Java server may take to stop.",
+        "request_throttler.shutdownTimeout",
+    ),
     *_rows(Status.JVM, "Logging of the Java server.", "log4j. logback. log. console.", is_prefix=True),
     *_rows(Status.JVM, "Logging of the Java server.", "datadir root.logger"),
 )
