@@ -254,6 +254,12 @@ def test_relative_paths_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ]
 
 
+def test_a_data_directory_whose_name_is_too_long_is_named(tmp_path: Path) -> None:
+    (tmp_path / "zoo.cfg").write_text(f"dataDir=/{'a' * 300}\nclientPort=1\n")
+    with pytest.raises(ConfigError, match=r"dataDir is no directory: File name too long \[dataDir=/aaa"):
+        load_config(str(tmp_path / "zoo.cfg"), {})
+
+
 def test_what_is_switched_off_needs_no_support(folder: Folder) -> None:
     assert folder.warnings("audit.enable=false\nadmin.enableServer=false\nsslQuorum=false\nclientPort=1\n") == []
 

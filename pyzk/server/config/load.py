@@ -326,8 +326,12 @@ def _check_distributed(config: Config) -> None:
 def _read_server_id(data_dir: str) -> int | None:
     """The first line of dataDir/myid, not trimmed: Apache refuses a trailing blank, so its files have none."""
     path = Path(data_dir, "myid")
-    if not path.is_file():
-        return None
+    try:
+        if not path.is_file():
+            return None
+    except OSError as error:
+        message = f"dataDir is no directory: {error.strerror}"
+        raise refused("dataDir", data_dir, message, "write the path of a directory") from error
     lines = _read(str(path)).decode("utf-8", "replace").splitlines()
     text = lines[0] if lines else ""
     try:
