@@ -14,6 +14,7 @@ from pyzk.sim.member_host import MemberHost
 from pyzk.sim.members import reconfigure, see_to_members
 from pyzk.sim.mishaps import MISHAPS
 from pyzk.sim.schemes import SCHEMES
+from pyzk.storage.epochs import ACCEPTED
 from pyzk.storage.member import DOUBT
 
 if TYPE_CHECKING:
@@ -107,12 +108,16 @@ class Faults:
         host.machine.delay_seconds = host.machine.usual_delay_seconds
 
     def may_lose_data(self, host: Host) -> bool:
-        """Whether an ensemble survives it if this server loses what it has: all the others must have theirs."""
+        """Whether an ensemble survives it if this server loses what it has: all the others must have theirs.
+
+        Without its epochs nobody would miss the rest, itself included.
+        """
         others = [other for other in self.world.hosts.values() if other is not host]
         can_decide = self.world.checker.sequence.configuration.quorum().contains_quorum(
             [other.server_id for other in others]
         )
-        return can_decide and not any(other.may_doubt for other in others)
+        knows_epochs = ACCEPTED in host.disk.names(host.machine.places.snapshots)
+        return knows_epochs and can_decide and not any(other.may_doubt for other in others)
 
     def lose_data(self, host: Host) -> None:
         """All logs and snapshots of a server that is down are gone; its epochs are left."""
