@@ -143,6 +143,11 @@ def pipelined(depth: int, make: Maker) -> Path:
     return Path(depth * CONNECTIONS, batch)
 
 
+def alone(make: Maker) -> Path:
+    """One request of one connection: all that a turn and a batch of the log cost is for it."""
+    return Path(1, lambda bench, number: [(1, make(bench, 1, number))])
+
+
 def _key(connection: int, number: int) -> bytes:
     return b"/k/%d" % ((number * 7 + connection * 131) % KEYS)
 
@@ -214,6 +219,7 @@ PATHS = {
     "ping": pipelined(1, _ping),
     "set": pipelined(64, _set),
     "set1": pipelined(1, _set),
+    "set-alone": alone(_set),
     "mixed": pipelined(64, _mixed),
     "create": pipelined(16, _create(0)),
     "createseq": pipelined(16, _create(2)),

@@ -17,7 +17,7 @@ from server_path import PATHS, Bench
 
 OPS = 16384
 OPS_OF_SLOW = 4096
-SLOW = {"multi", "set1", "get1", "ping", "children", "watch", "session"}
+SLOW = {"multi", "set1", "set-alone", "get1", "ping", "children", "watch", "session"}
 
 
 async def measure(name: str, rounds: int, profiler: cProfile.Profile | None) -> float:
