@@ -111,5 +111,9 @@ class Connection:
 
     def answered(self, zxid: int, now: float, latency_ms: int, count: int = 1) -> None:
         """Note so many replies."""
-        self.stats.add(latency_ms, count)
+        if latency_ms:
+            self.stats.add(latency_ms, count)
+        else:
+            self.stats.count += count
+            self.stats.least = 0
         self.last_zxid, self.last_response_at, self.last_latency_ms = zxid, now, latency_ms

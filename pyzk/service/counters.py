@@ -241,7 +241,8 @@ class Counters:
         known = self.operations.get(opcode)
         if known is None:
             known = self.operations[opcode] = Distribution()
-        known.add(latency_ms)
+        counts = known.counts
+        counts[latency_ms] = counts.get(latency_ms, 0) + 1
 
     @property
     def writes(self) -> Distribution:

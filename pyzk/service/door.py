@@ -6,7 +6,7 @@ the log. Source: docs/protocol/apache-defects.md, rows 1 to 5; docs/differences.
 
 from collections.abc import Callable
 
-from pyzk.codec.jute import Reader
+from pyzk.codec.jute import INT32, Reader
 from pyzk.codec.opcodes import TTL_MODES, CreateMode, OpCode
 from pyzk.codec.record import Record
 from pyzk.codec.requests import REQUESTS, CreateRequest, CreateTTLRequest, EmptyRequest, MultiRequest, SetDataRequest
@@ -17,6 +17,8 @@ from pyzk.tree.quota import QUOTA_PREFIX, Quota, path_of_limits, path_of_stats
 CREATE_MODES = frozenset(CreateMode)
 CREATE_REQUESTS = (CreateRequest, CreateTTLRequest)
 
+SET_DATA_BYTES_MIN = 20
+"""Header, path, data, version; strings are shorter than frames may be, so that their limit is not looked at."""
 UNREADABLE_MULTI = MultiRequest([(OpCode.ERROR, EmptyRequest())])
 """Stands for a multi that cannot be decoded: prepare refuses it under a zxid of its own, as Apache does (only here)."""
 
@@ -38,6 +40,23 @@ def read_request(opcode: int, body: Reader) -> Record:
     if check is not None:
         check(record)
     return record
+
+
+def read_plain_set_data(frame: bytes) -> SetDataRequest | None:
+    """As `read_request` of a setData, from the whole frame in one step; None for one that must be looked at closely."""
+    size = len(frame)
+    if size < SET_DATA_BYTES_MIN:
+        return None
+    (length,) = INT32.unpack_from(frame, 8)
+    path_end = 12 + length
+    if length < 0 or path_end + 8 > size:
+        return None
+    (length,) = INT32.unpack_from(frame, path_end)
+    data_end = path_end + 4 + length
+    path = frame[12:path_end]
+    if length < 0 or data_end + 4 > size or path.startswith(QUOTA_PREFIX):
+        return None
+    return SetDataRequest(path, frame[path_end + 4 : data_end], INT32.unpack_from(frame, data_end)[0])
 
 
 def check_forwarded(opcode: int, record: Record) -> None:

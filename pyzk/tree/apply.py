@@ -93,6 +93,21 @@ def apply_record(tree: Tree, header: TxnHeader, record: Record, written: Sequenc
     return applied
 
 
+def apply_leaf(tree: Tree, zxid: int, written: Written) -> bytes | None:
+    """As `apply_record`, of a setData of a leaf that prepare has made: the Stat; None where more is to be done."""
+    path, leaf, _, change = written
+    old = tree.nodes.get(path)
+    if not isinstance(leaf, bytes) or not isinstance(old, bytes) or tree.walks or tree.quotas.paths:
+        return None
+    if INT64.unpack_from(leaf, len(leaf) - ACL_OFFSET)[0] == OPEN:
+        return None  # see _set_data
+    tree.nodes[path] = leaf
+    tree.digest = tree.digest + change & TREE_DIGEST_MASK
+    tree.data_bytes += len(leaf) - len(old)
+    tree.last_zxid = zxid
+    return leaf[-LEAF_TAIL_SIZE:-PRIVATE_SIZE]
+
+
 def _create(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:
     assert isinstance(record, CreateTxn)
     owner = header.client_id if record.ephemeral else 0
