@@ -133,8 +133,10 @@ def _leave_strays(faults: Faults) -> None:
     if rng.random() < 0.5 and newest is not None:
         name = names.log_name(_end(newest) + 1)
         _put(host, places.logs, name, LOG_HEADER[: rng.choice((0, 4, 16))] + bytes(rng.choice((0, 600))))
-    # With a marker a server is new that has lost its files, or loses them meanwhile.
+    # With a marker a server is new that has lost its files, or loses them meanwhile: who does not start has none.
     faults.restart(host)
+    if not host.is_up and INITIALIZE in host.disk.names(places.marker_directory):
+        host.disk.remove(f"{places.marker_directory}/{INITIALIZE}")
 
 
 def _trust(faults: Faults) -> None:
