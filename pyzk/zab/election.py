@@ -229,12 +229,15 @@ class Election:
         )
 
     def _answer_stranger(self, sender: int, question: bytes, now: float) -> None:
-        """Tell a server without a vote our leader, with our own logical clock, whatever it has said.
+        """Tell a server without a vote whom we follow, with our own logical clock, whatever it has said.
 
         Differs from Apache: the same question soon after is not answered with the same reply. Two servers that look
-        for a leader and of which one has no vote for the other would answer each other without end.
+        for a leader and of which one has no vote for the other would answer each other without end. And while we look
+        for a leader ourselves, we tell what we have begun with, not whom we followed last: that one may have lost its
+        data since, and who has a vote in a configuration that we do not know yet would take this for our vote, and
+        pass it on.
         """
-        reply = self._encode(self.current, self.logical_clock)
+        reply = self._encode(self.current if self._deadline is None else self._initial, self.logical_clock)
         last = self._answers.pop(sender, None)
         pause = self._settings.interval_ms_min / 2000
         if last is not None and (last.question, last.reply) == (question, reply) and now < last.at + pause:

@@ -52,6 +52,17 @@ def test_before_the_first_election_is_over_those_outside_hear_what_we_began_with
     assert server.said() == [(9, LOOKING, 2, EPOCH, 1, 1)]
 
 
+def test_who_looks_again_tells_those_outside_what_it_begins_with_and_not_whom_it_has_followed() -> None:
+    server = Server()
+    server.hear(3, LOOKING, vote_of(3))
+    server.wait()
+    assert server.election.winner is not None
+    server.election.start(vote_of(2), server.now)
+    server.said()
+    server.hear(9, LOOKING, vote_of(9))
+    assert server.said() == [(9, LOOKING, 2, EPOCH, 2, 1)]
+
+
 def test_who_looks_for_a_leader_while_we_lead_is_known() -> None:
     server = Server()
     server.hear(1, LOOKING, vote_of(2))
