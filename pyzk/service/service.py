@@ -130,7 +130,8 @@ class Service:
         self.role, self.tracker, self.syncs = role, role.sessions, role.waiting_syncs
         self.local_sessions = None
         settings = self.settings
-        writes = self.writes = screened(role.writes) if settings.eager_acl_check else role.writes
+        is_screened = settings.eager_acl_check and not role.is_read_only
+        writes = self.writes = screened(role.writes) if is_screened else role.writes
         if settings.local_sessions or role.is_read_only:
             local = LocalSessions(role.sessions, settings.tick_ms, upgrades=settings.local_sessions_upgrade)
             self.local_sessions = self.tracker = local

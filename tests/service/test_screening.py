@@ -7,8 +7,9 @@ from pyzk.codec.record import Record
 from pyzk.codec.records import ACL, OPEN_ACL
 from pyzk.codec.requests import CreateRequest, CreateTTLRequest, MultiRequest, PathVersionRequest, SetACLRequest
 from pyzk.codec.requests import SetDataRequest as SetData
-from pyzk.errors import InvalidAclError, NoAuthError, NoNodeError
+from pyzk.errors import InvalidAclError, NoAuthError, NoNodeError, NotReadOnlyError
 from pyzk.service.outbox import Settings
+from pyzk.service.roles import ReadOnly
 from pyzk.tree.acl import digest_id
 from tests.service.ensemble import Ensemble, Server
 from tests.service.harness import Client, Reply, World
@@ -88,6 +89,15 @@ def test_a_write_behind_one_that_changes_the_list_is_for_the_leader_to_judge(ser
     client.send(closes, client.set_data(b"/ours", b"x"))
     assert client.errors == [0, NoAuthError.code]
     assert client.replies[-1].zxid == server.tree.last_zxid
+
+
+def test_a_read_only_server_refuses_all_writes_alike(server: Server) -> None:
+    server.service.close_all("no quorum")
+    server.service.open(ReadOnly(server.service), server.now)
+    client = server.client(open_session=False)
+    client.connect(read_only=True)
+    for opcode, record in FORBIDDEN:
+        assert ask(client, opcode, record).err == NotReadOnlyError.code
 
 
 def test_a_standalone_server_judges_once_as_apaches_does() -> None:
