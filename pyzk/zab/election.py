@@ -329,13 +329,27 @@ class Election:
             return False
         if vote.state is not ServerState.LOOKING:
             return True
-        return DATA_LOST not in {self._initial.zxid, vote.zxid} and vote.round >= self.logical_clock
+        return DATA_LOST not in {self._initial.zxid, vote.zxid} and (
+            vote.round >= self.logical_clock or self._is_alone_in_its_round()
+        )
+
+    def _is_alone_in_its_round(self) -> bool:
+        """Whether we have no vote for ourselves, and nobody else's either.
+
+        Differs from Apache: it then takes up the round that others are in, though it is a lower one. What it says does
+        not count, so they would never learn of ours, and it may be the one whose vote they need: a voter of the
+        configuration that was proposed last.
+        """
+        return self._proposal.leader == NOBODY and not self._votes
 
     def _count(self, sender: int, vote: Vote, now: float) -> None:
         if self._is_finalizing and not self._electorate.is_better(vote, self._proposal):
             self._wait(now)  # and the vote is lost, whatever its state
             return
         self._is_finalizing = False
+        if self._initial.leader == NOBODY and self._votes.get(sender) != vote:
+            # Differs from Apache: who has no vote is not told who has won, and asks again soon while others vote.
+            self._interval_ms = self._settings.interval_ms_min
         self._wait(now)
         if vote.state is ServerState.LOOKING:
             self._count_looking(sender, vote, now)
@@ -343,7 +357,7 @@ class Election:
             self._count_settled(sender, vote)
 
     def _count_looking(self, sender: int, vote: Vote, now: float) -> None:
-        if vote.round > self.logical_clock:
+        if vote.round != self.logical_clock:
             self.logical_clock = vote.round
             self._votes.clear()
             self._propose(vote if self._electorate.is_better(vote, self._initial) else self._initial)

@@ -199,6 +199,17 @@ def test_the_round_of_a_vote_that_does_not_count_is_not_taken_over(leader: int) 
     assert server.election.logical_clock == 1
 
 
+def test_who_has_no_vote_yet_takes_up_the_lower_round_that_others_are_in() -> None:
+    server = Server(members(1, 3), Vote(NOBODY, EPOCH, 0, 1), last_seen=members(1, 2, 3, version=9))
+    server.election.start(Vote(NOBODY, EPOCH, 0, 1), server.now)
+    assert server.election.logical_clock == 2
+    server.said()
+    server.hear(3, LOOKING, vote_of(3))
+    assert server.said()[1:] == [(to, LOOKING, 3, EPOCH, 1, 1) for to in (1, 3)]
+    server.hear(1, LOOKING, vote_of(3, 2 * EPOCH, in_round=0))
+    assert server.election.logical_clock == 1, "now it shares a round, and none below that one counts"
+
+
 # Data lost.
 
 
@@ -351,6 +362,18 @@ def test_an_observer_observes_the_winner() -> None:
     assert server.winner == vote_of(3)
     assert server.election.state is OBSERVING
     assert server.election.electors == {1, 3}
+
+
+def test_an_observer_asks_soon_again_while_the_voters_change_their_votes() -> None:
+    server = Server(members(1, 3, 4), Vote(NOBODY, NOBODY, 0, NOBODY))
+    for slept_ms in (200, 400, 800):
+        assert server.wait() == slept_ms
+    server.hear(1, LOOKING, vote_of(1))
+    assert server.wait() == 200
+    server.hear(1, LOOKING, vote_of(1))
+    assert server.wait() == 400, "it has heard nothing new"
+    server.hear(1, LOOKING, vote_of(3))
+    assert server.wait() == 200
 
 
 def test_a_round_that_nobody_can_have_reached_is_the_last_and_elections_go_on_in_it() -> None:
