@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from struct import Struct
 from typing import Self
 
-from pyzk.codec.jute import Reader
+from pyzk.codec.jute import INT32, Reader
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.record import BOOL, BUFFER, INT, LONG, STRING, Record
 from pyzk.codec.records import ACL, ACLS, STRINGS
@@ -175,6 +175,9 @@ class CreateSessionRequest(Record):
 
 
 MULTI_HEADER = Struct(">i?i")
+SET_DATA_OP = Struct(f"{MULTI_HEADER.format}i")
+"""The header of an op and the length of its path."""
+SET_DATA = int(OpCode.SET_DATA)
 
 
 @dataclass(slots=True)
@@ -212,7 +215,7 @@ class MultiRequest(Record):
         Such a request is refused by whoever serves it: a multi as a failed txn, not as undecodable bytes.
         Raises DecodeError.
         """
-        ops: list[tuple[int, Record]] = []
+        ops = _plain_sets(reader)
         source, head, size = reader.source, MULTI_HEADER.unpack_from, MULTI_HEADER.size
         opcode, done, _ = head(source, reader.take(size))
         while not done:
@@ -228,6 +231,28 @@ class MultiRequest(Record):
         """The ops, each behind its header, and the end mark."""
         parts = [MultiHeader(opcode, done=False, err=-1).encode() + record.encode() for opcode, record in self.ops]
         return b"".join(parts) + MULTI_END.encode()
+
+
+def _plain_sets(reader: Reader) -> list[tuple[int, Record]]:
+    """The setData that a multi begins with, each in one step because of how often it is needed, if they are plain."""
+    ops: list[tuple[int, Record]] = []
+    source, position, end = reader.source, reader.position, reader.end
+    if end > reader.string_max:
+        return ops  # something in here may be too long
+    while position + SET_DATA_OP.size <= end:
+        opcode, done, _, length = SET_DATA_OP.unpack_from(source, position)
+        path_at = position + SET_DATA_OP.size
+        data_at = path_at + length + 4
+        if opcode != SET_DATA or done or length < 0 or data_at > end:
+            break
+        data_end = data_at + INT32.unpack_from(source, data_at - 4)[0]
+        if not data_at <= data_end <= end - 4:
+            break
+        version = INT32.unpack_from(source, data_end)[0]
+        ops.append((opcode, SetDataRequest(source[path_at : data_at - 4], source[data_at:data_end], version)))
+        position = data_end + 4
+    reader.position = position
+    return ops
 
 
 REQUESTS: dict[int, type[Record]] = {

@@ -249,6 +249,8 @@ class ErrorTxn(Record):
 
 SUB_TXN_HEAD = Struct(">ii")
 """Type and length of the data."""
+SET_DATA_STEP = Struct(">iii")
+"""The same, and the length of its path."""
 Step = tuple[int, Record]
 """One op of a multi: its type and record."""
 
@@ -313,8 +315,14 @@ class PreparedMultiTxn(Record):
         """As MultiTxn; spelled out because of how often it is needed."""
         parts = [INT32.pack(len(self.prepared))]
         for kind, record in self.prepared:
-            data = record.encode()
-            parts += (SUB_TXN_HEAD.pack(kind, len(data)), data)
+            if isinstance(record, SetDataTxn) and record.data is not None:
+                path, data = record.path, record.data
+                length, size = len(path), len(data)
+                head = SET_DATA_STEP.pack(kind, 12 + length + size, length)
+                parts += (head, path, INT32.pack(size), data, INT32.pack(record.version))
+            else:
+                encoded = record.encode()
+                parts += (SUB_TXN_HEAD.pack(kind, len(encoded)), encoded)
         return b"".join(parts)
 
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from pyzk.codec.jute import INT32, pack_buffer
 from pyzk.codec.opcodes import EventType, OpCode, Perms
 from pyzk.codec.requests import MULTI_END, MULTI_HEADER
-from pyzk.codec.txns import MULTI_TXNS, SetDataTxn
+from pyzk.codec.txns import MULTI_TXNS, PreparedMultiTxn, SetDataTxn
 from pyzk.errors import SessionMovedError, ThrottledOpError
 from pyzk.service import handshake, intake
 from pyzk.service.connection import WAITING_MAX, Behind, Parting, Syncing
 from pyzk.service.wire import REPLY, REPLY_HEADER_SIZE, event, reply
-from pyzk.tree.apply import Applied, Change, apply_leaf, apply_record
+from pyzk.tree.apply import Applied, Change, apply_leaves, apply_record
 from pyzk.tree.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pyzk.codec.record import Record
     from pyzk.codec.records import ACL
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from pyzk.service.service import Service
     from pyzk.service.watches import Event
     from pyzk.tree.node import Written
-
-SET_DATA = int(OpCode.SET_DATA)
-
 
 WATCH_TOTALS = {
     EventType.NODE_CREATED: "watches_created",
@@ -46,7 +43,7 @@ WATCH_TOTALS = {
 def deliver(service: Service, proposal: Proposal, now: float) -> None:
     """Apply one txn; events first, then the reply."""
     header = proposal.header
-    if header.type == SET_DATA and proposal.written and _deliver_leaf(service, proposal, proposal.written[0], now):
+    if proposal.is_plain and _deliver_plain(service, proposal, proposal.written or (), now):
         return
     if service.syncs and proposal.origin:
         _let_syncs_pass(service, proposal.origin, now)
@@ -65,18 +62,27 @@ def deliver(service: Service, proposal: Proposal, now: float) -> None:
         _answer(service, proposal, applied, now)
 
 
-def _deliver_leaf(service: Service, proposal: Proposal, written: Written, now: float) -> bool:
-    """The commonest txn, in one step where nobody but its client is told; whether that was so."""
+def _deliver_plain(service: Service, proposal: Proposal, written: Sequence[Written], now: float) -> bool:
+    """The commonest txns, in one step where nobody but their client is told; whether that was so."""
     if service.watches.any or service.syncs or service.auditor is not None or service.namespaces is not None:
         return False
-    stat = apply_leaf(service.tree, proposal.header.zxid, written)
-    if stat is not None and proposal.origin:
+    record = proposal.record
+    if isinstance(record, PreparedMultiTxn) and len(record.prepared) != len(written):
+        return False  # it checks versions too
+    stats = apply_leaves(service.tree, proposal.header.zxid, written)
+    if stats is not None and proposal.origin:
         state = service.connections.get(proposal.origin)
         if state is None or state.closing:
             service.counters.stale_replies += 1
         else:
-            _reply(service, state, proposal.header.zxid, stat, now)
-    return stat is not None
+            _reply(service, state, proposal.header.zxid, _plain_body(record, stats), now)
+    return stats is not None
+
+
+def _plain_body(record: Record, stats: list[bytes]) -> bytes:
+    if isinstance(record, PreparedMultiTxn):
+        return SET_DATA_RESULT + SET_DATA_RESULT.join(stats) + MULTI_END_BYTES
+    return stats[0]
 
 
 def _audit_end(service: Service, auditor: Auditor, proposal: Proposal) -> None:
@@ -367,3 +373,4 @@ MULTI_RESULTS = {
     for opcode in REPLY_BODIES
 }
 MULTI_END_BYTES = MULTI_END.encode()
+SET_DATA_RESULT = MULTI_RESULTS[OpCode.SET_DATA]

@@ -16,6 +16,7 @@ from pyzk.tree.quota import QUOTA_PREFIX, Quota, path_of_limits, path_of_stats
 
 CREATE_MODES = frozenset(CreateMode)
 CREATE_REQUESTS = (CreateRequest, CreateTTLRequest)
+SET_DATA = int(OpCode.SET_DATA)
 
 SET_DATA_BYTES_MIN = 20
 """Header, path, data, version; strings are shorter than frames may be, so that their limit is not looked at."""
@@ -109,6 +110,9 @@ def _check_stats(data: bytes | None) -> None:
 def _check_multi(record: Record) -> None:
     assert isinstance(record, MultiRequest)
     for opcode, op in record.ops:
+        if opcode == SET_DATA:
+            _check_set_data(op)
+            continue
         if isinstance(op, CreateRequest):
             if op.acl is None and op.flags in CREATE_MODES:
                 raise MarshallingError("a create without an ACL list inside a multi")
@@ -126,7 +130,6 @@ MULTI_CHECKS: dict[int, Callable[[Record], None]] = {
     OpCode.CREATE2: _check_create,
     OpCode.CREATE_CONTAINER: _check_create,
     OpCode.CREATE_TTL: _check_create,
-    OpCode.SET_DATA: _check_set_data,
 }
 
 CHECKS: dict[int, Callable[[Record], None]] = {

@@ -33,6 +33,7 @@ class Proposal:
         payload: the encoded txn: the log's entry and the PROPOSAL's bytes.
         written: what prepare made of znodes, for apply and for the overlay; None for a txn of another server.
         origin: the connection that waits for the reply, 0 for none.
+        is_plain: whether it only gives other data to leaves, and `written` is these leaves as they will be.
     """
 
     header: TxnHeader
@@ -40,6 +41,7 @@ class Proposal:
     payload: bytes
     written: list[Written] | None
     origin: int
+    is_plain: bool = False
 
 
 class Proposer:
@@ -81,7 +83,8 @@ class Proposer:
             # Too many ephemerals for one packet: without the list every server deletes those that it has itself.
             record.paths = None
             payload = self._encode(header, record)
-        return Proposal(header, record, payload, overlay.written, request.origin)
+        written = overlay.written
+        return Proposal(header, record, payload, written, request.origin, 0 < overlay.rewritten == len(written))
 
     def _encode(self, header: TxnHeader, record: Record) -> bytes:
         head = TXN_HEADER.pack(header.client_id, header.cxid, header.zxid, header.time_ms, header.type)

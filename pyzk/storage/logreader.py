@@ -7,7 +7,8 @@ Reading never changes a file and never decides whether damage is acceptable: tha
 from collections.abc import Iterator
 from itertools import pairwise
 from struct import Struct
-from zlib import adler32
+
+from zlib_ng.zlib_ng import adler32
 
 from pyzk.storage import names
 from pyzk.storage.disk import Disk

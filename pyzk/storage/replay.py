@@ -7,7 +7,8 @@ the way of `decode_txn` and `apply`, which says what a txn means. tests/storage/
 
 from struct import Struct
 from typing import cast
-from zlib import crc32
+
+from zlib_ng.zlib_ng import crc32
 
 from pyzk.codec.jute import INT32
 from pyzk.codec.opcodes import OpCode

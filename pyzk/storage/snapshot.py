@@ -8,7 +8,8 @@ Source: docs/protocol/storage.md section 4.
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from struct import Struct
-from zlib import adler32
+
+from zlib_ng.zlib_ng import adler32
 
 from pyzk.codec.jute import Reader
 from pyzk.codec.txns import DIGEST_VERSION

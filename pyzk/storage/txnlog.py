@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from struct import Struct
-from zlib import adler32
+
+from zlib_ng.zlib_ng import adler32
 
 from pyzk.errors import StorageError
 from pyzk.faultpoints import NONE, FaultPoints

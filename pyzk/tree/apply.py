@@ -33,6 +33,7 @@ from pyzk.tree import usage
 from pyzk.tree.digest import TREE_DIGEST_MASK, data_crc, node_digest
 from pyzk.tree.node import (
     ACL_OFFSET,
+    LEAF_BEFORE,
     LEAF_TAIL,
     LEAF_TAIL_SIZE,
     OPEN,
@@ -93,19 +94,27 @@ def apply_record(tree: Tree, header: TxnHeader, record: Record, written: Sequenc
     return applied
 
 
-def apply_leaf(tree: Tree, zxid: int, written: Written) -> bytes | None:
-    """As `apply_record`, of a setData of a leaf that prepare has made: the Stat; None where more is to be done."""
-    path, leaf, _, change = written
-    old = tree.nodes.get(path)
-    if not isinstance(leaf, bytes) or not isinstance(old, bytes) or tree.walks or tree.quotas.paths:
+def apply_leaves(tree: Tree, zxid: int, written: Sequence[Written]) -> list[bytes] | None:
+    """As `apply_record`, of a txn that only gives other data to leaves: their Stats; None where more is to be done.
+
+    `written` is these leaves, complete (`Overlay.rewritten`).
+    """
+    if tree.walks or tree.quotas.paths:
         return None
-    if INT64.unpack_from(leaf, len(leaf) - ACL_OFFSET)[0] == OPEN:
-        return None  # see _set_data
-    tree.nodes[path] = leaf
-    tree.digest = tree.digest + change & TREE_DIGEST_MASK
-    tree.data_bytes += len(leaf) - len(old)
+    nodes, digest, grown_bytes = tree.nodes, tree.digest, 0
+    stats = []
+    for path, leaf, _, change in written:
+        old = nodes[path]
+        assert isinstance(leaf, bytes), "prepare has made it"
+        assert isinstance(old, bytes), "it was one when this was prepared"
+        nodes[path] = leaf
+        digest += change
+        grown_bytes += len(leaf) - len(old)
+        stats.append(leaf[-LEAF_TAIL_SIZE:-PRIVATE_SIZE])
+    tree.digest = digest & TREE_DIGEST_MASK
+    tree.data_bytes += grown_bytes
     tree.last_zxid = zxid
-    return leaf[-LEAF_TAIL_SIZE:-PRIVATE_SIZE]
+    return stats
 
 
 def _create(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:
@@ -289,8 +298,8 @@ def _rewritten(header: TxnHeader, record: SetDataTxn, old: bytes, written: Hande
         _, leaf, _, change = next(written)
         if isinstance(leaf, bytes):
             return leaf, change
-    tail = LEAF_TAIL.unpack_from(old, len(old) - LEAF_TAIL_SIZE)
-    return rewritten_leaf(record.path, tail, record.data, header.zxid, header.time_ms, record.version)
+    before = LEAF_BEFORE.unpack_from(old, len(old) - LEAF_TAIL_SIZE)
+    return rewritten_leaf(record.path, before, record.data, header.zxid, header.time_ms, record.version)
 
 
 def _set_branch_data(tree: Tree, header: TxnHeader, record: SetDataTxn, node: Branch, written: Handed) -> int:

@@ -5,7 +5,8 @@ and adds the new one. Source: docs/protocol/client-protocol.md section 11.
 """
 
 from struct import Struct
-from zlib import crc32
+
+from zlib_ng.zlib_ng import crc32
 
 DIGESTED = Struct(">qqqqqiiiq")
 """czxid, mzxid, pzxid, ctime, mtime, version, cversion, aversion, owner: stored values."""

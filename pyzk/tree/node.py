@@ -12,7 +12,8 @@ counts creates alone. Source: docs/protocol/data-model.md section 1, 2; storage.
 
 from dataclasses import dataclass, field
 from struct import Struct
-from zlib import crc32
+
+from zlib_ng.zlib_ng import crc32
 
 from pyzk.codec.jute import INT32, INT64, NULL, pack_buffer
 from pyzk.codec.records import ACL
@@ -25,6 +26,12 @@ PRIVATE_SIZE = 24
 """Bytes at the end of a leaf that no client sees."""
 ACL_OFFSET = 16
 """The ACL index begins so many bytes before the end of a leaf."""
+LEAF_BEFORE = Struct(">8s8x8s8xi4s4s8si4x8s8sqI4s")
+"""LEAF_TAIL as a setData reads it: of what it only copies the bytes, as numbers version, length, ACL index, digest."""
+LEAF_AFTER = Struct(">8sq8sqi4s4s8si4x8s8sqI4s")
+"""The same, with new mzxid and mtime. There are no children."""
+DIGESTED_AFTER = Struct(">8sq8s8sqi4s4s8s")
+"""As DIGESTED."""
 WIRE_STAT = Struct(">qqqqiiiqiiq")
 
 OPEN = -1
@@ -188,17 +195,22 @@ def new_leaf(path: bytes, data: bytes | None, zxid: int, time_ms: int, owner: in
     ), digest
 
 
+Before = tuple[bytes, bytes, int, bytes, bytes, bytes, int, bytes, bytes, int, int, bytes]
+"""What LEAF_BEFORE finds: czxid, ctime, version, wire cversion, aversion, wire owner, length, pzxid, owner, ACL index,
+digest, cversion."""
+
+
 def rewritten_leaf(
-    path: bytes, tail: tuple[int, ...], data: bytes | None, zxid: int, time_ms: int, version: int
+    path: bytes, before: Before, data: bytes | None, zxid: int, time_ms: int, version: int
 ) -> tuple[bytes, int]:
-    """The leaf with other data, and by how much its digest changes; `tail` is what stood behind the old data."""
-    czxid, _, ctime, _, _, wire_cversion, aversion, wire_owner, _, _, pzxid, owner, acl, old, cversion = tail
+    """The leaf with other data, and by how much its digest changes; `before` is what stood behind the old data."""
+    czxid, ctime, _, wire_cversion, aversion, wire_owner, _, pzxid, owner, acl, old, cversion = before
     digest = 0
     if not path.startswith(ZOOKEEPER_PREFIX):
-        numbers = DIGESTED.pack(czxid, zxid, pzxid, ctime, time_ms, version, cversion, aversion, owner)
+        numbers = DIGESTED_AFTER.pack(czxid, zxid, pzxid, ctime, time_ms, version, cversion, aversion, owner)
         digest = crc32(numbers, crc32(data or b"", crc32(b"" if path == b"/" else path)))
     head = NULL if data is None else INT32.pack(len(data)) + data
-    return head + LEAF_TAIL.pack(
+    return head + LEAF_AFTER.pack(
         czxid,
         zxid,
         ctime,
@@ -208,7 +220,6 @@ def rewritten_leaf(
         aversion,
         wire_owner,
         len(head) - 4,
-        0,
         pzxid,
         owner,
         acl,

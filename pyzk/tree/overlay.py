@@ -7,10 +7,22 @@ Source: docs/protocol/data-model.md section 4.
 """
 
 from collections.abc import Iterable
-from zlib import crc32
+
+from zlib_ng.zlib_ng import crc32
 
 from pyzk.tree.digest import DIGESTED, TREE_DIGEST_MASK, ZOOKEEPER_PREFIX, data_crc
-from pyzk.tree.node import OPEN, Gone, NodeState, Pending, Written, data_of, is_session, new_leaf, rewritten_leaf
+from pyzk.tree.node import (
+    OPEN,
+    Before,
+    Gone,
+    NodeState,
+    Pending,
+    Written,
+    data_of,
+    is_session,
+    new_leaf,
+    rewritten_leaf,
+)
 from pyzk.tree.tree import Tree, owner_of
 
 
@@ -22,14 +34,25 @@ class Overlay:
         zxid: of the txn that is being prepared.
         time_ms: its time.
         written: what it writes, in the order in which apply needs it.
+        rewritten: how many of these are leaves with other data, complete as apply needs them.
     """
 
-    __slots__ = ("_digest_before", "_ephemerals", "_states", "digest", "time_ms", "tree", "written", "zxid")
+    __slots__ = (
+        "_digest_before",
+        "_ephemerals",
+        "_states",
+        "digest",
+        "rewritten",
+        "time_ms",
+        "tree",
+        "written",
+        "zxid",
+    )
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.digest = self._digest_before = tree.digest
-        self.zxid = self.time_ms = 0
+        self.zxid = self.time_ms = self.rewritten = 0
         self.written: list[Written] = []
         self._states: dict[bytes, Pending] = {}
         self._ephemerals: dict[bytes, None] = {}
@@ -40,6 +63,7 @@ class Overlay:
     def begin(self, zxid: int, time_ms: int) -> None:
         """Start a txn; what is written from now on belongs to it."""
         self.zxid, self.time_ms, self.written, self._digest_before = zxid, time_ms, [], self.digest
+        self.rewritten = 0
 
     def roll_back(self) -> None:
         """Take back all that was written since `begin`."""
@@ -94,12 +118,14 @@ class Overlay:
         change, state.digest, state.writer = digest - state.digest, digest, self.zxid
         self._put(path, state, change, state.owner)
 
-    def write_leaf(self, path: bytes, tail: tuple[int, ...], data: bytes | None, version: int) -> None:
-        """The current txn gives other data to a leaf, which ended with `tail`."""
-        leaf, change = rewritten_leaf(path, tail, data, self.zxid, self.time_ms, version)
+    def write_leaf(self, path: bytes, before: Before, data: bytes | None, version: int) -> None:
+        """The current txn gives other data to a leaf, which ended with `before`."""
+        leaf, change = rewritten_leaf(path, before, data, self.zxid, self.time_ms, version)
         self.written.append((path, leaf, self._states.get(path), change))
         self._states[path] = leaf
         self.digest = self.digest + change & TREE_DIGEST_MASK
+        if before[9] != OPEN:  # one that is still to be created does not know the index of its ACL list
+            self.rewritten += 1
 
     def create(self, path: bytes, state: NodeState) -> None:
         """The current txn creates this znode; its `data_crc` is known."""

@@ -47,8 +47,9 @@ from pyzk.errors import (
 )
 from pyzk.tree.digest import data_crc
 from pyzk.tree.node import (
-    LEAF_TAIL,
+    LEAF_BEFORE,
     LEAF_TAIL_SIZE,
+    Before,
     NodeState,
     is_session,
     wrap_int32,
@@ -128,16 +129,16 @@ def _set_data(overlay: Overlay, rules: Rules, request: Request) -> Record:
     leaf = None if path is None else overlay.leaf(path)
     if path is None or leaf is None:
         return _set_data_by_numbers(overlay, rules, request, record)
-    tail = LEAF_TAIL.unpack_from(leaf, len(leaf) - LEAF_TAIL_SIZE)
-    version, acl, acls = tail[4], tail[12], overlay.tree.acls
+    before: Before = LEAF_BEFORE.unpack_from(leaf, len(leaf) - LEAF_TAIL_SIZE)
+    version, acl, acls = before[2], before[9], overlay.tree.acls
     if acl not in acls.open and not rules.access.permits(acls.get(acl), Perms.WRITE, request.identities):
         raise NoAuthError
     if rules.enforce_quota:
-        check_quota(overlay, path, 0, (0 if data is None else len(data)) - tail[8])
+        check_quota(overlay, path, 0, (0 if data is None else len(data)) - before[6])
     if record.version not in (-1, version):
         raise BadVersionError
     version = wrap_int32(version + 1)
-    overlay.write_leaf(path, tail, data, version)
+    overlay.write_leaf(path, before, data, version)
     return SetDataTxn(path, data, version)
 
 

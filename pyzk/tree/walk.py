@@ -7,7 +7,8 @@ learner and backups all pull from it. Source: docs/protocol/storage.md sections 
 
 from collections.abc import Generator, Iterator
 from struct import Struct
-from zlib import crc32
+
+from zlib_ng.zlib_ng import crc32
 
 from pyzk.codec.jute import INT32, Reader, pack_buffer, pack_int32, pack_int64
 from pyzk.codec.records import ACL, ACLS

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self, TextIO
-from zlib import adler32
+
+from zlib_ng.zlib_ng import adler32
 
 from pyzk.codec.record import Record
 from pyzk.codec.records import ACL
