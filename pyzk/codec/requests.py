@@ -239,17 +239,18 @@ def _plain_sets(reader: Reader) -> list[tuple[int, Record]]:
     source, position, end = reader.source, reader.position, reader.end
     if end > reader.string_max:
         return ops  # something in here may be too long
-    while position + SET_DATA_OP.size <= end:
-        opcode, done, _, length = SET_DATA_OP.unpack_from(source, position)
-        path_at = position + SET_DATA_OP.size
+    head, int32, head_size = SET_DATA_OP.unpack_from, INT32.unpack_from, SET_DATA_OP.size
+    while position + head_size <= end:
+        opcode, done, _, length = head(source, position)
+        path_at = position + head_size
         data_at = path_at + length + 4
         if opcode != SET_DATA or done or length < 0 or data_at > end:
             break
-        data_end = data_at + INT32.unpack_from(source, data_at - 4)[0]
+        data_end = data_at + int32(source, data_at - 4)[0]
         if not data_at <= data_end <= end - 4:
             break
-        version = INT32.unpack_from(source, data_end)[0]
-        ops.append((opcode, SetDataRequest(source[path_at : data_at - 4], source[data_at:data_end], version)))
+        record = SetDataRequest(source[path_at : data_at - 4], source[data_at:data_end], int32(source, data_end)[0])
+        ops.append((opcode, record))
         position = data_end + 4
     reader.position = position
     return ops

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pyzk.codec.jute import INT32, pack_buffer
 from pyzk.codec.opcodes import EventType, OpCode, Perms
 from pyzk.codec.requests import MULTI_END, MULTI_HEADER
-from pyzk.codec.txns import MULTI_TXNS, PreparedMultiTxn, SetDataTxn
+from pyzk.codec.txns import MULTI_TXNS, SetDataTxn
 from pyzk.errors import SessionMovedError, ThrottledOpError
 from pyzk.service import handshake, intake
 from pyzk.service.connection import WAITING_MAX, Behind, Parting, Syncing
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from pyzk.service.service import Service
     from pyzk.service.watches import Event
     from pyzk.tree.node import Written
+
+MULTI = int(OpCode.MULTI)
 
 WATCH_TOTALS = {
     EventType.NODE_CREATED: "watches_created",
@@ -66,8 +68,8 @@ def _deliver_plain(service: Service, proposal: Proposal, written: Sequence[Writt
     """The commonest txns, in one step where nobody but their client is told; whether that was so."""
     if service.watches.any or service.syncs or service.auditor is not None or service.namespaces is not None:
         return False
-    record = proposal.record
-    if isinstance(record, PreparedMultiTxn) and len(record.prepared) != len(written):
+    is_multi = proposal.header.type == MULTI
+    if is_multi and len(proposal.record.prepared) != len(written):  # type: ignore[attr-defined] # of a PreparedMultiTxn
         return False  # it checks versions too
     stats = apply_leaves(service.tree, proposal.header.zxid, written)
     if stats is not None and proposal.origin:
@@ -75,14 +77,9 @@ def _deliver_plain(service: Service, proposal: Proposal, written: Sequence[Writt
         if state is None or state.closing:
             service.counters.stale_replies += 1
         else:
-            _reply(service, state, proposal.header.zxid, _plain_body(record, stats), now)
+            body = SET_DATA_RESULT + SET_DATA_RESULT.join(stats) + MULTI_END_BYTES if is_multi else stats[0]
+            _reply(service, state, proposal.header.zxid, body, now)
     return stats is not None
-
-
-def _plain_body(record: Record, stats: list[bytes]) -> bytes:
-    if isinstance(record, PreparedMultiTxn):
-        return SET_DATA_RESULT + SET_DATA_RESULT.join(stats) + MULTI_END_BYTES
-    return stats[0]
 
 
 def _audit_end(service: Service, auditor: Auditor, proposal: Proposal) -> None:
