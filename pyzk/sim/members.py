@@ -85,14 +85,21 @@ def _enlist(host: Host) -> None:
 def see_to_members(world: World) -> None:
     """From now on operators start members that do not start by themselves, and stop who is no member any more.
 
-    Who is in a configuration that was only proposed counts: who has that in its log may not lead without it.
+    Who is in a configuration that was only proposed counts: who has that in its log may not lead without it. So does who is
+    in one that is committed no more, as long as another server acts by it: nobody may have heard of the newer one.
     """
     if not world.settings.reconfig_enabled:
         return
     for host in world.hosts.values():
-        is_member = world.checker.sequence.may_be_member(host.server_id)
+        is_member = world.checker.sequence.may_be_member(host.server_id) or _is_counted_on(host)
         if is_member and not host.is_up:
             _enlist(host)
         elif host.is_up and not is_member:
             host.crash(has_no_power=False)
     world.after(OPERATORS_SECONDS, lambda: see_to_members(world))
+
+
+def _is_counted_on(host: Host) -> bool:
+    """Whether another server that runs acts by a configuration that has this one in it."""
+    others = [other for other in host.world.hosts.values() if other is not host and other.is_up]
+    return any(other.state.membership.find(host.server_id) is not None for other in others)
