@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass
 from struct import Struct
+from typing import Any
 
 from pyzk import errors
 from pyzk.codec.opcodes import XID_PING, OpCode
@@ -24,7 +25,7 @@ class Identity:
 
     scheme: bytes
     auth: bytes
-    token: object
+    token: Any
     accepted: bool = False
 
 
@@ -34,7 +35,7 @@ class Call:
 
     opcode: int
     body: bytes
-    token: object = None
+    token: Any = None
     record: Record | None = None
     watcher: Hashable = None
     identity: Identity | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from pyzk.client.hosts import Address
 from pyzk.codec.opcodes import EventType
@@ -69,7 +70,7 @@ class Disconnect:
 class Answered:
     """The request with this token succeeded."""
 
-    token: object
+    token: Any
     header: ReplyHeader
     reply: Record
 
@@ -78,7 +79,7 @@ class Answered:
 class RawAnswered:
     """The raw request with this token was answered, well or not: see `header.err`."""
 
-    token: object
+    token: Any
     header: ReplyHeader
     body: bytes
 
@@ -87,7 +88,7 @@ class RawAnswered:
 class Failed:
     """The request with this token failed."""
 
-    token: object
+    token: Any
     error: PyzkError
 
 

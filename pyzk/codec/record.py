@@ -42,16 +42,19 @@ _GETTERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {}
 
 
 def _getter_of(kind: "type[Record]") -> Callable[[Any], tuple[Any, ...]]:
-    names: tuple[str, ...] = kind.__match_args__
+    names: tuple[str, ...] = getattr(kind, "__match_args__")  # noqa: B009 - not known of a class that is compiled
     one_step = attrgetter(*names) if len(names) > 1 else lambda record: tuple([getattr(record, n) for n in names])
     return _GETTERS.setdefault(kind, one_step)
 
 
 @dataclass(slots=True)
 class Record:
-    """Base of all records: fields in wire order, their kinds in `FIELDS`."""
+    """Base of all records: fields in wire order, their kinds in `FIELDS`, a tuple of `Field`.
 
-    FIELDS: ClassVar[tuple[Field, ...]] = ()
+    In quotes and Any: compiled by mypyc, dataclasses takes it for a field otherwise.
+    """
+
+    FIELDS: "ClassVar[Any]" = ()
 
     @classmethod
     def decode(cls, reader: Reader) -> Self:

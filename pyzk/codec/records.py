@@ -5,7 +5,7 @@ Source: docs/protocol/client-protocol.md sections 2, 3, 4 and 7.
 
 from dataclasses import dataclass
 from struct import Struct
-from typing import Self
+from typing import Any, ClassVar, Self
 
 from pyzk.codec.jute import Reader, pack_boolean, pack_buffer
 from pyzk.codec.record import BUFFER, INT, LONG, STRING, Field, Record, vector_of
@@ -15,7 +15,7 @@ from pyzk.codec.record import BUFFER, INT, LONG, STRING, Field, Record, vector_o
 class ACL(Record):
     """One entry of an access control list."""
 
-    FIELDS = (INT, STRING, STRING)
+    FIELDS: "ClassVar[Any]" = (INT, STRING, STRING)
     perms: int
     scheme: bytes | None
     id: bytes | None
@@ -56,7 +56,7 @@ STRINGS = vector_of(STRING)
 class Stat(Record):
     """What a client sees of a znode besides its data; 68 bytes. Times in ms since 1970."""
 
-    FIELDS = (LONG, LONG, LONG, LONG, INT, INT, INT, LONG, INT, INT, LONG)
+    FIELDS: "ClassVar[Any]" = (LONG, LONG, LONG, LONG, INT, INT, INT, LONG, INT, INT, LONG)
     czxid: int
     mzxid: int
     ctime: int
@@ -74,7 +74,7 @@ class Stat(Record):
 class RequestHeader(Record):
     """First eight bytes of every request after the handshake."""
 
-    FIELDS = (INT, INT)
+    FIELDS: "ClassVar[Any]" = (INT, INT)
     xid: int
     type: int
 
@@ -83,7 +83,7 @@ class RequestHeader(Record):
 class ReplyHeader(Record):
     """First sixteen bytes of every reply; with `err` other than 0 there is no body."""
 
-    FIELDS = (INT, LONG, INT)
+    FIELDS: "ClassVar[Any]" = (INT, LONG, INT)
     xid: int
     zxid: int
     err: int
@@ -93,7 +93,7 @@ class ReplyHeader(Record):
 class WatcherEvent(Record):
     """Body of a notification (xid -1)."""
 
-    FIELDS = (INT, INT, STRING)
+    FIELDS: "ClassVar[Any]" = (INT, INT, STRING)
     type: int
     state: int
     path: bytes | None
@@ -103,7 +103,7 @@ class WatcherEvent(Record):
 class ClientInfo(Record):
     """One identity of a connection, as whoAmI shows it."""
 
-    FIELDS = (STRING, STRING)
+    FIELDS: "ClassVar[Any]" = (STRING, STRING)
     scheme: bytes | None
     user: bytes | None
 
@@ -122,7 +122,7 @@ class ReadOnlyTail(Record):
 
     def encode(self) -> bytes:
         """The record's bytes, without the byte when the last value is None."""
-        names: tuple[str, ...] = type(self).__match_args__
+        names: tuple[str, ...] = getattr(type(self), "__match_args__")  # noqa: B009 - as in `record`
         *values, read_only = [getattr(self, name) for name in names]
         head = b"".join([field.write(value) for field, value in zip(self.FIELDS, values, strict=True)])
         return head if read_only is None else head + pack_boolean(read_only)
@@ -136,7 +136,7 @@ CONNECT_RESPONSE_HEAD = Struct(">iiq")
 class ConnectRequest(ReadOnlyTail):
     """First frame of a client. `read_only` is None when the byte is absent."""
 
-    FIELDS = (INT, LONG, INT, LONG, BUFFER)
+    FIELDS: "ClassVar[Any]" = (INT, LONG, INT, LONG, BUFFER)
     protocol_version: int
     last_zxid_seen: int
     timeout_ms: int
@@ -159,7 +159,7 @@ class ConnectRequest(ReadOnlyTail):
 class ConnectResponse(ReadOnlyTail):
     """Answer to a ConnectRequest: `timeout_ms` 0 means that the session is not valid."""
 
-    FIELDS = (INT, INT, LONG, BUFFER)
+    FIELDS: "ClassVar[Any]" = (INT, INT, LONG, BUFFER)
     protocol_version: int
     timeout_ms: int
     session_id: int

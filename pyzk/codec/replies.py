@@ -4,7 +4,7 @@ Source: docs/protocol/client-protocol.md sections 4 and 6.
 """
 
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, ClassVar, Self
 
 from pyzk.codec.jute import Reader
 from pyzk.codec.opcodes import OpCode
@@ -25,7 +25,7 @@ class EmptyReply(Record):
 class PathReply(Record):
     """create and sync: the path."""
 
-    FIELDS = (STRING,)
+    FIELDS: "ClassVar[Any]" = (STRING,)
     path: bytes | None
 
 
@@ -33,7 +33,7 @@ class PathReply(Record):
 class PathStatReply(Record):
     """create2, createContainer, createTTL: the final path and the Stat of the new znode."""
 
-    FIELDS = (STRING, STAT)
+    FIELDS: "ClassVar[Any]" = (STRING, STAT)
     path: bytes | None
     stat: Stat
 
@@ -42,7 +42,7 @@ class PathStatReply(Record):
 class StatReply(Record):
     """exists, setData, setACL: the Stat."""
 
-    FIELDS = (STAT,)
+    FIELDS: "ClassVar[Any]" = (STAT,)
     stat: Stat
 
 
@@ -50,7 +50,7 @@ class StatReply(Record):
 class DataReply(Record):
     """getData and reconfig: data and Stat."""
 
-    FIELDS = (BUFFER, STAT)
+    FIELDS: "ClassVar[Any]" = (BUFFER, STAT)
     data: bytes | None
     stat: Stat
 
@@ -59,7 +59,7 @@ class DataReply(Record):
 class AclReply(Record):
     """getACL: the list and the Stat."""
 
-    FIELDS = (ACLS, STAT)
+    FIELDS: "ClassVar[Any]" = (ACLS, STAT)
     acl: list[ACL] | None
     stat: Stat
 
@@ -68,7 +68,7 @@ class AclReply(Record):
 class ChildrenReply(Record):
     """getChildren: names without path, in no particular order."""
 
-    FIELDS = (STRINGS,)
+    FIELDS: "ClassVar[Any]" = (STRINGS,)
     children: list[bytes] | None
 
 
@@ -76,7 +76,7 @@ class ChildrenReply(Record):
 class Children2Reply(Record):
     """getChildren2: names and Stat."""
 
-    FIELDS = (STRINGS, STAT)
+    FIELDS: "ClassVar[Any]" = (STRINGS, STAT)
     children: list[bytes] | None
     stat: Stat
 
@@ -85,7 +85,7 @@ class Children2Reply(Record):
 class EphemeralsReply(Record):
     """getEphemerals: paths of the session's ephemeral znodes."""
 
-    FIELDS = (STRINGS,)
+    FIELDS: "ClassVar[Any]" = (STRINGS,)
     paths: list[bytes] | None
 
 
@@ -93,7 +93,7 @@ class EphemeralsReply(Record):
 class CountReply(Record):
     """getAllChildrenNumber: how many descendants."""
 
-    FIELDS = (INT,)
+    FIELDS: "ClassVar[Any]" = (INT,)
     count: int
 
 
@@ -101,7 +101,7 @@ class CountReply(Record):
 class ErrorReply(Record):
     """addWatch (always 0) and the failed op of a multi."""
 
-    FIELDS = (INT,)
+    FIELDS: "ClassVar[Any]" = (INT,)
     err: int
 
 
@@ -109,7 +109,7 @@ class ErrorReply(Record):
 class SaslReply(Record):
     """sasl: the server's token."""
 
-    FIELDS = (BUFFER,)
+    FIELDS: "ClassVar[Any]" = (BUFFER,)
     token: bytes | None
 
 
@@ -117,7 +117,7 @@ class SaslReply(Record):
 class WhoAmIReply(Record):
     """whoAmI: identities of the connection."""
 
-    FIELDS = (vector_of(ClientInfo.field()),)
+    FIELDS: "ClassVar[Any]" = (vector_of(ClientInfo.field()),)
     identities: list[ClientInfo] | None
 
 

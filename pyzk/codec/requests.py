@@ -5,7 +5,7 @@ Source: docs/protocol/client-protocol.md sections 4, 6 and 8.
 
 from dataclasses import dataclass, field
 from struct import Struct
-from typing import Self
+from typing import Any, ClassVar, Self
 
 from pyzk.codec.jute import INT32, Reader
 from pyzk.codec.opcodes import OpCode
@@ -22,7 +22,7 @@ class EmptyRequest(Record):
 class CreateRequest(Record):
     """create, create2 and createContainer. `flags` is a CreateMode."""
 
-    FIELDS = (STRING, BUFFER, ACLS, INT)
+    FIELDS: "ClassVar[Any]" = (STRING, BUFFER, ACLS, INT)
     path: bytes | None
     data: bytes | None
     acl: list[ACL] | None
@@ -39,7 +39,7 @@ class CreateRequest(Record):
 class CreateTTLRequest(Record):
     """createTTL; `ttl_ms` counts from the last change of the data."""
 
-    FIELDS = (STRING, BUFFER, ACLS, INT, LONG)
+    FIELDS: "ClassVar[Any]" = (STRING, BUFFER, ACLS, INT, LONG)
     path: bytes | None
     data: bytes | None
     acl: list[ACL] | None
@@ -51,7 +51,7 @@ class CreateTTLRequest(Record):
 class PathVersionRequest(Record):
     """delete and check: a path and the expected version, -1 for any."""
 
-    FIELDS = (STRING, INT)
+    FIELDS: "ClassVar[Any]" = (STRING, INT)
     path: bytes | None
     version: int
 
@@ -65,7 +65,7 @@ class PathVersionRequest(Record):
 class PathWatchRequest(Record):
     """exists, getData, getChildren, getChildren2: a path and whether to leave a watch."""
 
-    FIELDS = (STRING, BOOL)
+    FIELDS: "ClassVar[Any]" = (STRING, BOOL)
     path: bytes | None
     watch: bool
 
@@ -74,7 +74,7 @@ class PathWatchRequest(Record):
 class PathRequest(Record):
     """getACL, sync, getEphemerals, getAllChildrenNumber, deleteContainer: a path (or prefix) alone."""
 
-    FIELDS = (STRING,)
+    FIELDS: "ClassVar[Any]" = (STRING,)
     path: bytes | None
 
 
@@ -82,7 +82,7 @@ class PathRequest(Record):
 class SetDataRequest(Record):
     """setData; `version` -1 for any."""
 
-    FIELDS = (STRING, BUFFER, INT)
+    FIELDS: "ClassVar[Any]" = (STRING, BUFFER, INT)
     path: bytes | None
     data: bytes | None
     version: int
@@ -98,7 +98,7 @@ class SetDataRequest(Record):
 class SetACLRequest(Record):
     """setACL; `version` is compared with aversion, -1 for any."""
 
-    FIELDS = (STRING, ACLS, INT)
+    FIELDS: "ClassVar[Any]" = (STRING, ACLS, INT)
     path: bytes | None
     acl: list[ACL] | None
     version: int
@@ -108,7 +108,7 @@ class SetACLRequest(Record):
 class PathTypeRequest(Record):
     """checkWatches, removeWatches (a WatcherType) and addWatch (an AddWatchMode)."""
 
-    FIELDS = (STRING, INT)
+    FIELDS: "ClassVar[Any]" = (STRING, INT)
     path: bytes | None
     type: int
 
@@ -117,7 +117,7 @@ class PathTypeRequest(Record):
 class ReconfigRequest(Record):
     """reconfig: either joining and leaving servers or the whole new membership."""
 
-    FIELDS = (STRING, STRING, STRING, LONG)
+    FIELDS: "ClassVar[Any]" = (STRING, STRING, STRING, LONG)
     joining_servers: bytes | None
     leaving_servers: bytes | None
     new_members: bytes | None
@@ -128,7 +128,7 @@ class ReconfigRequest(Record):
 class SetWatchesRequest(Record):
     """setWatches: the watches that a client had before it reconnected."""
 
-    FIELDS = (LONG, STRINGS, STRINGS, STRINGS)
+    FIELDS: "ClassVar[Any]" = (LONG, STRINGS, STRINGS, STRINGS)
     relative_zxid: int
     data_watches: list[bytes | None] | None
     exist_watches: list[bytes | None] | None
@@ -139,7 +139,7 @@ class SetWatchesRequest(Record):
 class SetWatches2Request(Record):
     """setWatches2: as setWatches, with the persistent ones."""
 
-    FIELDS = (LONG, STRINGS, STRINGS, STRINGS, STRINGS, STRINGS)
+    FIELDS: "ClassVar[Any]" = (LONG, STRINGS, STRINGS, STRINGS, STRINGS, STRINGS)
     relative_zxid: int
     data_watches: list[bytes | None] | None
     exist_watches: list[bytes | None] | None
@@ -152,7 +152,7 @@ class SetWatches2Request(Record):
 class AuthRequest(Record):
     """auth: credentials of one scheme; `type` is ignored."""
 
-    FIELDS = (INT, STRING, BUFFER)
+    FIELDS: "ClassVar[Any]" = (INT, STRING, BUFFER)
     type: int
     scheme: bytes | None
     auth: bytes | None
@@ -162,7 +162,7 @@ class AuthRequest(Record):
 class SaslRequest(Record):
     """sasl: one token of the exchange."""
 
-    FIELDS = (BUFFER,)
+    FIELDS: "ClassVar[Any]" = (BUFFER,)
     token: bytes | None
 
 
@@ -170,7 +170,7 @@ class SaslRequest(Record):
 class CreateSessionRequest(Record):
     """createSession, internal: the negotiated timeout."""
 
-    FIELDS = (INT,)
+    FIELDS: "ClassVar[Any]" = (INT,)
     timeout_ms: int
 
 
@@ -184,7 +184,7 @@ SET_DATA = int(OpCode.SET_DATA)
 class MultiHeader(Record):
     """Stands before every op of a multi and, with `done`, behind the last."""
 
-    FIELDS = (INT, BOOL, INT)
+    FIELDS: "ClassVar[Any]" = (INT, BOOL, INT)
     type: int
     done: bool
     err: int

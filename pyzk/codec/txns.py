@@ -6,7 +6,7 @@ Source: docs/protocol/client-protocol.md section 10, docs/protocol/storage.md se
 
 from dataclasses import dataclass
 from struct import Struct
-from typing import Self
+from typing import Any, ClassVar, Self
 
 from pyzk.codec.jute import INT32, NULL, Reader, pack_buffer
 from pyzk.codec.opcodes import OpCode
@@ -28,7 +28,7 @@ def time_ms_of(payload: bytes) -> int:
 
 TXN_DIGEST = Struct(">iQ")
 CREATE_TAIL = Struct(">?i")
-TXN_TYPE = slice(TXN_HEADER.size - 4, TXN_HEADER.size)
+
 SET_DATA_TYPE = INT32.pack(OpCode.SET_DATA)
 SET_DATA_HEAD = Struct(f"{TXN_HEADER.format}i")
 """The header of a txn and the length of its path."""
@@ -67,7 +67,7 @@ PATHS = vector_of(PATH)
 class TxnHeader(Record):
     """Session, its cxid, zxid, leader's wall clock (ms since 1970) and type of a txn; 32 bytes."""
 
-    FIELDS = (LONG, INT, LONG, LONG, INT)
+    FIELDS: "ClassVar[Any]" = (LONG, INT, LONG, LONG, INT)
     client_id: int
     cxid: int
     zxid: int
@@ -96,7 +96,7 @@ class TxnDigest(Record):
 class CreateTxn(Record):
     """A new znode. `parent_cversion` -1 (old logs lack the field) means the parent's own plus one."""
 
-    FIELDS = (PATH, BUFFER, ACLS, BOOL, INT)
+    FIELDS: "ClassVar[Any]" = (PATH, BUFFER, ACLS, BOOL, INT)
     path: bytes
     data: bytes | None
     acl: list[ACL] | None
@@ -124,7 +124,7 @@ class CreateTxn(Record):
 class CreateContainerTxn(Record):
     """A new container znode."""
 
-    FIELDS = (PATH, BUFFER, ACLS, INT)
+    FIELDS: "ClassVar[Any]" = (PATH, BUFFER, ACLS, INT)
     path: bytes
     data: bytes | None
     acl: list[ACL] | None
@@ -135,7 +135,7 @@ class CreateContainerTxn(Record):
 class CreateTTLTxn(Record):
     """A new znode with a time to live."""
 
-    FIELDS = (PATH, BUFFER, ACLS, INT, LONG)
+    FIELDS: "ClassVar[Any]" = (PATH, BUFFER, ACLS, INT, LONG)
     path: bytes
     data: bytes | None
     acl: list[ACL] | None
@@ -147,7 +147,7 @@ class CreateTTLTxn(Record):
 class DeleteTxn(Record):
     """delete and deleteContainer."""
 
-    FIELDS = (PATH,)
+    FIELDS: "ClassVar[Any]" = (PATH,)
     path: bytes
 
     @classmethod
@@ -164,7 +164,7 @@ class DeleteTxn(Record):
 class SetDataTxn(Record):
     """setData and reconfig; `version` is the new one."""
 
-    FIELDS = (PATH, BUFFER, INT)
+    FIELDS: "ClassVar[Any]" = (PATH, BUFFER, INT)
     path: bytes
     data: bytes | None
     version: int
@@ -187,7 +187,7 @@ class SetDataTxn(Record):
 class SetACLTxn(Record):
     """setACL; `version` is the new aversion."""
 
-    FIELDS = (PATH, ACLS, INT)
+    FIELDS: "ClassVar[Any]" = (PATH, ACLS, INT)
     path: bytes
     acl: list[ACL] | None
     version: int
@@ -197,7 +197,7 @@ class SetACLTxn(Record):
 class CheckVersionTxn(Record):
     """check, only inside a multi; `version` is the znode's plus one."""
 
-    FIELDS = (PATH, INT)
+    FIELDS: "ClassVar[Any]" = (PATH, INT)
     path: bytes
     version: int
 
@@ -206,7 +206,7 @@ class CheckVersionTxn(Record):
 class CreateSessionTxn(Record):
     """A new session."""
 
-    FIELDS = (INT,)
+    FIELDS: "ClassVar[Any]" = (INT,)
     timeout_ms: int
 
     def encode(self) -> bytes:
@@ -218,7 +218,7 @@ class CreateSessionTxn(Record):
 class CloseSessionTxn(Record):
     """The end of a session; `paths` are its ephemeral znodes, None when the txn does not list them."""
 
-    FIELDS = (PATHS,)
+    FIELDS: "ClassVar[Any]" = (PATHS,)
     paths: list[bytes] | None
 
     @classmethod
@@ -243,7 +243,7 @@ class CloseSessionTxn(Record):
 class ErrorTxn(Record):
     """A request that failed: it takes a zxid and changes nothing."""
 
-    FIELDS = (INT,)
+    FIELDS: "ClassVar[Any]" = (INT,)
     err: int
 
 
@@ -259,7 +259,7 @@ Step = tuple[int, Record]
 class SubTxn(Record):
     """One op of a multi: its type and encoded record."""
 
-    FIELDS = (INT, Field(_read_sub_data, pack_buffer))
+    FIELDS: "ClassVar[Any]" = (INT, Field(_read_sub_data, pack_buffer))
     type: int
     data: bytes
 
@@ -268,7 +268,7 @@ class SubTxn(Record):
 class MultiTxn(Record):
     """All ops of a multi, applied in one step; if any is of type -1, none is applied."""
 
-    FIELDS = (vector_of(SubTxn.field()),)
+    FIELDS: "ClassVar[Any]" = (vector_of(SubTxn.field()),)
     txns: list[SubTxn]
 
     @classmethod
@@ -385,7 +385,7 @@ class Txn(Record):
 
 def decode_txn(data: bytes) -> Txn:
     """Decode one txn from the whole of `data`. Raises DecodeError."""
-    if data[TXN_TYPE] == SET_DATA_TYPE and len(data) > SET_DATA_HEAD.size:
+    if data[28:32] == SET_DATA_TYPE and len(data) > SET_DATA_HEAD.size:
         txn = _decode_set_data(data)
         if txn is not None:
             return txn

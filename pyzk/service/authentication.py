@@ -60,10 +60,10 @@ def _auth(service: Service, state: Connection, xid: int, body: Reader) -> None:
     prove = service.provers.get(request.scheme or b"", _prove_nothing)
     try:
         add_identities(service, state, prove(service, state, request.auth))
-    except AuthFailedError as error:
+    except AuthFailedError as refusal:
         service.counters.authentication_failed += 1
-        service.send(state, reply(xid, 0, error.code))
-        service.close(state, f"authentication failed: {error}", notable=True)
+        service.send(state, reply(xid, 0, refusal.code))
+        service.close(state, f"authentication failed: {refusal}", notable=True)
         return
     service.send(state, reply(xid, 0, 0))
 
@@ -128,8 +128,8 @@ def _sasl(service: Service, state: Connection, xid: int, body: Reader) -> None:
         answer = _respond(state.exchange, token)
         if state.exchange.identity is not None:
             add_identities(service, state, sasl_identities(service, state.exchange.identity))
-    except (SaslError, AuthFailedError) as error:
-        _sasl_failed(service, state, xid, str(error))
+    except (SaslError, AuthFailedError) as refusal:
+        _sasl_failed(service, state, xid, str(refusal))
     else:
         service.send(state, reply(xid, 0, 0, pack_buffer(answer)))
 

@@ -63,6 +63,7 @@ class Member:
         self._read_only_enabled = read_only_enabled
         self._roleless_since: float | None = None
         self._events: deque[Event] = deque()
+        self._handlers = self._table()
         self._next_tree: Tree | None = None
         """What we are going to have when our term as a leader is over."""
         service.is_serving = False
@@ -115,7 +116,7 @@ class Member:
     def _perform(self, todo: list[Effect], now: float, wall_ms: int) -> list[Effect]:
         """Perform what is for service; the rest is for the shell."""
         rest: list[Effect] = []
-        handlers = self._HANDLERS
+        handlers = self._handlers
         while True:
             for effect in todo:
                 handler = handlers.get(type(effect))
@@ -248,20 +249,24 @@ class Member:
         """What a reconfig txn brings is in the tree already; what came otherwise is put there."""
         self.service.tree.set_config(effect.text.encode(), effect.version, wall_ms)
 
-    _HANDLERS: ClassVar[dict[type, Handler]] = {
-        effects.Deliver: _deliver,
-        effects.Opened: _opened,
-        effects.Closed: _closed,
-        effects.Install: _install,
-        effects.Requests: _requests,
-        effects.Revalidate: _revalidate,
-        effects.Touched: _touched,
-        effects.LearnerLeft: _learner_left,
-        effects.Revalidated: _revalidated,
-        effects.Pinged: _pinged,
-        effects.Synced: _synced,
-        effects.ConfigChanged: _config_changed,
-    }
+    @classmethod
+    def _table(cls) -> dict[type, Handler]:
+        """As `zab/peer.py`."""
+        return {
+            effects.Deliver: cls._deliver,
+            effects.Opened: cls._opened,
+            effects.Closed: cls._closed,
+            effects.Install: cls._install,
+            effects.Requests: cls._requests,
+            effects.Revalidate: cls._revalidate,
+            effects.Touched: cls._touched,
+            effects.LearnerLeft: cls._learner_left,
+            effects.Revalidated: cls._revalidated,
+            effects.Pinged: cls._pinged,
+            effects.Synced: cls._synced,
+            effects.ConfigChanged: cls._config_changed,
+        }
+
     _SHARED: ClassVar[frozenset[type]] = frozenset(
         {effects.Opened, effects.Closed, effects.Install, effects.ConfigChanged}
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pyzk.client import effects as do
 from pyzk.client.effects import State
@@ -96,6 +96,7 @@ class Client:
         self._last_arrival = 0.0
         self._born = 0
         self._session_id = 0
+        self._handlers = self._table()
         self._frames = FrameBuffer(None)
         self._begin()
 
@@ -127,7 +128,7 @@ class Client:
         for effect in effects:
             if self.session is not session:
                 return
-            self._HANDLERS[type(effect)](self, effect)
+            self._handlers[type(effect)](self, effect)
         deadline = session.deadline()
         if deadline is not None:
             self.world.at(max(self.world.now, deadline) + 1e-6, lambda: self._tick(session, deadline))
@@ -273,16 +274,19 @@ class Client:
         if self.session is session:
             self._begin()
 
-    _HANDLERS: ClassVar[dict[type, Callable[[Client, Any], None]]] = {
-        do.Connect: _connect,
-        do.Send: _send,
-        do.Disconnect: _disconnect,
-        do.Answered: _answered,
-        do.Failed: _failed,
-        do.Notified: _notified,
-        do.StateChanged: _changed,
-        do.Probe: _probe,
-    }
+    @classmethod
+    def _table(cls) -> dict[type, Callable[[Client, Any], None]]:
+        """As `zab/peer.py`."""
+        return {
+            do.Connect: cls._connect,
+            do.Send: cls._send,
+            do.Disconnect: cls._disconnect,
+            do.Answered: cls._answered,
+            do.Failed: cls._failed,
+            do.Notified: cls._notified,
+            do.StateChanged: cls._changed,
+            do.Probe: cls._probe,
+        }
 
     # What is wanted.
 

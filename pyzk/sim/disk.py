@@ -1,26 +1,24 @@
 """The disk of a simulated server: forgets what was not synced, and can end the process in the middle of anything."""
 
-from collections import deque
-
-from pyzk.storage.memory import JOURNAL_MAX, MemoryDisk
+from pyzk.storage.memory import MemoryDisk
 
 
 class PowerLostError(Exception):
     """The machine stops between two calls to its file system."""
 
 
-class Fuse(deque[tuple[str, str]]):
-    """The journal of a disk, which sees every call before it is done; after `left` more of them it blows."""
+class Fuse:
+    """Sees every call to a disk before it is done; after `left` more of them it blows."""
 
-    left: int | None = None
+    def __init__(self) -> None:
+        self.left: int | None = None
 
-    def append(self, entry: tuple[str, str], /) -> None:
+    def burn(self) -> None:
         """A call is about to be done. Raises PowerLostError."""
         if self.left is not None:
             if self.left == 0:
                 raise PowerLostError
             self.left -= 1
-        super().append(entry)
 
 
 class SimulatedDisk(MemoryDisk):
@@ -28,8 +26,12 @@ class SimulatedDisk(MemoryDisk):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fuse = Fuse(maxlen=JOURNAL_MAX)
-        self.journal = self.fuse
+        self.fuse = Fuse()
+
+    def note(self, verb: str, path: str) -> None:
+        """The fuse sees it first. Raises PowerLostError."""
+        self.fuse.burn()
+        super().note(verb, path)
 
     def data_bytes(self, path: str) -> int:
         """Up to where a file holds anything but zeros that were never written."""

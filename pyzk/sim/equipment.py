@@ -35,7 +35,7 @@ PASSWORDS = {f"user{number}": f"secret{number}" for number in range(100)}
 class HousePass:
     """An operator's own way to know people: by what they say they are, and it does not bear everything."""
 
-    scheme = HOUSE.decode()
+    scheme = "house"
     is_authenticated = True
 
     def prove(self, proof: bytes, address: str) -> Iterable[str]:  # noqa: ARG002

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from random import Random
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.quorum import Forwarded, PacketType, packet
@@ -74,8 +74,9 @@ class Host:
         self.server_id = server_id
         self.disk = SimulatedDisk()
         self.machine = Machine(self)
+        self._handlers = self._table()
         self.peer: Peer | None = None
-        self.tree = Tree()
+        self._tree = Tree()
         self.opened: do.Opened | None = None
         self.expiring: dict[int, None] = {}
         self.boot = 0
@@ -95,6 +96,15 @@ class Host:
         self._is_busy = False
         self._wakes_at = NEVER
         self._deleting: set[bytes] = set()
+
+    @property
+    def tree(self) -> Tree:
+        """What is committed, applied."""
+        return self._tree
+
+    @tree.setter
+    def tree(self, tree: Tree) -> None:
+        self._tree = tree
 
     @property
     def is_up(self) -> bool:
@@ -284,7 +294,7 @@ class Host:
             if self.peer is None or self.boot != boot:
                 break
             self.world.trace(self.server_id, ">", effect)
-            self._HANDLERS[type(effect)](self, effect)
+            self._handlers[type(effect)](self, effect)
         self._is_busy = False
 
     def _is_to_die(self, effect: do.Effect) -> bool:
@@ -406,29 +416,32 @@ class Host:
             self._inbox.append(events.Answer(opened.link, Forwarded(1, 1, OpCode.SYNC, b"").encode()))
         self._go_on()
 
-    _HANDLERS: ClassVar[dict[type, Callable[[Host, Any], None]]] = {
-        do.Dial: _dial,
-        do.Send: _send,
-        do.SendTree: _send_tree,
-        do.Close: _close,
-        do.Append: _to_disk,
-        do.SaveEpoch: _to_disk,
-        do.Truncate: _to_disk,
-        do.Install: _to_disk,
-        do.Heal: _to_disk,
-        do.Doubt: _to_disk,
-        do.ReadLog: _read_log,
-        do.Deliver: _deliver,
-        do.Opened: _opens,
-        do.Closed: _closes,
-        do.Requests: _requests,
-        do.Pinged: _pinged,
-        do.Synced: _synced,
-        do.Revalidate: _nothing,
-        do.Touched: _nothing,
-        do.LearnerLeft: _nothing,
-        do.Revalidated: _nothing,
-        do.SaveConfig: _save_config,
-        do.ConfigChanged: _nothing,
-        do.Note: _nothing,
-    }
+    @classmethod
+    def _table(cls) -> dict[type, Callable[[Host, Any], None]]:
+        """As `zab/peer.py`."""
+        return {
+            do.Dial: cls._dial,
+            do.Send: cls._send,
+            do.SendTree: cls._send_tree,
+            do.Close: cls._close,
+            do.Append: cls._to_disk,
+            do.SaveEpoch: cls._to_disk,
+            do.Truncate: cls._to_disk,
+            do.Install: cls._to_disk,
+            do.Heal: cls._to_disk,
+            do.Doubt: cls._to_disk,
+            do.ReadLog: cls._read_log,
+            do.Deliver: cls._deliver,
+            do.Opened: cls._opens,
+            do.Closed: cls._closes,
+            do.Requests: cls._requests,
+            do.Pinged: cls._pinged,
+            do.Synced: cls._synced,
+            do.Revalidate: cls._nothing,
+            do.Touched: cls._nothing,
+            do.LearnerLeft: cls._nothing,
+            do.Revalidated: cls._nothing,
+            do.SaveConfig: cls._save_config,
+            do.ConfigChanged: cls._nothing,
+            do.Note: cls._nothing,
+        }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.service.containers import deletable, is_deletable
@@ -24,9 +24,8 @@ from pyzk.zab.leading import Leading
 from pyzk.zab.peer import Peer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from pyzk.service.member import Handler
     from pyzk.service.outbox import Outbox
     from pyzk.sim.client import Client
     from pyzk.tree.tree import Tree
@@ -66,20 +65,14 @@ class WatchedMember(Member):
 
     host: MemberHost
 
-    def _watch_delivery(self, effect: do.Deliver, now: float, wall_ms: int) -> None:
+    def _deliver(self, effect: do.Deliver, now: float, wall_ms: int) -> None:
         super()._deliver(effect, now, wall_ms)
         self.host.world.checker.servers.applied(self.host, [zxid for zxid, _ in effect.entries])
 
-    def _watch_opening(self, effect: do.Opened, now: float, wall_ms: int) -> None:
+    def _opened(self, effect: do.Opened, now: float, wall_ms: int) -> None:
         self.host.expiring = {}
         self.host.world.checker.opened(self.host, effect)
         super()._opened(effect, now, wall_ms)
-
-    _HANDLERS: ClassVar[dict[type, Handler]] = {
-        **Member._HANDLERS,  # noqa: SLF001 - of its own class
-        do.Deliver: _watch_delivery,  # type: ignore[dict-item] # always a member of this class
-        do.Opened: _watch_opening,  # type: ignore[dict-item]
-    }
 
 
 class MemberHost(Host):
@@ -302,8 +295,3 @@ class MemberHost(Host):
     def _own_clients(self) -> list[Client]:
         """Strangers are left out."""
         return [client for client in self.world.clients if client in self.clients.values()]
-
-    _HANDLERS: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
-        **Host._HANDLERS,  # noqa: SLF001 - of its own class
-        do.Opened: _opens,
-    }

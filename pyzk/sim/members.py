@@ -85,8 +85,9 @@ def _enlist(host: Host) -> None:
 def see_to_members(world: World) -> None:
     """From now on operators start members that do not start by themselves, and stop who is no member any more.
 
-    Who is in a configuration that was only proposed counts: who has that in its log may not lead without it. So does who
-    is in one that is committed no more, as long as another server acts by it: nobody may have heard of the newer one.
+    Who is in a configuration that was only proposed counts: who has that in its log may not lead without it. So does
+    who is in one that is committed no more, as long as another server acts by it: nobody may have heard of the
+    newer one.
     """
     if not world.settings.reconfig_enabled:
         return

@@ -7,7 +7,7 @@ objects to a txn that does not fit to the state before it.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from pyzk.codec.opcodes import EventType, OpCode, Perms
 from pyzk.codec.records import OPEN_ACL
@@ -70,6 +70,7 @@ class Model:
         self._ephemerals: dict[int, Timeline[tuple[bytes, ...]]] = {}
         self._owned: dict[int, dict[bytes, None]] = {}
         self._live: dict[bytes, dict[bytes, None]] = {}
+        self._handlers = self._table()
         self._put(0, ROOT, Znode(b"", 0, 0, 0))
 
     # Questions.
@@ -147,7 +148,7 @@ class Model:
         return len(self.headers)
 
     def _do(self, header: TxnHeader, record: Record) -> None:
-        handler = self._HANDLERS.get(type(record))
+        handler = self._handlers.get(type(record))
         if handler is not None:
             handler(self, header, record)
 
@@ -263,18 +264,21 @@ class Model:
             self._remove(header, path)
         del self._owned[header.client_id]
 
-    _HANDLERS: ClassVar[dict[type, Callable[..., None]]] = {
-        CreateTxn: _create,
-        DeleteTxn: _delete,
-        CreateContainerTxn: _create,
-        CreateTTLTxn: _create,
-        SetACLTxn: _set_acl,
-        SetDataTxn: _set_data,
-        CheckVersionTxn: _check,
-        MultiTxn: _multi,
-        CreateSessionTxn: _create_session,
-        CloseSessionTxn: _close_session,
-    }
+    @classmethod
+    def _table(cls) -> dict[type, Callable[..., None]]:
+        """As `zab/peer.py`."""
+        return {
+            CreateTxn: cls._create,
+            DeleteTxn: cls._delete,
+            CreateContainerTxn: cls._create,
+            CreateTTLTxn: cls._create,
+            SetACLTxn: cls._set_acl,
+            SetDataTxn: cls._set_data,
+            CheckVersionTxn: cls._check,
+            MultiTxn: cls._multi,
+            CreateSessionTxn: cls._create_session,
+            CloseSessionTxn: cls._close_session,
+        }
 
 
 def _lifetime_ms(record: CreateTxn | CreateContainerTxn | CreateTTLTxn) -> int:

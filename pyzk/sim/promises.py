@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pyzk.client.watches import WatchKind
 from pyzk.codec.opcodes import WRITE_OPCODES, OpCode, Perms
+from pyzk.codec.record import Record
 from pyzk.service.audit import CHANGES
 from pyzk.sim import reads
 from pyzk.sim.acls import NEEDED, guarded_path, permits
@@ -20,7 +21,6 @@ from pyzk.sim.watches import Watch, Watches
 
 if TYPE_CHECKING:
     from pyzk.client.effects import Notification
-    from pyzk.codec.record import Record
     from pyzk.codec.records import ReplyHeader
     from pyzk.sim.checker import Checker
     from pyzk.tree.acl import Identity

@@ -186,8 +186,8 @@ def try_plan(plan: Plan, tracer: Callable[[TraceLine], None] | None = None) -> O
         _run(world, plan)
     except BrokenInvariantError as error:
         outcome.invariant, outcome.details, outcome.is_caught = error.invariant, error.details, True
-    except (PyzkError, AssertionError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        outcome.invariant, outcome.details = type(error).__name__, str(error)
+    except (PyzkError, AssertionError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as thrown:
+        outcome.invariant, outcome.details = type(thrown).__name__, str(thrown)
     kinds = {fault.kind for fault in plan.faults} - HARMLESS
     outcome.kinds = sum(world.tally[kind] > 0 for kind in kinds)
     outcome.faults = sum(world.tally[kind] for kind in kinds)

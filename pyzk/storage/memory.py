@@ -136,7 +136,7 @@ class MemoryFile:
 
     def _enter(self, verb: str) -> None:
         assert self.boot == self.disk.boots, f"{self.path} is used after the crash of the machine that opened it"
-        self.disk.journal.append((verb, self.path))
+        self.disk.note(verb, self.path)
 
 
 class MemoryDisk:
@@ -156,6 +156,10 @@ class MemoryDisk:
         self.failing_syncs = False
         self.lying = False
         """Every sync succeeds and does nothing."""
+
+    def note(self, verb: str, path: str) -> None:
+        """A call is about to be done."""
+        self.journal.append((verb, path))
 
     def names(self, directory: str) -> list[str]:
         return sorted(self.directories.get(directory, {}))
@@ -198,7 +202,7 @@ class MemoryDisk:
         self.pending.setdefault(directory, [])
 
     def sync_directory(self, directory: str) -> None:
-        self.journal.append(("sync_directory", directory))
+        self.note("sync_directory", directory)
         self.syncs += 1
         if self.failing_syncs:
             raise FsyncError(f"{directory}: input/output error")
@@ -246,7 +250,7 @@ class MemoryDisk:
         return inode
 
     def _rename(self, verb: str, path: str, change: dict[str, Inode | None]) -> None:
-        self.journal.append((verb, path))
+        self.note(verb, path)
         directory = self._split(path)[0]
         self.pending[directory].append(change)
         _rename(self.directories[directory], change)

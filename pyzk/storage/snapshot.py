@@ -177,8 +177,13 @@ def write(
 def candidates(disk: Disk, directory: str, count_max: int = CANDIDATES_MAX) -> list[str]:
     """Names of the snapshots that look whole, newest first, at most `count_max`."""
     found = reversed(names.snapshots(disk.names(directory)))
-    whole = (name for _, name in found if _looks_whole(disk, f"{directory}/{name}"))
-    return [name for name, _ in zip(whole, range(count_max), strict=False)]
+    whole: list[str] = []
+    for _, name in found:
+        if _looks_whole(disk, f"{directory}/{name}"):
+            if len(whole) == count_max:
+                break
+            whole.append(name)
+    return whole
 
 
 def _looks_whole(disk: Disk, path: str) -> bool:

@@ -116,7 +116,9 @@ class TxnLog:
             self.file.close()
             self.file = None
 
-    close = roll
+    def close(self) -> None:
+        """As `roll`."""
+        self.roll()
 
     def _begin(self, zxid: int, data: bytes) -> None:
         self.name = log_name(zxid)

@@ -7,11 +7,12 @@ acknowledgement covers all before it. Nothing here knows what a txn means. Sourc
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from pyzk.zab.events import Entry
     from pyzk.zab.quorum import Quorum

@@ -8,7 +8,7 @@ Source: docs/protocol/election.md section 6, docs/protocol/zab.md sections 9 and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pyzk.codec.election import NOBODY, ServerState
 from pyzk.zab import events
@@ -67,6 +67,7 @@ class Peer:
         self._is_looking = self._is_refreshed = False
         self._failures = 0
         self._share_membership()
+        self._handlers = self._table()
 
     @property
     def is_observer(self) -> bool:
@@ -94,7 +95,7 @@ class Peer:
 
     def receive(self, event: events.Event, now: float) -> list[Effect]:
         """What is to be done after an event, in list order."""
-        self._HANDLERS[type(event)](self, event, now)
+        self._handlers[type(event)](self, event, now)
         self._advance(now)
         return self._take_effects()
 
@@ -414,21 +415,24 @@ class Peer:
         if is_to_leader or (master is not None and event.link in master.learners):
             self.state.send(event.link, event.data)
 
-    _HANDLERS: ClassVar[dict[type, Handler]] = {
-        events.Accepted: _accepted,
-        events.Connected: _connected,
-        events.Received: _received,
-        events.Disconnected: _disconnected,
-        events.Done: _done,
-        events.Unwritten: _unwritten,
-        events.Reloaded: _reloaded,
-        events.Uncut: _uncut,
-        events.LogRead: _log_read,
-        events.Wake: _wake,
-        events.OracleSays: _oracle_says,
-        events.Propose: _propose,
-        events.Sync: _sync,
-        events.StepDown: _step_down,
-        events.Replace: _replace,
-        events.Answer: _answer,
-    }
+    @classmethod
+    def _table(cls) -> dict[type, Handler]:
+        """A method, because in the body of a class that is compiled its methods are not there yet."""
+        return {
+            events.Accepted: cls._accepted,
+            events.Connected: cls._connected,
+            events.Received: cls._received,
+            events.Disconnected: cls._disconnected,
+            events.Done: cls._done,
+            events.Unwritten: cls._unwritten,
+            events.Reloaded: cls._reloaded,
+            events.Uncut: cls._uncut,
+            events.LogRead: cls._log_read,
+            events.Wake: cls._wake,
+            events.OracleSays: cls._oracle_says,
+            events.Propose: cls._propose,
+            events.Sync: cls._sync,
+            events.StepDown: cls._step_down,
+            events.Replace: cls._replace,
+            events.Answer: cls._answer,
+        }
