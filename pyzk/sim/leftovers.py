@@ -175,8 +175,11 @@ def _trust_files(faults: Faults, host: Host) -> None:
     if names.snapshots(found) and not {PENDING, DOUBT} & set(found) and not host.may_doubt:
         _put(host, directory, PENDING, faults.rng.choice((b"", b"nothing", b"truncate x")))
         host.machine.trusts_own_data = True
-    # Nothing else is to happen to the files that are trusted.
+    # Nothing else is to happen to the files that are trusted: who does not start, being no member, trusts nothing later.
     faults.restart(host)
+    if host.machine.trusts_own_data:
+        host.machine.trusts_own_data = False
+        host.disk.remove(f"{directory}/{PENDING}")
 
 
 def _keep_newest_snapshot(faults: Faults, host: Host) -> None:
