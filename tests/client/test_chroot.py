@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from pyzk.client.chroot import Chroot
 from pyzk.codec.opcodes import OpCode
+from pyzk.codec.records import Stat
 from pyzk.codec.replies import EphemeralsReply, ErrorReply, MultiReply, PathReply, PathStatReply
 from pyzk.codec.requests import REQUESTS, EmptyRequest, MultiRequest, PathRequest, PathVersionRequest
 
@@ -37,7 +38,8 @@ def test_paths_outside_stay_as_they_are():
 def test_every_request_with_a_path_gets_the_prefix():
     for opcode, kind in REQUESTS.items():
         if "path" in kind.__match_args__:
-            record = kind(*[b"/x" if name == "path" else 0 for name in kind.__match_args__])
+            values = {"path": b"/x", "data": b"", "acl": None}
+            record = kind(*[values.get(name, 0) for name in kind.__match_args__])
             assert APP.request(opcode, record).path == b"/app/x", kind
             assert record.path == b"/x", "the caller's record is not touched"
     assert APP.request(OpCode.PING, EmptyRequest()) == EmptyRequest()
@@ -62,5 +64,5 @@ def test_ephemerals_outside_are_not_shown():
 
 def test_reply_paths_lose_the_prefix():
     assert APP.reply(PathReply(b"/app/x")) == PathReply(b"/x")
-    assert APP.reply(PathStatReply(b"/app/x", None)).path == b"/x"
+    assert APP.reply(PathStatReply(b"/app/x", Stat(*[0] * 11))).path == b"/x"
     assert APP.reply(PathReply(None)) == PathReply(None)

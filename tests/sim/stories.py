@@ -260,6 +260,7 @@ class Teller:
     def do_ensemble(self, voters="3", observers="0", seed="1", show="roles", clients="0", read_only="0", **settings):
         numbers = {name: float(value) if "." in value else int(value) for name, value in settings.items()}
         membership = "\n".join(membership_lines(int(voters), int(observers)))
+        numbers.update({name: bool(value) for name, value in numbers.items() if name.endswith("_enabled")})
         agreement = AgreementSettings(**{"tick_ms": 500, **numbers})
         plan = Plan(int(seed), 0.0, membership, agreement, int(clients), disk_seconds=(0.001, 0.001), clock_drift=0)
         plan.read_only_enabled = bool(int(read_only))

@@ -191,6 +191,11 @@ def quota_paths(covered: bytes) -> list[bytes]:
     return [limits_path(covered), stats_path(covered)]
 
 
+def request_of(session_id, asked, identities):
+    opcode, record = asked
+    return Request(session_id, 7, opcode, record, identities)
+
+
 class TreeMachine(RuleBasedStateMachine):
     """A leader with outstanding txns, a follower that sees only bytes, and the model of both."""
 
@@ -223,14 +228,9 @@ class TreeMachine(RuleBasedStateMachine):
         for path in sorted(every - RESERVED_PATHS):
             self.execute(Request(0x100, 0, OpCode.CREATE, CreateRequest(path, b"", open_acl(), 0)))
 
-    @rule(
-        programs=st.lists(
-            st.builds(Request, SESSIONS, st.just(7), st.just(0), REQUESTS, IDENTITIES), min_size=1, max_size=5
-        )
-    )
+    @rule(programs=st.lists(st.builds(request_of, SESSIONS, REQUESTS, IDENTITIES), min_size=1, max_size=5))
     def submit(self, programs):
         for request in programs:
-            request.opcode, request.record = request.record
             self.execute(request)
 
     def execute(self, request):
