@@ -38,7 +38,7 @@ def test_paths_outside_stay_as_they_are():
 def test_every_request_with_a_path_gets_the_prefix():
     for opcode, kind in REQUESTS.items():
         if "path" in kind.__match_args__:
-            values = {"path": b"/x", "data": b"", "acl": None}
+            values = {"path": b"/x", "data": b"", "acl": None, "watch": False}
             record = kind(*[values.get(name, 0) for name in kind.__match_args__])
             assert APP.request(opcode, record).path == b"/app/x", kind
             assert record.path == b"/x", "the caller's record is not touched"
