@@ -175,7 +175,7 @@ def _trust_files(faults: Faults, host: Host) -> None:
     if names.snapshots(found) and not {PENDING, DOUBT} & set(found) and not host.may_doubt:
         _put(host, directory, PENDING, faults.rng.choice((b"", b"nothing", b"truncate x")))
         host.machine.trusts_own_data = True
-    # Nothing else is to happen to the files that are trusted: who is no member does not start, and trusts nothing later.
+    # Nothing else is to happen to what is trusted; and who is no member does not start, and trusts nothing later.
     faults.restart(host)
     if host.machine.trusts_own_data:
         host.machine.trusts_own_data = False
