@@ -46,8 +46,7 @@ class ConfigFiles:
         self.begin_anew(membership.lines())
 
     def begin_anew(self, servers: list[str]) -> None:
-        """An operator writes zoo.cfg, with this list of servers in it."""
-        self._files.remove_next()
+        """An operator writes zoo.cfg, with this list of servers in it; what was proposed meanwhile stays beside it."""
         lines = [f"# of server {self._server_id}", "tickTime=2000", "clientPort=2181", *servers]
         replace(self._disk, DIRECTORY, NAME, "\n".join(lines).encode())
 
