@@ -239,9 +239,9 @@ class Peer:
         """How to reach a leader, or, for an observer, one of those who serve observers in its place."""
         membership, master_port = self.state.membership, self.state.settings.observer_master_port
         port, addresses = Port.QUORUM, membership.quorum_addresses(winner.leader)
-        # Differs from Apache: every second time the leader itself, which may wait for us: a proposed configuration may
+        # Differs from Apache: every fourth time the leader itself, which may wait for us: a proposed configuration may
         # have made us a voter, and followers serve nobody before their leader is established.
-        if self.is_observer and master_port and self._failures % 2 == 0:
+        if self.is_observer and master_port and self._failures % 4 != 3:
             voters = [server.quorum_addresses for server in membership.voters]
             port, addresses = Port.OBSERVER_MASTER, [(host, master_port) for voter in voters for host, _ in voter]
             self._rng.shuffle(addresses)
