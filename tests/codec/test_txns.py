@@ -18,6 +18,7 @@ from pyzk.codec.txns import (
     DeleteTxn,
     ErrorTxn,
     MultiTxn,
+    PreparedMultiTxn,
     SetDataTxn,
     SubTxn,
     Txn,
@@ -27,7 +28,7 @@ from pyzk.codec.txns import (
     decode_txn,
 )
 from pyzk.errors import DecodeError
-from tests.codec.generate import THOROUGH, whole_txns
+from tests.codec.generate import THOROUGH, sub_txns, whole_txns
 
 STORAGE = Path(__file__).parent.parent / "vectors" / "storage"
 EXPECTED = json.loads((STORAGE / "expected.json").read_text())
@@ -188,6 +189,13 @@ def test_multi_holds_no_multi_and_nothing_else_that_apache_cannot_read(opcode: i
 def test_null_op_of_a_multi_is_a_decode_error():
     with pytest.raises(DecodeError, match="null"):
         MultiTxn.from_bytes(pack_int32(1) + pack_int32(1) + b"\xff" * 4)
+
+
+@given(st.lists(sub_txns(), max_size=6))
+def test_a_multi_that_was_prepared_is_written_as_any_other(ops: list[SubTxn]):
+    prepared = PreparedMultiTxn([(op.type, decode_sub_txn(op)) for op in ops])
+    assert prepared.encode() == MultiTxn(ops).encode()
+    assert prepared.types == MultiTxn(ops).types
 
 
 def test_null_multi_reads_as_an_empty_one():
