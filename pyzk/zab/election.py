@@ -347,7 +347,8 @@ class Election:
             self._wait(now)  # and the vote is lost, whatever its state
             return
         self._is_finalizing = False
-        if self._initial.leader == NOBODY and self._votes.get(sender) != vote:
+        is_news = vote.state is ServerState.LOOKING and self._votes.get(sender) != vote
+        if is_news and self._initial.leader == NOBODY:
             # Differs from Apache: who has no vote is not told who has won, and asks again soon while others vote.
             self._interval_ms = self._settings.interval_ms_min
         self._wait(now)

@@ -376,6 +376,15 @@ def test_an_observer_asks_soon_again_while_the_voters_change_their_votes() -> No
     assert server.wait() == 200
 
 
+def test_an_observer_does_not_ask_sooner_because_of_those_who_follow_somebody_that_it_does_not_hear() -> None:
+    server = Server(members(1, 3, 4), Vote(NOBODY, NOBODY, 0, NOBODY))
+    for slept_ms in (200, 400, 800, 1600):
+        assert server.wait() == slept_ms
+        server.hear(1, FOLLOWING, vote_of(3, in_round=7))
+        server.hear(4, FOLLOWING, vote_of(3))
+    assert server.winner is None
+
+
 def test_a_round_that_nobody_can_have_reached_is_the_last_and_elections_go_on_in_it() -> None:
     server = Server()
     server.hear(3, LOOKING, vote_of(3, in_round=ROUND_MAX))
