@@ -28,7 +28,7 @@ def time_ms_of(payload: bytes) -> int:
 
 TXN_DIGEST = Struct(">iQ")
 CREATE_TAIL = Struct(">?i")
-
+TYPE_AT, TYPE_END = TXN_HEADER.size - 4, TXN_HEADER.size
 SET_DATA_TYPE = INT32.pack(OpCode.SET_DATA)
 SET_DATA_HEAD = Struct(f"{TXN_HEADER.format}i")
 """The header of a txn and the length of its path."""
@@ -385,7 +385,7 @@ class Txn(Record):
 
 def decode_txn(data: bytes) -> Txn:
     """Decode one txn from the whole of `data`. Raises DecodeError."""
-    if data[28:32] == SET_DATA_TYPE and len(data) > SET_DATA_HEAD.size:
+    if data[TYPE_AT:TYPE_END] == SET_DATA_TYPE and len(data) > SET_DATA_HEAD.size:
         txn = _decode_set_data(data)
         if txn is not None:
             return txn

@@ -179,9 +179,9 @@ def candidates(disk: Disk, directory: str, count_max: int = CANDIDATES_MAX) -> l
     found = reversed(names.snapshots(disk.names(directory)))
     whole: list[str] = []
     for _, name in found:
+        if len(whole) == count_max:
+            break
         if _looks_whole(disk, f"{directory}/{name}"):
-            if len(whole) == count_max:
-                break
             whole.append(name)
     return whole
 

@@ -28,6 +28,9 @@ ACL_OFFSET = 16
 """The ACL index begins so many bytes before the end of a leaf."""
 LEAF_BEFORE = Struct(">8s8x8s8xi4s4s8si4x8s8sqI4s")
 """LEAF_TAIL as a setData reads it: of what it only copies the bytes, as numbers version, length, ACL index, digest."""
+Before = tuple[bytes, bytes, int, bytes, bytes, bytes, int, bytes, bytes, int, int, bytes]
+"""What LEAF_BEFORE finds: czxid, ctime, version, wire cversion, aversion, wire owner, length, pzxid, owner, ACL index,
+digest, cversion."""
 LEAF_AFTER = Struct(">8sq8sqi4s4s8si4x8s8sqI4s")
 """The same, with new mzxid and mtime. There are no children."""
 DIGESTED_AFTER = Struct(">8sq8s8sqi4s4s8s")
@@ -193,11 +196,6 @@ def new_leaf(path: bytes, data: bytes | None, zxid: int, time_ms: int, owner: in
     return head + LEAF_TAIL.pack(
         zxid, zxid, time_ms, time_ms, 0, 0, 0, wire_owner, length, 0, zxid, owner, acl, digest, 0
     ), digest
-
-
-Before = tuple[bytes, bytes, int, bytes, bytes, bytes, int, bytes, bytes, int, int, bytes]
-"""What LEAF_BEFORE finds: czxid, ctime, version, wire cversion, aversion, wire owner, length, pzxid, owner, ACL index,
-digest, cversion."""
 
 
 def rewritten_leaf(
