@@ -397,7 +397,7 @@ class Host:
     def _make(self, role: Leading, count: int) -> list[events.Entry]:
         """New txns behind those that wait in the inbox to be proposed."""
         waiting = [event.entries[-1][0] for event in self._inbox if isinstance(event, events.Propose)]
-        last = waiting[-1] if waiting else role.proposals.last_zxid
+        last = waiting[-1] if waiting else role.proposals.given_zxid
         zxids = range(last + 1, min(last + 1 + count, (role.epoch + 1) << 32))
         entries = [(zxid, self.world.txns.make(zxid, self.tree, self._deleting)) for zxid in zxids]
         self.world.checker.proposed(self, entries, last)

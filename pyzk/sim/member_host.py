@@ -56,7 +56,7 @@ class WatchedPeer(Peer):
     def receive(self, event: events.Event, now: float) -> list[do.Effect]:
         """As `Peer`."""
         if isinstance(event, events.Propose) and isinstance(self.role, Leading) and self.role.established:
-            self.host.world.checker.proposed(self.host, event.entries, self.role.proposals.last_zxid)
+            self.host.world.checker.proposed(self.host, event.entries, self.role.proposals.given_zxid)
         return super().receive(event, now)
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 VOTERS_MIN = 3
 LEAVING_SHARE = 0.4
 """How many of those that change leave."""
+IN_A_ROW_SHARE = 0.2
+"""How often the same client asks for the opposite right behind it: a leader refuses that."""
 OPERATORS_SECONDS = 1.0
 """How often operators look, once nothing goes wrong any more."""
 
@@ -37,11 +39,12 @@ def reconfigure(faults: Faults) -> None:
     number = rng.choice(names)
     if configuration.find(number) is None:
         _come_back(faults, world.hosts[number])
-    elif rng.random() < LEAVING_SHARE:
-        _ask(world, ReconfigRequest(None, b"%d" % number, None, -1), rng.random())
-    else:
-        role = "observer" if number in configuration.voter_ids else "participant"
-        _ask(world, _joining(number, role), rng.random())
+        return
+    leaves, chance = rng.random() < LEAVING_SHARE, rng.random()
+    role = "observer" if number in configuration.voter_ids else "participant"
+    _ask(world, _leaving(number) if leaves else _joining(number, role), chance)
+    if rng.random() < IN_A_ROW_SHARE:
+        _ask(world, _joining(number, role) if leaves else _leaving(number), chance)
 
 
 def _line(number: int, role: str) -> str:
@@ -50,6 +53,10 @@ def _line(number: int, role: str) -> str:
 
 def _joining(number: int, role: str) -> ReconfigRequest:
     return ReconfigRequest(_line(number, role).encode(), None, None, -1)
+
+
+def _leaving(number: int) -> ReconfigRequest:
+    return ReconfigRequest(None, b"%d" % number, None, -1)
 
 
 def _ask(world: World, request: ReconfigRequest, chance: float) -> None:

@@ -105,6 +105,10 @@ class Overlay:
         state = self._states.get(path)
         return path in self.tree.nodes if state is None else not isinstance(state, Gone)
 
+    def is_outstanding(self, path: bytes) -> bool:
+        """Whether something that is not applied yet writes this znode."""
+        return path in self._states
+
     def edit(self, state: NodeState) -> NodeState:
         """A copy to change and to hand to `write`."""
         # One without a writer was made for this caller by `find`.

@@ -41,6 +41,7 @@ from pyzk.errors import (
     NoNodeError,
     NotEmptyError,
     ReconfigDisabledError,
+    ReconfigInProgressError,
     RequestError,
     RuntimeInconsistencyError,
     UnimplementedError,
@@ -192,6 +193,8 @@ def _reconfig(overlay: Overlay, rules: Rules, request: Request) -> Record:
         raise ReconfigDisabledError
     if rules.reconfigure is None:
         raise UnimplementedError("a standalone server has no ensemble to reconfigure")
+    if overlay.is_outstanding(CONFIG_PATH):
+        raise ReconfigInProgressError  # prepared in the same turn: who decides about the rest does not know of it yet
     text = rules.reconfigure(request.record, overlay.zxid)
     path, state = require(overlay, CONFIG_PATH)
     allow(rules, request, state, Perms.WRITE)

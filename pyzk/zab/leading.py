@@ -186,7 +186,7 @@ class Leading(Master):
             if state.done_token >= self._replaced_token:
                 self.end("an operator has replaced the data")
         elif tree is not None and state.is_settled and not state.history.tail:
-            tree.last_zxid = self.proposals.last_zxid + 1
+            tree.last_zxid = self.proposals.given_zxid + 1
             self._replaced_token = state.install(tree)
 
     # Learners.
@@ -229,7 +229,7 @@ class Leading(Master):
 
     def sync(self, event: Sync) -> None:
         """A client wants to see everything that was committed before now."""
-        self.syncs.ask(event.link, event.tag, self.proposals.last_zxid)
+        self.syncs.ask(event.link, event.tag, self.proposals.given_zxid)
         self._begin_round()
 
     def _begin_round(self) -> None:
@@ -288,7 +288,7 @@ class Leading(Master):
         self._go_on_replacing()
         if self._half_ticks % 2 == 0 and not was_late:
             self.tick += 1
-            self._require_quorum()
+            self._require_quorum(now)
 
     def _judge(self, learner: Learner, now: float, *, was_late: bool) -> None:
         """Drop a learner that was silent, or owes an ack, for too long; not if it is we who were away, or not ready."""
@@ -305,11 +305,11 @@ class Leading(Master):
             if now - since > self.settings.sync_seconds:
                 self.drop(learner, f"the ack of 0x{zxid:x} is missing for {now - since:.1f} s (syncLimit)")
 
-    def _require_quorum(self) -> None:
+    def _require_quorum(self, now: float) -> None:
         if not self.established:
             return
         # An oracle may allow what nobody has acknowledged or answered.
-        self.proposals.retry()
+        self.proposals.retry(now)
         self.syncs.confirm()
         self._begin_round()
         following = [learner for learner in self.learners.values() if learner.is_synced]

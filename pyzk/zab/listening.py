@@ -59,7 +59,7 @@ def _acknowledged(leading: Leading, learner: Learner, zxid: int, now: float) -> 
             counts = leading.acks_ms.setdefault(learner.server_id, {})
             counts[took_ms] = counts.get(took_ms, 0) + 1
         learner.overdue = (leading.proposals.last_zxid, now) if zxid < leading.proposals.last_zxid else None
-    leading.proposals.acknowledge(learner.server_id, zxid)
+    leading.proposals.acknowledge(learner.server_id, zxid, now)
 
 
 def _ping(leading: Leading, learner: Learner, packet: Packet, now: float) -> None:  # noqa: ARG001

@@ -346,7 +346,7 @@ class Peer:
             role.done()
         elif role is not None:
             if role.established:
-                role.proposals.acknowledge(self.state.server_id, self.state.history.durable_zxid)
+                role.proposals.acknowledge(self.state.server_id, self.state.history.durable_zxid, now)
             role.go_on(now)
 
     def _unwritten(self, event: events.Unwritten, now: float) -> None:  # noqa: ARG002

@@ -1,7 +1,7 @@
 """The leader's txns on their way: proposed to the followers and its own log, committed when a quorum has them.
 
-A txn that changes the configuration, and all behind it, need a quorum of the old configuration and of the new one; the
-new one is in force when it is committed. Source: docs/protocol/zab.md sections 6.1 and 12.
+A txn that changes the configuration needs a quorum of the old configuration and of the new one; the new one is in force
+when it is committed, and what is behind it is proposed then. Source: docs/protocol/zab.md sections 6.1 and 12.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Proposals:
     """Txns of one term.
 
     Attributes:
-        last_zxid: the last one given out.
+        last_zxid: the last one proposed.
         is_closed: nothing more is proposed; what is under way may still be committed.
     """
 
@@ -40,10 +40,27 @@ class Proposals:
         self.broadcast = Broadcast(*leading.state.quorums())
         self.last_zxid = 0
         self.is_closed = False
+        self._held: list[Entry] = []
+
+    @property
+    def given_zxid(self) -> int:
+        """The last one that service has given us, proposed or held back."""
+        return self._held[-1][0] if self._held else self.last_zxid
+
+    @property
+    def _is_changing(self) -> bool:
+        """Whether a configuration is proposed and not in force yet."""
+        return self.state.last_seen.version != self.state.membership.version
 
     def propose(self, entries: Sequence[Entry], now: float) -> None:
         """Service has prepared these txns, in order."""
         if self.is_closed:
+            return
+        if self._is_changing:
+            # Differs from Apache: it proposes them at once. A voter of the new configuration alone could then have more
+            # in its log than all who may lead: without a vote of its own it cannot lead, and it follows nobody who has
+            # less, though the new configuration may have no quorum without it.
+            self._held += entries
             return
         if entries[-1][0] & COUNTER_MASK == COUNTER_MASK or epoch_of(entries[-1][0]) != self.leading.epoch:
             # The first zxid behind them would be of the next epoch, which is not ours (ZOOKEEPER-1277).
@@ -79,16 +96,16 @@ class Proposals:
                     learner.overdue = (self.last_zxid, now)
         self.state.append(entries)
 
-    def acknowledge(self, server_id: int, zxid: int) -> None:
+    def acknowledge(self, server_id: int, zxid: int, now: float) -> None:
         """A server has everything up to `zxid` durably."""
         if zxid > self.state.history.committed_zxid:
-            self._commit(self.broadcast.acknowledge(server_id, zxid))
+            self._commit(self.broadcast.acknowledge(server_id, zxid), now)
 
-    def retry(self) -> None:
+    def retry(self, now: float) -> None:
         """Commit what may be committed without a further acknowledgement."""
-        self._commit(self.broadcast.advance())
+        self._commit(self.broadcast.advance(), now)
 
-    def _commit(self, entries: list[Entry]) -> None:
+    def _commit(self, entries: list[Entry], now: float) -> None:
         """A quorum has these.
 
         A sync is answered before the COMMIT of any txn that was proposed behind it: Apache's learners expect answers in
@@ -103,6 +120,9 @@ class Proposals:
             else:
                 self.leading.answer_sync(syncs.pass_first())
         self.leading.answer_syncs()
+        if self._held and not (self._is_changing or self.leading.ended):
+            held, self._held = self._held, []
+            self.propose(held, now)
 
     def _put_in_force(self, entries: list[Entry]) -> None:
         """A configuration among these is in force from there on."""
@@ -168,7 +188,7 @@ class Proposals:
         The checks stand in the order of zab.md section 12.3.
         """
         state, settings = self.state, self.leading.settings
-        if state.last_seen.version != state.membership.version:
+        if self._is_changing:
             raise ReconfigInProgressError
         if request.config_id not in {-1, state.last_seen.version}:
             raise BadVersionError

@@ -18,6 +18,7 @@ from pyzk.errors import (
     NotEmptyError,
     QuotaExceededError,
     ReconfigDisabledError,
+    ReconfigInProgressError,
     UnimplementedError,
 )
 from pyzk.tree.node import OWNER_CONTAINER, OWNER_TTL, TTL_MS_MAX, is_session
@@ -347,6 +348,15 @@ def test_delete_container_asks_nobody_and_takes_containers_and_ttl_znodes():
 def test_standalone_server_is_not_reconfigured(enabled: bool, error):
     leader = Leader(rules=rules(reconfig_enabled=enabled))
     assert leader.do(OpCode.RECONFIG, ReconfigRequest(None, None, None, -1)).err == error.code
+
+
+def test_a_reconfig_is_refused_while_another_one_is_only_prepared():
+    leader = Leader(rules=rules(reconfig_enabled=True, reconfigure=lambda _request, zxid: b"version=%x" % zxid))
+    request = ReconfigRequest(None, None, None, -1)
+    leader.submit(OpCode.RECONFIG, request, [SUPER])
+    leader.submit(OpCode.RECONFIG, request, [SUPER])
+    assert [applied.err for applied in leader.apply_all()] == [0, ReconfigInProgressError.code]
+    assert leader.do(OpCode.RECONFIG, request, [SUPER]).err == 0
 
 
 # Every failure

@@ -125,7 +125,7 @@ class LeaderBench(Bench):
 
     def _go_on(self):
         if self.role.established:
-            self.role.proposals.acknowledge(self.state.server_id, self.state.history.durable_zxid)
+            self.role.proposals.acknowledge(self.state.server_id, self.state.history.durable_zxid, self.now)
         self.role.go_on(self.now)
 
     def hear(self, link, data):

@@ -5,7 +5,9 @@ import weakref
 
 import pytest
 
+from pyzk.codec.opcodes import OpCode
 from pyzk.codec.quorum import LearnerInfo, PacketType, pack_epoch, packet
+from pyzk.codec.txns import SetDataTxn, Txn, TxnHeader
 from pyzk.tree.tree import Tree
 from pyzk.zab.effects import Append, Install, Opened, Synced
 from pyzk.zab.events import Sync
@@ -315,6 +317,41 @@ def test_a_sync_is_answered_before_the_commit_of_what_was_proposed_behind_it():
     leader.acknowledge(-1, *[zxid for zxid, _ in [*first, *second]])
     told = [(kind, zxid) for kind, zxid in leader.heard_by(-1) if kind in {"COMMIT", "SYNC"}]
     assert told == [("COMMIT", first[0][0]), ("SYNC", 0), *[("COMMIT", zxid) for zxid, _ in second]]
+
+
+# Reconfiguration.
+
+WITHOUT_2 = """server.1=10.0.0.1:2888:3888:participant
+server.2=10.0.0.2:2888:3888:observer
+server.3=10.0.0.3:2888:3888:participant"""
+
+
+def reconfiguring(zxid):
+    """A txn that takes server 2 its vote."""
+    data = f"{WITHOUT_2}\nversion={zxid:x}".encode()
+    return zxid, Txn(TxnHeader(1, 1, zxid, 0, OpCode.RECONFIG), SetDataTxn(b"/zookeeper/config", data, -1)).encode()
+
+
+def test_what_is_behind_a_configuration_is_proposed_when_that_is_in_force():
+    """Else who has no vote before it is committed could have more than all who may lead (seed 64776112)."""
+    leader = LeaderBench(logged=LOGGED, reconfig_enabled=True)
+    leader.establish()
+    before, behind, later = entries(2, 1, 1), entries(2, 3, 4), entries(2, 5, 5)
+    change = reconfiguring(2 << 32 | 2)
+    leader.said.clear()
+    leader.role.proposals.propose([*before, change, *behind], leader.now)
+    leader.role.sync(Sync(-1))
+    leader.role.proposals.propose(later, leader.now)
+    leader.collect()
+    leader.all_done()
+    assert [zxid for kind, zxid in leader.heard_by(-1) if kind == "PROPOSAL"] == [before[0][0], change[0]]
+    leader.acknowledge(-1, change[0])
+    leader.all_done()
+    leader.acknowledge(-1, later[-1][0])
+    told = [found for found in leader.heard_by(-1) if found[0] in {"PROPOSAL", "COMMITANDACTIVATE", "SYNC"}][2:]
+    proposed = [("PROPOSAL", zxid) for zxid, _ in [*behind, *later]]
+    assert told == [("COMMITANDACTIVATE", change[0]), *proposed, ("SYNC", 0)]
+    assert leader.state.history.committed_zxid == later[-1][0]
 
 
 # Two voters and an oracle.
