@@ -6,7 +6,8 @@ It goes from server to server as connections are lost, and restores its watches,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
 
 TAKES_READ_ONLY_CHANCE = 0.5
 """So many clients make do with a server that is read-only, if there are such."""
-OUTSTANDING_MAX = 8
-"""Requests that a client has under way at most."""
+OUTSTANDING_MAX, BURST_MAX = 8, 40
+"""Requests that a client has under way at most, usually and in a burst."""
 READS = frozenset(
     {
         *(OpCode.EXISTS, OpCode.GET_DATA, OpCode.GET_CHILDREN, OpCode.GET_CHILDREN2, OpCode.GET_ACL),
@@ -73,6 +74,7 @@ class Client:
         session: the present one.
         promises: what it was shown.
         rare: generator of what is drawn for `rarities`.
+        bursts: generator of when there are many requests at once, and how many.
         takes_read_only: whether a server without a leader will do.
         identities: who the server knows it to be.
         known: paths that it has made or seen, the newest last.
@@ -85,12 +87,15 @@ class Client:
         self.number = number
         self.rng = Random(f"{world.seed} client {number}")
         self.rare = Random(f"{world.seed} client {number} rare")
+        self.bursts = Random(f"{world.seed} client {number} bursts")
         draw = Random(f"{world.seed} client {number} read-only").random()
         self.takes_read_only = world.read_only_enabled and draw < TAKES_READ_ONLY_CHANCE
         self.identities: set[Identity] = set()
         self.known: list[bytes] = []
         self.written = 0
         self.outstanding = 0
+        self._outstanding_max = OUTSTANDING_MAX
+        self._gathered: list[bytes] | None = None
         self._connection = 0
         self._server_id = 0
         self._last_arrival = 0.0
@@ -162,8 +167,14 @@ class Client:
             self._lose(connection)
 
     def _send(self, effect: do.Send) -> None:
+        if self._gathered is None:
+            self._transmit(effect.data)
+        else:
+            self._gathered.append(effect.data)
+
+    def _transmit(self, data: bytes) -> None:
         connection, host = self._connection, self._host
-        self.world.at(self._arrival(), lambda: host.hear_client(connection, effect.data))
+        self.world.at(self._arrival(), lambda: host.hear_client(connection, data))
 
     def _disconnect(self, effect: do.Disconnect) -> None:
         is_understood = not effect.reason.startswith("not understood")
@@ -293,12 +304,21 @@ class Client:
     def ask(self, opcode: OpCode, record: Record, *, watch: Watch | None = None) -> None:
         """Send a request, unless there is no connection, or too much is under way; no watches without a leader."""
         may_ask = self.is_connected or (self.promises.is_read_only and watch is None)
-        if not may_ask or self.outstanding >= OUTSTANDING_MAX:
+        if not may_ask or self.outstanding >= self._outstanding_max:
             return
         self.outstanding += 1
         world = self.world
         asked = self._asked(opcode, record, watch)
         self._perform(self.session.submit(asked, opcode, record, world.now, watcher=watch))
+
+    @contextmanager
+    def burst(self) -> Iterator[None]:
+        """What is asked for meanwhile arrives in one piece, and there may be more of it."""
+        self._gathered, self._outstanding_max = [], BURST_MAX
+        yield
+        data, self._gathered, self._outstanding_max = b"".join(self._gathered), None, OUTSTANDING_MAX
+        if data:
+            self._transmit(data)
 
     def _asked(self, opcode: OpCode, record: Record, watch: Watch | None = None) -> Asked:
         world, identities = self.world, frozenset(self.identities)
@@ -306,7 +326,7 @@ class Client:
 
     def add_auth(self, scheme: bytes, auth: bytes) -> None:
         """Show who it is, as for `ask`; the server is told again on each connection to come."""
-        if self.is_connected and self.outstanding < OUTSTANDING_MAX:
+        if self.is_connected and self.outstanding < self._outstanding_max:
             self.outstanding += 1
             asked = self._asked(OpCode.AUTH, AuthRequest(0, scheme, auth))
             self.promises.identities |= identities_of(scheme, auth)

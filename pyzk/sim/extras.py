@@ -13,6 +13,7 @@ from pyzk.service.throttle import RequestLimits, SessionWeights, TokenRates
 
 PLAIN_CHANCE = 0.5
 RARE_SHARES = 0.05, 0.1, 0.15
+BURST_SHARES = 0.0, 0.01, 0.05
 OUTSTANDING_MAX = 1000
 LARGE_BYTES = 40
 
@@ -23,6 +24,7 @@ class Extras:
 
     Attributes:
         rare_share: how many requests of the rarer kinds a client makes for each of the others.
+        burst_share: how many bursts of requests a client makes for each request.
         sweep_ticks: after so many ticks a leader looks for empty containers and old TTL znodes; 0: never.
         never_used_max_ms: age at which containers go that never had children; 0: they do not.
         has_quotas: quotas are enforced, and set.
@@ -43,6 +45,7 @@ class Extras:
     """
 
     rare_share: float = 0.0
+    burst_share: float = 0.0
     sweep_ticks: int = 0
     never_used_max_ms: int = 0
     has_quotas: bool = False
@@ -93,6 +96,7 @@ def draw_extras(seed: int) -> Extras:
         has_log_directory=rng.random() < 0.3,
         with_last_zxid=rng.random() < 0.7,
         autocreate=rng.random() < 0.7,
+        burst_share=rng.choice(BURST_SHARES),
     )
 
 

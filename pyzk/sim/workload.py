@@ -17,6 +17,7 @@ from pyzk.codec.requests import (
     SetACLRequest,
     SetDataRequest,
 )
+from pyzk.sim.client import BURST_MAX
 from pyzk.sim.rarities import request_rarely
 from pyzk.sim.txns import OPEN
 from pyzk.sim.watches import Watch
@@ -85,6 +86,9 @@ class Workload:
             client.vanish() if client.rng.random() < 0.7 else client.close()
         else:
             request(client)
+        burst_share = client.world.extras.burst_share
+        if burst_share and client.bursts.random() < burst_share:
+            request_many(client)
         rare_share = client.world.extras.rare_share
         if rare_share and client.rare.random() < rare_share:
             request_rarely(client)
@@ -94,6 +98,13 @@ class Workload:
 def request(client: Client) -> None:
     """One request, whatever it may be."""
     client.rng.choices(_KINDS, cum_weights=_WEIGHTS)[0](client)
+
+
+def request_many(client: Client) -> None:
+    """All at once, so that the server takes them in one turn."""
+    with client.burst():
+        for _ in range(client.bursts.randrange(2, BURST_MAX)):
+            request(client)
 
 
 def some_path(client: Client) -> bytes:
