@@ -61,7 +61,7 @@ MUTANTS = [
         "the leader's own log counts before the fsync",
         "zab/proposals.py",
         "        self.state.append(entries)\n",
-        "        self.state.append(entries)\n        self.acknowledge(self.state.server_id, self.last_zxid)\n",
+        "        self.state.append(entries)\n        self.acknowledge(self.state.server_id, self.last_zxid, now)\n",
     ),
     Mutant(
         "NEWLEADER is acknowledged before what came by sync is durable",
