@@ -113,9 +113,7 @@ class Faults:
         Without its epochs nobody would miss the rest, itself included.
         """
         others = [other for other in self.world.hosts.values() if other is not host]
-        can_decide = self.world.checker.sequence.configuration.quorum().contains_quorum(
-            [other.server_id for other in others]
-        )
+        can_decide = self.world.checker.sequence.all_can_decide([other.server_id for other in others])
         knows_epochs = ACCEPTED in host.disk.names(host.machine.places.snapshots)
         return knows_epochs and can_decide and not any(other.may_doubt for other in others)
 

@@ -6,6 +6,7 @@ come back is started with a list in which it is, and asked for when it has had t
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING
 
 from pyzk.codec.opcodes import OpCode
@@ -22,6 +23,9 @@ LEAVING_SHARE = 0.4
 """How many of those that change leave."""
 IN_A_ROW_SHARE = 0.2
 """How often the same client asks for the opposite right behind it: a leader refuses that."""
+REGROUP_SHARE = 0.5
+"""How often somebody gives the voters groups and weights a little later, or takes them away."""
+WEIGHTS = 1, 1, 1, 2, 3
 OPERATORS_SECONDS = 1.0
 """How often operators look, once nothing goes wrong any more."""
 
@@ -45,6 +49,9 @@ def reconfigure(faults: Faults) -> None:
     _ask(world, _leaving(number) if leaves else _joining(number, role), chance)
     if rng.random() < IN_A_ROW_SHARE:
         _ask(world, _joining(number, role) if leaves else _leaving(number), chance)
+    if rng.random() > 1 - REGROUP_SHARE:
+        draw = Random(rng.getrandbits(32))
+        faults.later(1.0, lambda: _ask(world, _regrouping(world, draw), chance))
 
 
 def _line(number: int, role: str) -> str:
@@ -57,6 +64,19 @@ def _joining(number: int, role: str) -> ReconfigRequest:
 
 def _leaving(number: int) -> ReconfigRequest:
     return ReconfigRequest(None, b"%d" % number, None, -1)
+
+
+def _regrouping(world: World, rng: Random) -> ReconfigRequest:
+    """The same servers: with one group or two of voters that have weights, or as a plain majority."""
+    configuration = world.checker.sequence.configuration
+    lines = [f"server.{server.server_id}={server.canonical()}" for server in configuration.servers]
+    voters = sorted(configuration.voter_ids)
+    if not configuration.group_of or rng.random() < 0.5:
+        half = len(voters) // 2
+        groups = [voters[:half], voters[half:]] if half > 1 and rng.random() < 0.3 else [voters]
+        lines += [f"group.{number}={':'.join(map(str, group))}" for number, group in enumerate(groups, 1)]
+        lines += [f"weight.{number}={rng.choice(WEIGHTS)}" for number in voters]
+    return ReconfigRequest(None, None, "\n".join(lines).encode(), -1)
 
 
 def _ask(world: World, request: ReconfigRequest, chance: float) -> None:

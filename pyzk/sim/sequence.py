@@ -143,6 +143,10 @@ class TxnSequence:
         """Whether these are a quorum, in the configuration that is committed or in one that may be."""
         return any(membership.quorum().contains_quorum(servers) for membership in self._possible)
 
+    def all_can_decide(self, servers: Collection[int]) -> bool:
+        """Whether these are a quorum in each of them."""
+        return all(membership.quorum().contains_quorum(servers) for membership in self._possible)
+
     @property
     def _possible(self) -> list[Membership]:
         """The configuration that is committed, and those that may be."""

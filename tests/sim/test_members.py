@@ -1,6 +1,7 @@
 """Servers that leave an ensemble and come back, and what operators do about it."""
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -107,3 +108,14 @@ def test_three_voters_are_left(world):
     drawn = world.faults.rng = Always(4, "observer")
     reconfigure(world.faults)
     assert drawn.offered[0] == [4]
+
+
+def test_voters_are_given_groups_and_weights(world):
+    world.faults.rng = Random(3)
+    while not world.checker.sequence.configuration.group_of:
+        reconfigure(world.faults)
+        world.run(5.0)
+        assert world.now < 200
+    configuration = world.checker.sequence.configuration
+    assert set(configuration.group_of) == set(configuration.voter_ids)
+    world.settle()
