@@ -50,7 +50,7 @@ class Proposals:
     @property
     def _is_changing(self) -> bool:
         """Whether a configuration is proposed and not in force yet."""
-        return self.state.last_seen.version != self.state.membership.version
+        return self.state.last_seen.version > self.state.membership.version
 
     def propose(self, entries: Sequence[Entry], now: float) -> None:
         """Service has prepared these txns, in order."""

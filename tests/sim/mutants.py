@@ -201,7 +201,7 @@ MUTANTS = [
         "storage/member.py",
         "        if is_above and min(found) > zxid:\n",
         "        if False:\n",
-        300,
+        1000,
     ),
     mutant(
         "a tree is sent as if its tail were committed",
