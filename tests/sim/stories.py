@@ -363,7 +363,7 @@ class Teller:
 
     def _propose(self, server_id, opcode, record):
         host = self.world.hosts[int(server_id)]
-        last = host.peer.role.proposals.last_zxid
+        last = host.peer.role.proposals.given_zxid
         zxid = last + 1
         entries = [(zxid, Txn(TxnHeader(1, 0, zxid, zxid, opcode), record(zxid)).encode())]
         self.world.checker.proposed(host, entries, last)
