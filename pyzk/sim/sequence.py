@@ -144,8 +144,9 @@ class TxnSequence:
         return any(membership.quorum().contains_quorum(servers) for membership in self._possible)
 
     def all_can_decide(self, servers: Collection[int]) -> bool:
-        """Whether these are a quorum in each of them."""
-        return all(membership.quorum().contains_quorum(servers) for membership in self._possible)
+        """Whether these are a quorum in each that there has been: a server may act by one that is committed no more."""
+        needed = [self.configuration, *self._proposed]
+        return all(membership.quorum().contains_quorum(servers) for membership in needed)
 
     @property
     def _possible(self) -> list[Membership]:

@@ -38,6 +38,7 @@ class Log:
         applied: the last txn in its tree.
         interrupted: what was under way at a crash.
         promises: the leader to which it has promised each epoch.
+        promised: the last epoch that it has promised durably; its disk may have lost that since.
         memory: the tree that it had in memory at a crash.
         lost: what was durable before the disk was damaged.
         floor: the last txn of the tree that it has by SNAP; what is below that is in no file any more.
@@ -50,6 +51,7 @@ class Log:
     applied: int = 0
     interrupted: Work | None = None
     promises: dict[int, int] = field(default_factory=dict)
+    promised: int = 0
     memory: Tree | None = None
     lost: frozenset[int] = frozenset()
     floor: int = 0
@@ -124,7 +126,7 @@ class Servers:
             having = [
                 server_id
                 for server_id, other in self.logs.items()
-                if other.accepted >= effect.epoch and other.promises.get(effect.epoch) == host.server_id
+                if other.promised >= effect.epoch and other.promises.get(effect.epoch) == host.server_id
             ]
             is_quorum = self.sequence.can_decide(having)
             what = f"epoch {effect.epoch} of server {host.server_id}: {having}"
@@ -153,6 +155,7 @@ class Servers:
         if work.name == ACCEPTED:
             require(work.epoch >= log.accepted, "acceptedEpoch never goes back", what)
             log.accepted = work.epoch
+            log.promised = max(log.promised, work.epoch)
         else:
             require(work.epoch >= log.current, "currentEpoch never goes back", what)
             log.current = work.epoch
@@ -179,7 +182,8 @@ class Servers:
         else:
             after.lost = before.lost | frozenset(before.zxids[: before.durable])
         after.accepted, after.current = stored.accepted_epoch, stored.current_epoch
-        after.promises = {epoch: leader for epoch, leader in before.promises.items() if epoch <= after.accepted}
+        after.promised = max(before.promised, after.accepted)
+        after.promises = {epoch: leader for epoch, leader in before.promises.items() if epoch <= after.promised}
         what = f"server {host.server_id} finds {after.accepted}/{after.current}, had {before.accepted}/{before.current}"
         if not stored.doubt:
             require(after.accepted >= before.accepted, "acceptedEpoch survives a crash", what)
@@ -211,7 +215,8 @@ class Servers:
         before = self.logs[host.server_id]
         after = self.logs[host.server_id] = Log(lost=before.lost | frozenset(before.zxids[: before.durable]))
         if keeps_epochs:
-            after.accepted, after.current, after.promises = before.accepted, before.current, before.promises
+            after.accepted, after.current = before.accepted, before.current
+            after.promised, after.promises = before.promised, before.promises
         if keeps_data:
             after.zxids, after.durable, after.floor = before.zxids, before.durable, before.floor
             after.memory, after.interrupted, after.lost = before.memory, before.interrupted, before.lost
