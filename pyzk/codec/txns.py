@@ -29,7 +29,8 @@ def time_ms_of(payload: bytes) -> int:
 TXN_DIGEST = Struct(">iQ")
 CREATE_TAIL = Struct(">?i")
 TYPE_AT, TYPE_END = TXN_HEADER.size - 4, TXN_HEADER.size
-SET_DATA_TYPE = INT32.pack(OpCode.SET_DATA)
+SET_DATA = int(OpCode.SET_DATA)
+SET_DATA_TYPE = INT32.pack(SET_DATA)
 SET_DATA_HEAD = Struct(f"{TXN_HEADER.format}i")
 """The header of a txn and the length of its path."""
 SET_DATA_TAIL = Struct(">iiQ")
@@ -383,18 +384,15 @@ class Txn(Record):
         return head + body if self.digest is None or not body else head + body + self.digest.encode()
 
 
-def decode_txn(data: bytes) -> Txn:
-    """Decode one txn from the whole of `data`. Raises DecodeError."""
-    if data[TYPE_AT:TYPE_END] == SET_DATA_TYPE and len(data) > SET_DATA_HEAD.size:
-        txn = _decode_set_data(data)
-        if txn is not None:
-            return txn
-    return Txn.decode(Reader(data, string_max=TXN_STRING_MAX))
+PlainSetData = tuple[int, int, int, int, bytes, bytes, int, int]
+"""Session, cxid, zxid, time in ms, path, data, version and digest of a setData that has all of these."""
 
 
-def _decode_set_data(data: bytes) -> Txn | None:
-    """A setData with its digest, in one step because of how often it is needed; None if it is not plain."""
-    client_id, cxid, zxid, time_ms, kind, path_size = SET_DATA_HEAD.unpack_from(data)
+def plain_set_data(data: bytes) -> PlainSetData | None:
+    """Take a setData apart in one step, because of how often it is needed; None for what needs a closer look."""
+    if data[TYPE_AT:TYPE_END] != SET_DATA_TYPE or len(data) <= SET_DATA_HEAD.size:
+        return None
+    client_id, cxid, zxid, time_ms, _, path_size = SET_DATA_HEAD.unpack_from(data)
     data_at = SET_DATA_HEAD.size + path_size + 4
     if path_size < 1 or data_at > len(data) - SET_DATA_TAIL.size or data[SET_DATA_HEAD.size] != SLASH:
         return None
@@ -402,8 +400,20 @@ def _decode_set_data(data: bytes) -> Txn | None:
     if tail_at != len(data) - SET_DATA_TAIL.size or tail_at < data_at:
         return None
     version, digest_version, digest = SET_DATA_TAIL.unpack_from(data, tail_at)
-    record = SetDataTxn(data[SET_DATA_HEAD.size : data_at - 4], data[data_at:tail_at], version)
-    return Txn(TxnHeader(client_id, cxid, zxid, time_ms, kind), record, TxnDigest(digest_version, digest))
+    if digest_version != DIGEST_VERSION:
+        return None
+    path = data[SET_DATA_HEAD.size : data_at - 4]
+    return client_id, cxid, zxid, time_ms, path, data[data_at:tail_at], version, digest
+
+
+def decode_txn(data: bytes) -> Txn:
+    """Decode one txn from the whole of `data`. Raises DecodeError."""
+    plain = plain_set_data(data)
+    if plain is None:
+        return Txn.decode(Reader(data, string_max=TXN_STRING_MAX))
+    client_id, cxid, zxid, time_ms, path, value, version, digest = plain
+    header = TxnHeader(client_id, cxid, zxid, time_ms, SET_DATA)
+    return Txn(header, SetDataTxn(path, value, version), TxnDigest(DIGEST_VERSION, digest))
 
 
 def decode_sub_txn(sub: SubTxn) -> Record:

@@ -15,7 +15,7 @@ from pyzk.errors import SessionMovedError, ThrottledOpError
 from pyzk.service import handshake, intake
 from pyzk.service.connection import WAITING_MAX, Behind, Parting, Syncing
 from pyzk.service.wire import REPLY, REPLY_HEADER_SIZE, event, reply
-from pyzk.tree.apply import Applied, Change, apply_leaves, apply_record
+from pyzk.tree.apply import Applied, Change, apply_leaves, apply_record, apply_set_data
 from pyzk.tree.request import Request
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pyzk.codec.record import Record
     from pyzk.codec.records import ACL
+    from pyzk.codec.txns import PlainSetData
     from pyzk.service.audit import Auditor
     from pyzk.service.connection import Connection, Entry
     from pyzk.service.counters import Counters, Distribution, Namespaces
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pyzk.service.watches import Event
     from pyzk.tree.node import Written
 
-MULTI = int(OpCode.MULTI)
+MULTI, SET_DATA = int(OpCode.MULTI), int(OpCode.SET_DATA)
 
 WATCH_TOTALS = {
     EventType.NODE_CREATED: "watches_created",
@@ -64,22 +65,47 @@ def deliver(service: Service, proposal: Proposal, now: float) -> None:
         _answer(service, proposal, applied, now)
 
 
+def deliver_set_data(
+    service: Service, plain: PlainSetData, origin_of: Callable[[int, int, int], int], now: float
+) -> bool:
+    """As `deliver`, of a setData that another server has prepared, where nobody but its client is told; whether so."""
+    session_id, cxid, zxid, _, path, _, _, _ = plain
+    if _tells_others(service) or (service.watches.any and service.watches.sees_data(path)):
+        return False
+    stat = apply_set_data(service.tree, plain)
+    if stat is not None:
+        origin = origin_of(session_id, cxid, SET_DATA)
+        if origin:
+            _reply_plain(service, origin, zxid, stat, now)
+    return stat is not None
+
+
+def _tells_others(service: Service) -> bool:
+    """Whether more than watches has to be seen to for each txn."""
+    return bool(service.syncs) or service.auditor is not None or service.namespaces is not None
+
+
 def _deliver_plain(service: Service, proposal: Proposal, written: Sequence[Written], now: float) -> bool:
     """The commonest txns, in one step where nobody but their client is told; whether that was so."""
-    if service.watches.any or service.syncs or service.auditor is not None or service.namespaces is not None:
+    watches = service.watches
+    if _tells_others(service) or (watches.any and any(watches.sees_data(path) for path, _, _, _ in written)):
         return False
     is_multi = proposal.header.type == MULTI
     if is_multi and len(proposal.record.prepared) != len(written):  # type: ignore[attr-defined] # of a PreparedMultiTxn
         return False  # it checks versions too
     stats = apply_leaves(service.tree, proposal.header.zxid, written)
     if stats is not None and proposal.origin:
-        state = service.connections.get(proposal.origin)
-        if state is None or state.closing:
-            service.counters.stale_replies += 1
-        else:
-            body = SET_DATA_RESULT + SET_DATA_RESULT.join(stats) + MULTI_END_BYTES if is_multi else stats[0]
-            _reply(service, state, proposal.header.zxid, body, now)
+        body = SET_DATA_RESULT + SET_DATA_RESULT.join(stats) + MULTI_END_BYTES if is_multi else stats[0]
+        _reply_plain(service, proposal.origin, proposal.header.zxid, body, now)
     return stats is not None
+
+
+def _reply_plain(service: Service, origin: int, zxid: int, body: bytes, now: float) -> None:
+    state = service.connections.get(origin)
+    if state is None or state.closing:
+        service.counters.stale_replies += 1
+    else:
+        _reply(service, state, zxid, body, now)
 
 
 def _audit_end(service: Service, auditor: Auditor, proposal: Proposal) -> None:

@@ -24,7 +24,6 @@ from pyzk.zab.events import Answer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pyzk.codec.txns import TxnHeader
     from pyzk.service.connection import Connection
     from pyzk.service.service import Service
     from pyzk.service.writes import Writes
@@ -105,16 +104,16 @@ class Forwarding(Role):
         """These txns are committed: apply each, tell the watchers, answer the client that waits for it."""
         self.service.deliver_entries(entries, now, self._origin_of)
 
-    def _origin_of(self, header: TxnHeader) -> int:
+    def _origin_of(self, session_id: int, cxid: int, txn_type: int) -> int:
         """The connection that waits for a txn; the request is not pending any more."""
-        key = (header.client_id, header.cxid)
+        key = (session_id, cxid)
         request = self.pending.get(key)
-        if request is None or not _can_be_outcome(header.type, request.opcode):
+        if request is None or not _can_be_outcome(txn_type, request.opcode):
             return 0
         for earlier in list(self._up_to(key)):
             # Not seen with a leader of ours; one of Apache 3.8 forgets some requests (apache-defects.md, row 17).
             self._give_up(earlier, "the leader has not answered a request")
-        if header.type == OpCode.ERROR and request.opcode == OpCode.CREATE_SESSION:
+        if txn_type == OpCode.ERROR and request.opcode == OpCode.CREATE_SESSION:
             self._give_up(request, "the leader has refused the session")
             return 0
         return request.origin

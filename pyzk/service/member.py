@@ -172,7 +172,7 @@ class Member:
         if role is not None:
             role.deliver(effect.zxid, effect.entries, now)
         else:
-            self.service.deliver_entries(effect.entries, now, lambda header: 0)  # noqa: ARG005 - nobody waits
+            self.service.deliver_entries(effect.entries, now)
 
     def _opened(self, effect: effects.Opened, now: float, wall_ms: int) -> None:
         service, state = self.service, self.state

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.requests import CreateSessionRequest, EmptyRequest, PathRequest
-from pyzk.codec.txns import DIGEST_VERSION, TxnHeader, decode_txn
+from pyzk.codec.txns import DIGEST_VERSION, decode_txn, plain_set_data
 from pyzk.faultpoints import NONE, FaultPoints
 from pyzk.sasl.mechanism import ServerExchange
 from pyzk.service import delivery, intake
@@ -50,7 +50,7 @@ DIGESTS_MAX = 1024
 FRAME_LENGTH_SIZE = 4
 
 
-def nobody(header: TxnHeader) -> int:  # noqa: ARG001
+def nobody(session_id: int, cxid: int, txn_type: int) -> int:  # noqa: ARG001
     """No connection waits for a txn."""
     return 0
 
@@ -323,29 +323,46 @@ class Service:
 
     def deliver(self, proposals: Iterable[Proposal], now: float) -> None:
         """Committed txns, in order: apply each, fire watches, answer."""
-        tree = self.tree
         for proposal in proposals:
             delivery.deliver(self, proposal, now)
-            if not tree.last_zxid % DIGEST_INTERVAL and tree.last_zxid > self.inexact_until:
-                self.digests.append((tree.last_zxid, tree.digest))
+            if not self.tree.last_zxid % DIGEST_INTERVAL:
+                self._keep_digest()
         self._resume_paused()
 
+    def _keep_digest(self) -> None:
+        """For whoever compares trees."""
+        if self.tree.last_zxid > self.inexact_until:
+            self.digests.append((self.tree.last_zxid, self.tree.digest))
+
     def deliver_entries(
-        self, entries: "Sequence[Entry]", now: float, origin_of: Callable[[TxnHeader], int] = nobody
+        self, entries: "Sequence[Entry]", now: float, origin_of: Callable[[int, int, int], int] = nobody
     ) -> None:
         """As `deliver`, for txns that another server has prepared.
 
         Args:
             entries: of the log. Raises DecodeError.
             now: monotonic seconds.
-            origin_of: the connection that waits for a txn, 0 for none.
+            origin_of: the connection that waits for a txn of this session, cxid and type, 0 for none.
         """
-        for _, payload in entries:
-            txn = decode_txn(payload)
-            header, digest = txn.header, txn.digest
-            self.deliver((Proposal(header, txn.record, payload, None, origin_of(header)),), now)
-            if digest is not None and digest.version == DIGEST_VERSION and digest.tree_digest != self.tree.digest:
-                self._differs(header.zxid)
+        for zxid, payload in entries:
+            plain = plain_set_data(payload)
+            if plain is not None and delivery.deliver_set_data(self, plain, origin_of, now):
+                digest: int | None = plain[-1]
+            else:
+                digest = self._deliver_entry(payload, now, origin_of)
+            if digest is not None and digest != self.tree.digest:
+                self._differs(zxid)
+            if not zxid % DIGEST_INTERVAL:
+                self._keep_digest()
+        self._resume_paused()
+
+    def _deliver_entry(self, payload: bytes, now: float, origin_of: Callable[[int, int, int], int]) -> int | None:
+        """Returns the digest that the tree should have now, None if the txn does not say."""
+        txn = decode_txn(payload)
+        header, digest = txn.header, txn.digest
+        origin = origin_of(header.client_id, header.cxid, header.type)
+        delivery.deliver(self, Proposal(header, txn.record, payload, None, origin), now)
+        return digest.tree_digest if digest is not None and digest.version == DIGEST_VERSION else None
 
     def _differs(self, zxid: int) -> None:
         if zxid > self.inexact_until:

@@ -149,6 +149,10 @@ class Watches:
         """Is there any watch at all?"""
         return bool(self._by_connection)
 
+    def sees_data(self, path: bytes) -> bool:
+        """Whether somebody may be told when this znode gets other data."""
+        return path in self._data.watchers or self._recursive.total > 0
+
     def fire_created(self, path: bytes, parent: bytes) -> list[Event]:
         """A znode was created."""
         return _events(

@@ -22,6 +22,7 @@ from pyzk.codec.txns import (
     CreateTxn,
     DeleteTxn,
     ErrorTxn,
+    PlainSetData,
     SetACLTxn,
     SetDataTxn,
     Step,
@@ -113,6 +114,21 @@ def apply_leaves(tree: Tree, zxid: int, written: Sequence[Written]) -> list[byte
     tree.data_bytes += grown_bytes
     tree.last_zxid = zxid
     return stats
+
+
+def apply_set_data(tree: Tree, plain: PlainSetData) -> bytes | None:
+    """As `apply`, of a setData that another server has prepared: the Stat; None where more is to be done."""
+    _, _, zxid, time_ms, path, data, version, _ = plain
+    node = tree.nodes.get(path)
+    if not isinstance(node, bytes) or tree.walks or tree.quotas.paths:
+        return None
+    before = LEAF_BEFORE.unpack_from(node, len(node) - LEAF_TAIL_SIZE)
+    leaf, change = rewritten_leaf(path, before, data, zxid, time_ms, version)
+    tree.nodes[path] = leaf
+    tree.digest = tree.digest + change & TREE_DIGEST_MASK
+    tree.data_bytes += len(leaf) - len(node)
+    tree.last_zxid = zxid
+    return leaf[-LEAF_TAIL_SIZE:-PRIVATE_SIZE]
 
 
 def _create(tree: Tree, header: TxnHeader, record: Record, written: Handed) -> Applied:
