@@ -5,7 +5,7 @@ packets from what was received, `packet` makes them, and the rest reads and writ
 ids and server ids are signed 64-bit numbers. Source: docs/protocol/zab.md sections 1, 3 and 6 to 8.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
@@ -39,12 +39,19 @@ class PacketType(IntEnum):
     INFORMANDACTIVATE = 19
 
 
+REQUEST = int(PacketType.REQUEST)
+
 STREAM_SIGNATURE = pack_buffer(b"BenWasHere")
 """What follows the tree behind a SNAP."""
 
 PROTOCOL_VERSION = 0x10000
 PROTOCOL_VERSION_UNSAID = 1
 """Of a learner whose LearnerInfo is too short to say it: from before LEADERINFO."""
+
+Ids = tuple[tuple[bytes, bytes], ...]
+"""Schemes and ids of a client."""
+IDS_KEPT_BYTES_MAX = 500
+"""Longer ones are not remembered."""
 
 HEAD = Struct(">iqi")
 """Type, zxid, length of the data."""
@@ -65,6 +72,19 @@ def packet(kind: int, zxid: int, data: bytes | None = None) -> bytes:
     return b"%b%b%b" % (HEAD.pack(kind, zxid, len(data)), data, NULL)
 
 
+def packets_of_txns(kind: int, entries: Iterable[tuple[int, bytes]]) -> bytes:
+    """A packet for each of these zxids and txns."""
+    parts: list[bytes] = []
+    for zxid, payload in entries:
+        parts += (HEAD.pack(kind, zxid, len(payload)), payload, NULL)
+    return b"".join(parts)
+
+
+def packets_of_zxids(kind: int, zxids: Iterable[int]) -> bytes:
+    """A packet without data for each of these."""
+    return b"".join([SMALLEST.pack(kind, zxid, -1, -1) for zxid in zxids])
+
+
 @dataclass(slots=True)
 class Packet:
     """One packet.
@@ -76,15 +96,19 @@ class Packet:
     type: int
     zxid: int
     data: bytes | None = None
-    auth: list[tuple[bytes, bytes]] | None = None
+    auth: Ids | None = None
 
     def encode(self) -> bytes:
         """The packet's bytes."""
         plain = packet(self.type, self.zxid, self.data)
-        if self.auth is None:
-            return plain
-        ids = [pack_buffer(text) for identity in self.auth for text in identity]
-        return b"".join([plain[:-4], INT32.pack(len(self.auth)), *ids])
+        return plain if self.auth is None else plain[: -len(NULL)] + _pack_ids(self.auth)
+
+
+def _pack_ids(ids: Ids) -> bytes:
+    parts = [INT32.pack(len(ids))]
+    for scheme, text in ids:
+        parts += (INT32.pack(len(scheme)), scheme, INT32.pack(len(text)), text)
+    return b"".join(parts)
 
 
 class PacketReader:
@@ -100,7 +124,7 @@ class PacketReader:
         is_raw: a SNAP was read, and `resume` was not called since.
     """
 
-    __slots__ = ("_missing_bytes", "_parts", "_rest", "bytes_max", "is_raw")
+    __slots__ = ("_ids", "_ids_bytes", "_missing_bytes", "_parts", "_rest", "bytes_max", "is_raw")
 
     def __init__(self, bytes_max: int) -> None:
         self.bytes_max = bytes_max
@@ -108,6 +132,9 @@ class PacketReader:
         self._parts: list[bytes] = []
         self._missing_bytes = 0
         self._rest = b""
+        # Those of the last packet that had any: most have the same. No vector is the beginning of another one.
+        self._ids: Ids = ()
+        self._ids_bytes = NULL
 
     def feed(self, data: bytes) -> list[Packet]:
         """All packets completed by `data`. Raises DecodeError for a type or a length that is not allowed."""
@@ -143,15 +170,16 @@ class PacketReader:
             kind, zxid, length, count = SMALLEST.unpack_from(source, position)
             stop = position + SMALLEST.size
             data = auth = None
-            if not 1 <= kind <= 19 or length != -1:
-                stop += self._check(kind, length)
+            if length != -1 or not 1 <= kind <= 19:
+                if not (0 <= length <= self.bytes_max and 1 <= kind <= 19):
+                    self._check(kind, length)
+                stop += length
                 if stop > end:
                     break
-                if length != -1:
-                    data = source[position + HEAD.size : stop - 4]
-                    (count,) = INT32.unpack_from(source, stop - 4)
+                data = source[position + HEAD.size : stop - 4]
+                (count,) = INT32.unpack_from(source, stop - 4)
             if count != -1:
-                auth, stop = self._read_ids(source, stop, count)
+                auth, stop = self._ids_at(source, stop, count)
                 if stop > end:
                     break
             packets.append(Packet(kind, zxid, data, auth))
@@ -189,7 +217,17 @@ class PacketReader:
         size = self._check(kind, length)
         return HEAD.size if there < HEAD.size else SMALLEST.size + size
 
-    def _read_ids(self, source: bytes, position: int, count: int) -> tuple[list[tuple[bytes, bytes]], int]:
+    def _ids_at(self, source: bytes, position: int, count: int) -> tuple[Ids, int]:
+        """As `_read_ids`, or in one step if they are those that came last."""
+        start = position - INT32.size
+        if source.startswith(self._ids_bytes, start):
+            return self._ids, start + len(self._ids_bytes)
+        ids, stop = self._read_ids(source, position, count)
+        if stop <= len(source) and stop - start <= IDS_KEPT_BYTES_MAX:
+            self._ids, self._ids_bytes = ids, source[start:stop]
+        return ids, stop
+
+    def _read_ids(self, source: bytes, position: int, count: int) -> tuple[Ids, int]:
         """`count` pairs and the offset behind them; if not all are there, the least that this can be.
 
         Null strings read as empty ones. Raises DecodeError for a length that is not allowed, or for too much in all.
@@ -203,9 +241,9 @@ class PacketReader:
             if max(start, position) + 4 * behind > position_max:
                 raise DecodeError(f"{count} ids in a packet take more than {2 * self.bytes_max} bytes")
             if start > end or position > end:
-                return [], max(start, position) + 4 * behind
+                return (), max(start, position) + 4 * behind
             texts.append(source[start:position])
-        return list(zip(texts[::2], texts[1::2], strict=True)), position
+        return tuple(zip(texts[::2], texts[1::2], strict=True)), position
 
 
 @dataclass(slots=True)
@@ -248,21 +286,20 @@ class Forwarded:
     cxid: int
     opcode: int
     body: bytes
-    identities: tuple[tuple[bytes, bytes], ...] | None = None
+    identities: Ids | None = None
 
     def encode(self) -> bytes:
         """The whole REQUEST packet."""
         data = REQUEST_HEAD.pack(self.session_id, self.cxid, self.opcode) + self.body
-        auth = None if self.identities is None else list(self.identities)
-        return Packet(PacketType.REQUEST, -1, data, auth).encode()
+        ids = NULL if self.identities is None else _pack_ids(self.identities)
+        return b"".join((HEAD.pack(REQUEST, -1, len(data)), data, ids))
 
     @classmethod
     def from_packet(cls, packet: Packet) -> Self:
         """What a REQUEST carries. Raises DecodeError."""
         data = _at_least(REQUEST_HEAD.size, packet.data, "REQUEST")
         session_id, cxid, opcode = REQUEST_HEAD.unpack_from(data)
-        identities = None if packet.auth is None else tuple(packet.auth)
-        return cls(session_id, cxid, opcode, data[REQUEST_HEAD.size :], identities)
+        return cls(session_id, cxid, opcode, data[REQUEST_HEAD.size :], packet.auth)
 
 
 def _at_least(size: int, data: bytes | None, what: str) -> bytes:

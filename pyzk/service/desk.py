@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from pyzk.codec.jute import Reader
 from pyzk.codec.opcodes import WRITE_OPCODES, OpCode
 from pyzk.codec.quorum import pack_revalidated
 from pyzk.codec.requests import CreateSessionRequest
@@ -24,7 +23,7 @@ from pyzk.errors import (
 )
 from pyzk.service import handshake
 from pyzk.service.connection import Syncing
-from pyzk.service.door import read_request
+from pyzk.service.door import read_write
 from pyzk.service.local_sessions import makes_ephemerals
 from pyzk.service.roles import Role
 from pyzk.service.sessions import SessionTracker
@@ -128,7 +127,7 @@ class Desk(Role):
         try:
             if opcode not in FORWARDABLE:
                 raise UnimplementedError(f"opcode {opcode} from a learner")
-            record = read_request(opcode, Reader(forwarded.body, string_max=self.service.settings.string_bytes_max))
+            record = read_write(opcode, forwarded.body, 0, self.service.settings.string_bytes_max)
         except RequestError as error:
             return Refusal(session_id, cxid, error.code)
         return Request(session_id, cxid, opcode, record, forwarded.identities or ())

@@ -18,8 +18,8 @@ CREATE_MODES = frozenset(CreateMode)
 CREATE_REQUESTS = (CreateRequest, CreateTTLRequest)
 SET_DATA = int(OpCode.SET_DATA)
 
-SET_DATA_BYTES_MIN = 20
-"""Header, path, data, version; strings are shorter than frames may be, so that their limit is not looked at."""
+SET_DATA_BYTES_MIN = 12
+"""Path, data, version; strings are shorter than frames may be, so that their limit is not looked at."""
 UNREADABLE_MULTI = MultiRequest([(OpCode.ERROR, EmptyRequest())])
 """Stands for a multi that cannot be decoded: prepare refuses it under a zxid of its own, as Apache does (only here)."""
 
@@ -43,18 +43,25 @@ def read_request(opcode: int, body: Reader) -> Record:
     return record
 
 
-def read_plain_set_data(frame: bytes) -> SetDataRequest | None:
-    """As `read_request` of a setData, from the whole frame in one step; None for one that must be looked at closely."""
+def read_write(opcode: int, source: bytes, start: int, string_max: int) -> Record:
+    """As `read_request`, of what begins there; in one step where that will do."""
+    record = read_plain_set_data(source, start) if opcode == SET_DATA else None
+    return read_request(opcode, Reader(source, start, string_max=string_max)) if record is None else record
+
+
+def read_plain_set_data(frame: bytes, start: int) -> SetDataRequest | None:
+    """As `read_request` of a setData that begins there, in one step; None for one that must be looked at closely."""
     size = len(frame)
-    if size < SET_DATA_BYTES_MIN:
+    if size < start + SET_DATA_BYTES_MIN:
         return None
-    (length,) = INT32.unpack_from(frame, 8)
-    path_end = 12 + length
+    (length,) = INT32.unpack_from(frame, start)
+    path_start = start + 4
+    path_end = path_start + length
     if length < 0 or path_end + 8 > size:
         return None
     (length,) = INT32.unpack_from(frame, path_end)
     data_end = path_end + 4 + length
-    path = frame[12:path_end]
+    path = frame[path_start:path_end]
     if length < 0 or data_end + 4 > size or path.startswith(QUOTA_PREFIX):
         return None
     return SetDataRequest(path, frame[path_end + 4 : data_end], INT32.unpack_from(frame, data_end)[0])

@@ -13,7 +13,7 @@ from pyzk.codec.jute import Reader
 from pyzk.codec.opcodes import WRITE_OPCODES, OpCode
 from pyzk.errors import NotReadOnlyError, RequestError, SystemRequestError
 from pyzk.service.connection import Refused, Syncing
-from pyzk.service.door import check_forwarded, read_plain_set_data, read_request
+from pyzk.service.door import check_forwarded, read_request, read_write
 from pyzk.service.wire import reply
 from pyzk.tree.request import Request
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     Writes = Mapping[int, Write]
 
 TOO_MUCH = "the large requests under way would be more than largeRequestMaxBytes"
-SET_DATA = int(OpCode.SET_DATA)
 CLOSE_SESSION = int(OpCode.CLOSE_SESSION)
 HEADER_SIZE = 8
 """A request header; no frame is shorter."""
@@ -46,18 +45,12 @@ def body_of(service: Service, frame: bytes) -> Reader:
     return Reader(frame, HEADER_SIZE, string_max=service.settings.string_bytes_max)
 
 
-def _read(service: Service, opcode: int, frame: bytes) -> Record:
-    """The request in a frame. Raises RequestError."""
-    record = read_plain_set_data(frame) if opcode == SET_DATA else None
-    return read_request(opcode, body_of(service, frame)) if record is None else record
-
-
 def submit(service: Service, state: Connection, xid: int, opcode: int, frame: bytes, now: float) -> None:
     """A write for our own proposer."""
     try:
         if service.writes_refused:
             raise SystemRequestError("no space left for the log")
-        record = _read(service, opcode, frame)
+        record = read_write(opcode, frame, HEADER_SIZE, service.settings.string_bytes_max)
     except RequestError as error:
         refuse(service, state, xid, error.code)
         return
@@ -71,7 +64,7 @@ def _forward(service: Service, state: Connection, xid: int, opcode: int, frame: 
     try:
         if service.writes_refused:
             raise SystemRequestError("no space left for the log")
-        record = _read(service, opcode, frame)
+        record = read_write(opcode, frame, HEADER_SIZE, service.settings.string_bytes_max)
         check_forwarded(opcode, record)
     except RequestError as error:
         refuse(service, state, xid, error.code)

@@ -6,13 +6,13 @@ Source: docs/protocol/zab.md section 12.
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import TYPE_CHECKING
 
 import attrs
 
+from pyzk.codec.jute import INT32
 from pyzk.codec.opcodes import OpCode
-from pyzk.codec.txns import SetDataTxn, decode_txn
+from pyzk.codec.txns import TYPE_AT, SetDataTxn, decode_txn
 from pyzk.errors import ConfigError, PeerError
 from pyzk.zab.effects import ConfigChanged, SaveConfig
 from pyzk.zab.membership import Membership, parse_text
@@ -20,13 +20,12 @@ from pyzk.zab.membership import Membership, parse_text
 if TYPE_CHECKING:
     from pyzk.zab.state import State
 
-TXN_TYPE = Struct(">28xi")
-"""Picks the type out of a TxnHeader."""
+RECONFIG = INT32.pack(OpCode.RECONFIG)
 
 
 def is_reconfig(payload: bytes) -> bool:
     """Whether a txn changes the configuration."""
-    return len(payload) >= TXN_TYPE.size and TXN_TYPE.unpack_from(payload)[0] == OpCode.RECONFIG
+    return payload.startswith(RECONFIG, TYPE_AT)
 
 
 def membership_of(payload: bytes) -> Membership:

@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 
 
 class Batch:
-    """The packets of one wake-up."""
+    """The packets of one wake-up.
 
-    __slots__ = ("learning", "proposals")
+    Attributes:
+        last_zxid: the end of the log once this batch is in it.
+    """
+
+    __slots__ = ("last_zxid", "learning", "proposals")
 
     def __init__(self, learning: Learning) -> None:
         self.learning = learning
+        self.last_zxid = learning.last_zxid
         self.proposals: list[Entry] = []
 
     def hear(self, packet: Packet) -> None:
@@ -42,32 +47,26 @@ class Batch:
         except DecodeError as error:
             raise PeerError(str(error)) from error
 
-    def finish(self) -> None:
-        """Log what was proposed, and move the tree if the leader is established."""
-        learning = self.learning
+    def log(self) -> None:
+        """Log what was proposed."""
         if self.proposals:
             proposals, self.proposals = self.proposals, []
-            learning.log(proposals)
-        if learning.established:
-            learning.deliver()
+            self.learning.log(proposals)
 
-    @property
-    def last_zxid(self) -> int:
-        """The end of the log once this batch is in it."""
-        return self.proposals[-1][0] if self.proposals else self.learning.last_zxid
+    def finish(self) -> None:
+        """The same, and move the tree if the leader is established."""
+        self.log()
+        if self.learning.established:
+            self.learning.deliver()
 
     def take(self, zxid: int, payload: bytes | None) -> None:
-        """A txn for the log."""
-        self.proposals.append(self.checked(zxid, payload))
-
-    def checked(self, zxid: int, payload: bytes | None) -> Entry:
-        """A txn that can stand next in the log. Raises PeerError for another."""
-        state = self.learning.state
+        """A txn for the log. Raises PeerError for one that cannot stand next there."""
         if payload is None:
             raise PeerError(f"txn 0x{zxid:x} has no content")
         if not require_next(zxid, self.last_zxid):
-            state.note("zxids_missing", is_warning=True, after=hex(self.last_zxid), next=hex(zxid))
-        return zxid, payload
+            self.learning.state.note("zxids_missing", is_warning=True, after=hex(self.last_zxid), next=hex(zxid))
+        self.last_zxid = zxid
+        self.proposals.append((zxid, payload))
 
     def commit(self, zxid: int) -> None:
         """The leader has committed everything up to `zxid`."""
@@ -113,7 +112,8 @@ def _commit_and_activate(batch: Batch, packet: Packet) -> None:
 def _inform_and_activate(batch: Batch, packet: Packet) -> None:
     designated, payload = unpack_inform_and_activate(packet.data or b"")
     batch.finish()
-    batch.learning.log([batch.checked(packet.zxid, payload)])
+    batch.take(packet.zxid, payload)
+    batch.log()
     batch.learning.see_proposal(payload)
     batch.commit(packet.zxid)
     batch.learning.activate(designated)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pyzk.codec.quorum import LearnerInfo, PacketReader, PacketType, pack_epoch, packet
+from pyzk.codec.quorum import LearnerInfo, PacketReader, PacketType, pack_epoch, packet, packets_of_zxids
 from pyzk.errors import DecodeError, PeerError
 from pyzk.tree.stream import TreeStream
 from pyzk.zab.configuring import activate_config, forget_config, see_config, see_reconfig
@@ -371,12 +371,12 @@ class Learning:
         state, waiting = self.state, self._unacknowledged
         if not self.is_synced or state.doubt:
             return
-        acks = []
+        durable: list[int] = []
         while waiting and waiting[0][0] <= state.done_token:
             _, entries = waiting.popleft()
-            acks += [packet(PacketType.ACK, zxid) for zxid, _ in entries if self.established or zxid > self.commit_to]
-        if acks:
-            state.send(self.link, b"".join(acks))
+            durable += [zxid for zxid, _ in entries if self.established or zxid > self.commit_to]
+        if durable:
+            state.send(self.link, packets_of_zxids(PacketType.ACK, durable))
 
     def deliver(self, designated: int | None = None) -> None:
         """Move the tree as far as the leader has committed, and tell our observers.

@@ -22,16 +22,20 @@ if TYPE_CHECKING:
     Handler = Callable[["Leading", "Learner", "Packet", float], None]
 
 
+# Looked up once: an enum's members are slow to come by.
+ACK, REQUEST = int(PacketType.ACK), int(PacketType.REQUEST)
+
+
 def hear(leading: Leading, learner: Learner, packets: list[Packet], now: float) -> None:
     """Packets of one wake-up, in order. Raises PeerError for what a learner must not say."""
     requests: list[Forwarded] = []
     acknowledged = 0
     for packet in packets:
-        if packet.type == PacketType.ACK:
+        if packet.type == ACK:
             acknowledged = max(acknowledged, packet.zxid)
             continue
         try:
-            if packet.type == PacketType.REQUEST:
+            if packet.type == REQUEST:
                 requests.append(Forwarded.from_packet(packet))
             else:
                 _require(packet)(leading, learner, packet, now)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from pyzk.codec.quorum import PacketType, packet
+from pyzk.codec.quorum import PacketType, packet, packets_of_txns
 from pyzk.errors import DecodeError, PeerError
 from pyzk.zab.catchup import plan
 from pyzk.zab.effects import LearnerLeft
@@ -207,16 +207,16 @@ class Master(ABC):
 
     def begin_forwarding(self, learner: Learner, found: Plan) -> None:
         """Send the committed txns of a plan, then what is outstanding; from now on the learner gets everything."""
-        out = [
+        committed = [
             packet(PacketType.PROPOSAL, zxid, payload) + packet(PacketType.COMMIT, zxid)
             for zxid, payload in found.entries
         ]
         self.state.diffs_sent += found.kind != PacketType.SNAP
         after = found.entries[-1][0] if found.entries else found.forward_after
         outstanding = [entry for entry in self.outstanding(learner) if entry[0] > after]
-        out += [packet(PacketType.PROPOSAL, zxid, payload) for zxid, payload in outstanding]
+        out = b"".join([*committed, packets_of_txns(PacketType.PROPOSAL, outstanding)])
         if out:
-            self.state.send(learner.link, b"".join(out))
+            self.state.send(learner.link, out)
         learner.forwards = True
 
     def ping(self, learner: Learner, zxid: int) -> None:

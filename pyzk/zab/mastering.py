@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyzk.codec.quorum import Forwarded, PacketType, pack_inform_and_activate, packet, unpack_revalidate, unpack_touches
+from pyzk.codec.quorum import (
+    Forwarded,
+    PacketType,
+    pack_inform_and_activate,
+    packet,
+    packets_of_txns,
+    unpack_revalidate,
+    unpack_touches,
+)
 from pyzk.errors import PeerError
 from pyzk.zab.effects import Requests, Revalidate, Touched
 from pyzk.zab.master import Master
@@ -66,7 +74,7 @@ class Mastering(Master):
         informs = b""
         for learner in self.learners.values():
             if learner.forwards:
-                informs = informs or b"".join([packet(PacketType.INFORM, zxid, payload) for zxid, payload in entries])
+                informs = informs or packets_of_txns(PacketType.INFORM, entries)
                 self.state.send(learner.link, informs)
 
     def inform_and_activate(self, entry: Entry, designated: int) -> None:

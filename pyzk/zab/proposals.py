@@ -10,7 +10,14 @@ from bisect import bisect_right
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from pyzk.codec.quorum import PacketType, pack_designated, pack_inform_and_activate, packet
+from pyzk.codec.quorum import (
+    PacketType,
+    pack_designated,
+    pack_inform_and_activate,
+    packet,
+    packets_of_txns,
+    packets_of_zxids,
+)
 from pyzk.errors import BadArgumentsError, BadVersionError, NewConfigNoQuorumError, ReconfigInProgressError
 from pyzk.zab.broadcast import Broadcast
 from pyzk.zab.configuring import activate_config, is_reconfig, see_reconfig
@@ -88,7 +95,7 @@ class Proposals:
             return
         self.last_zxid = entries[-1][0]
         self.broadcast.propose(entries)
-        out = b"".join([packet(PacketType.PROPOSAL, zxid, payload) for zxid, payload in entries])
+        out = packets_of_txns(PacketType.PROPOSAL, entries)
         for learner in self.leading.learners.values():
             if learner.forwards and not learner.is_observer:
                 self.state.send(learner.link, out)
@@ -139,11 +146,11 @@ class Proposals:
         """All who follow, and our own tree."""
         if not entries:
             return
-        commits = b"".join([packet(PacketType.COMMIT, zxid) for zxid, _ in entries])
+        commits = packets_of_zxids(PacketType.COMMIT, [zxid for zxid, _ in entries])
         informs = b""
         for learner in self.leading.learners.values():
             if learner.forwards and learner.is_observer:
-                informs = informs or b"".join([packet(PacketType.INFORM, zxid, payload) for zxid, payload in entries])
+                informs = informs or packets_of_txns(PacketType.INFORM, entries)
                 self.state.send(learner.link, informs)
             elif learner.forwards:
                 self.state.send(learner.link, commits)

@@ -206,8 +206,8 @@ def test_captured_packet_is_encoded_as_it_was_read(line: dict):
     assert f"{packet.type}({PacketType(packet.type).name})" == captured["type"]
     assert unsigned(packet.zxid) == captured["zxid"]
     assert (None if packet.data is None else len(packet.data)) == captured["dataLen"]
-    ids = packet.auth and [{"scheme": scheme.decode(), "id": text.decode()} for scheme, text in packet.auth]
-    assert ids == captured["authinfo"]
+    ids = [{"scheme": scheme.decode(), "id": text.decode()} for scheme, text in packet.auth or ()]
+    assert (None if packet.auth is None else ids) == captured["authinfo"]
     assert packet.encode().hex() == line["hex"]
 
 
