@@ -109,7 +109,7 @@ class BaseServer(ABC):
         if replayed > config.snap_count // 2:
             snapshots.want()
         if self.audit is not None:
-            driver.service.auditor = Auditor(self.audit.write, server_user())
+            driver.service.audit(Auditor(self.audit.write, server_user()))
         self.snapshots = snapshots
         start(snapshots.run())
         start(watch_loop(driver, self.statistics.queued_at_learners))

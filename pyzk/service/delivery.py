@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from pyzk.codec.jute import INT32, pack_buffer
 from pyzk.codec.opcodes import EventType, OpCode, Perms
 from pyzk.codec.requests import MULTI_END, MULTI_HEADER
-from pyzk.codec.txns import MULTI_TXNS, SetDataTxn
+from pyzk.codec.txns import MULTI_TXNS, CreateTxn, PreparedMultiTxn, SetDataTxn
 from pyzk.errors import SessionMovedError, ThrottledOpError
 from pyzk.service import handshake, intake
 from pyzk.service.connection import WAITING_MAX, Behind, Parting, Syncing
 from pyzk.service.wire import REPLY, REPLY_HEADER_SIZE, event, reply
-from pyzk.tree.apply import Applied, Change, apply_leaves, apply_record, apply_set_data
+from pyzk.tree.apply import Applied, Change, apply_create, apply_leaves, apply_record, apply_set_data
 from pyzk.tree.request import Request
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyzk.service.watches import Event
     from pyzk.tree.node import Written
 
-MULTI, SET_DATA = int(OpCode.MULTI), int(OpCode.SET_DATA)
+CREATE, SET_DATA = int(OpCode.CREATE), int(OpCode.SET_DATA)
 
 WATCH_TOTALS = {
     EventType.NODE_CREATED: "watches_created",
@@ -46,7 +46,8 @@ WATCH_TOTALS = {
 def deliver(service: Service, proposal: Proposal, now: float) -> None:
     """Apply one txn; events first, then the reply."""
     header = proposal.header
-    if proposal.is_plain and _deliver_plain(service, proposal, proposal.written or (), now):
+    plain = PLAIN.get(header.type)
+    if plain is not None and proposal.written and plain(service, proposal, proposal.written, now):
         return
     if service.syncs and proposal.origin:
         _let_syncs_pass(service, proposal.origin, now)
@@ -70,7 +71,7 @@ def deliver_set_data(
 ) -> bool:
     """As `deliver`, of a setData that another server has prepared, where nobody but its client is told; whether so."""
     session_id, cxid, zxid, _, path, _, _, _ = plain
-    if _tells_others(service) or (service.watches.any and service.watches.sees_data(path)):
+    if service.syncs or service.sees_every_txn or service.watches.sees_data(path):
         return False
     stat = apply_set_data(service.tree, plain)
     if stat is not None:
@@ -80,24 +81,44 @@ def deliver_set_data(
     return stat is not None
 
 
-def _tells_others(service: Service) -> bool:
-    """Whether more than watches has to be seen to for each txn."""
-    return bool(service.syncs) or service.auditor is not None or service.namespaces is not None
-
-
-def _deliver_plain(service: Service, proposal: Proposal, written: Sequence[Written], now: float) -> bool:
-    """The commonest txns, in one step where nobody but their client is told; whether that was so."""
-    watches = service.watches
-    if _tells_others(service) or (watches.any and any(watches.sees_data(path) for path, _, _, _ in written)):
+def _deliver_set(service: Service, proposal: Proposal, written: Sequence[Written], now: float) -> bool:
+    """New data for a leaf, in one step where nobody but its client is told; whether that was so."""
+    path = written[0][0]
+    if not proposal.is_plain or service.syncs or service.sees_every_txn or service.watches.sees_data(path):
         return False
-    is_multi = proposal.header.type == MULTI
-    if is_multi and len(proposal.record.prepared) != len(written):  # type: ignore[attr-defined] # of a PreparedMultiTxn
-        return False  # it checks versions too
     stats = apply_leaves(service.tree, proposal.header.zxid, written)
     if stats is not None and proposal.origin:
-        body = SET_DATA_RESULT + SET_DATA_RESULT.join(stats) + MULTI_END_BYTES if is_multi else stats[0]
+        _reply_plain(service, proposal.origin, proposal.header.zxid, stats[0], now)
+    return stats is not None
+
+
+def _deliver_sets(service: Service, proposal: Proposal, written: Sequence[Written], now: float) -> bool:
+    """The same of a multi that does nothing else; checks of versions are such a thing."""
+    record = proposal.record
+    is_more = not proposal.is_plain or not isinstance(record, PreparedMultiTxn) or len(record.prepared) != len(written)
+    if is_more or service.syncs or service.sees_every_txn:
+        return False
+    if service.watches.any and any(service.watches.sees_data(path) for path, _, _, _ in written):
+        return False
+    stats = apply_leaves(service.tree, proposal.header.zxid, written)
+    if stats is not None and proposal.origin:
+        body = SET_DATA_RESULT + SET_DATA_RESULT.join(stats) + MULTI_END_BYTES
         _reply_plain(service, proposal.origin, proposal.header.zxid, body, now)
     return stats is not None
+
+
+def _deliver_create(service: Service, proposal: Proposal, written: Sequence[Written], now: float) -> bool:
+    """The same of a create: a new leaf."""
+    header, record = proposal.header, proposal.record
+    (path, _, _, _), (parent, _, _, _) = written
+    if service.syncs or service.sees_every_txn or service.watches.sees_created(path, parent):
+        return False
+    assert isinstance(record, CreateTxn)
+    stat = apply_create(service.tree, header, record, written)
+    if stat is not None and proposal.origin:
+        body = INT32.pack(len(path)) + path
+        _reply_plain(service, proposal.origin, header.zxid, body if header.type == CREATE else body + stat, now)
+    return stat is not None
 
 
 def _reply_plain(service: Service, origin: int, zxid: int, body: bytes, now: float) -> None:
@@ -339,6 +360,15 @@ AFTER: dict[int, Callable[[Service, Proposal, float], None]] = {
     OpCode.CREATE_SESSION: _session_created,
     OpCode.CLOSE_SESSION: _session_closed,
 }
+
+
+PLAIN: dict[int, Callable[[Service, Proposal, Sequence[Written], float], bool]] = {
+    OpCode.SET_DATA: _deliver_set,
+    OpCode.MULTI: _deliver_sets,
+    OpCode.CREATE: _deliver_create,
+    OpCode.CREATE2: _deliver_create,
+}
+"""What is often all that a txn asks for."""
 
 
 def _path_body(applied: Applied, record: Record) -> bytes:  # noqa: ARG001

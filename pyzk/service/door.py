@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pyzk.codec.jute import INT32, Reader
 from pyzk.codec.opcodes import TTL_MODES, CreateMode, OpCode
 from pyzk.codec.record import Record
+from pyzk.codec.records import OPEN_ACL, OPEN_ACL_BYTES
 from pyzk.codec.requests import REQUESTS, CreateRequest, CreateTTLRequest, EmptyRequest, MultiRequest, SetDataRequest
 from pyzk.errors import BadArgumentsError, DecodeError, MarshallingError
 from pyzk.tree.prepare import MULTI_CREATE_MODES, MULTI_OPCODES
@@ -18,8 +19,9 @@ CREATE_MODES = frozenset(CreateMode)
 CREATE_REQUESTS = (CreateRequest, CreateTTLRequest)
 SET_DATA = int(OpCode.SET_DATA)
 
-SET_DATA_BYTES_MIN = 12
-"""Path, data, version; strings are shorter than frames may be, so that their limit is not looked at."""
+PLAIN = frozenset({OpCode.CREATE, OpCode.CREATE2, OpCode.SET_DATA})
+PLAIN_BYTES_MIN = 12
+"""Path, data, one number more; strings are shorter than frames may be, so that their limit is not looked at."""
 UNREADABLE_MULTI = MultiRequest([(OpCode.ERROR, EmptyRequest())])
 """Stands for a multi that cannot be decoded: prepare refuses it under a zxid of its own, as Apache does (only here)."""
 
@@ -45,14 +47,14 @@ def read_request(opcode: int, body: Reader) -> Record:
 
 def read_write(opcode: int, source: bytes, start: int, string_max: int) -> Record:
     """As `read_request`, of what begins there; in one step where that will do."""
-    record = read_plain_set_data(source, start) if opcode == SET_DATA else None
+    record = read_plain(opcode, source, start) if opcode in PLAIN else None
     return read_request(opcode, Reader(source, start, string_max=string_max)) if record is None else record
 
 
-def read_plain_set_data(frame: bytes, start: int) -> SetDataRequest | None:
-    """As `read_request` of a setData that begins there, in one step; None for one that must be looked at closely."""
+def read_plain(opcode: int, frame: bytes, start: int) -> SetDataRequest | CreateRequest | None:
+    """As `read_request`, of what begins there, in one step; None for one that must be looked at closely."""
     size = len(frame)
-    if size < start + SET_DATA_BYTES_MIN:
+    if size < start + PLAIN_BYTES_MIN:
         return None
     (length,) = INT32.unpack_from(frame, start)
     path_start = start + 4
@@ -64,7 +66,12 @@ def read_plain_set_data(frame: bytes, start: int) -> SetDataRequest | None:
     path = frame[path_start:path_end]
     if length < 0 or data_end + 4 > size or path.startswith(QUOTA_PREFIX):
         return None
-    return SetDataRequest(path, frame[path_end + 4 : data_end], INT32.unpack_from(frame, data_end)[0])
+    if opcode == SET_DATA:
+        return SetDataRequest(path, frame[path_end + 4 : data_end], INT32.unpack_from(frame, data_end)[0])
+    acl_end = data_end + len(OPEN_ACL_BYTES)
+    if acl_end + 4 > size or not frame.startswith(OPEN_ACL_BYTES, data_end):
+        return None
+    return CreateRequest(path, frame[path_end + 4 : data_end], OPEN_ACL, INT32.unpack_from(frame, acl_end)[0])
 
 
 def check_forwarded(opcode: int, record: Record) -> None:

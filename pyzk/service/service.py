@@ -72,6 +72,7 @@ class Service:
         new_exchange: begins a SASL exchange; None where SASL is not set up.
         auditor: is told of what changes, where that is wanted.
         namespaces: bytes by top-level znode, where they are counted.
+        sees_every_txn: whether one of these two looks at each txn.
         fast: handlers of the plain reads, by opcode.
         writes_refused: true while the disk is full: writes are answered at the door.
         inexact_until: up to this txn digests say nothing: Apache's leader goes on while it sends its tree, which has
@@ -114,6 +115,7 @@ class Service:
         self.first_mismatch_zxid = 0
         self.namespaces: Namespaces | None = None
         self.auditor: Auditor | None = None
+        self.sees_every_txn = False
         self.provers: Mapping[bytes, Prover] = PROVERS
         self.new_exchange: Callable[[], ServerExchange] | None = None
         self.fast: Mapping[int, Fast] = FAST
@@ -122,6 +124,12 @@ class Service:
         """Count bytes by top-level znode from now on: reads cost a little more for it."""
         self.namespaces = Namespaces()
         self.fast = counting_fast(self.namespaces)
+        self.sees_every_txn = True
+
+    def audit(self, auditor: "Auditor") -> None:
+        """Tell this one from now on what changes."""
+        self.auditor = auditor
+        self.sees_every_txn = True
 
     # Roles.
 

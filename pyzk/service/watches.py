@@ -153,6 +153,10 @@ class Watches:
         """Whether somebody may be told when this znode gets other data."""
         return path in self._data.watchers or self._recursive.total > 0
 
+    def sees_created(self, path: bytes, parent: bytes) -> bool:
+        """Whether somebody may be told when this znode is created."""
+        return self.sees_data(path) or parent in self._child.watchers
+
     def fire_created(self, path: bytes, parent: bytes) -> list[Event]:
         """A znode was created."""
         return _events(

@@ -105,7 +105,7 @@ def equip(world: World, service: Service) -> None:
         rng = Random(world.rng.getrandbits(32))
         service.new_exchange = lambda: _server_exchange(rng)
     if extras.is_audited:
-        service.auditor = Auditor(lambda record: _note(world.checker, record), "sim")
+        service.audit(Auditor(lambda record: _note(world.checker, record), "sim"))
     if extras.has_operator:
         service.count_namespaces()
 

@@ -116,6 +116,24 @@ def apply_leaves(tree: Tree, zxid: int, written: Sequence[Written]) -> list[byte
     return stats
 
 
+def apply_create(tree: Tree, header: TxnHeader, record: CreateTxn, written: Sequence[Written]) -> bytes | None:
+    """As `apply_record`, of one create that was prepared here: the Stat; None where more is to be done."""
+    (path, leaf, _, digest), (parent_path, state, _, change) = written
+    parent = tree.nodes.get(parent_path)
+    if not isinstance(leaf, bytes) or not isinstance(parent, Branch) or not isinstance(state, NodeState):
+        return None
+    if tree.walks or tree.quotas.paths or path.startswith(QUOTA_PREFIX):
+        return None
+    leaf = with_acl_index(leaf, tree.acls.intern(record.acl))
+    tree.put(path, leaf, header.client_id if record.ephemeral else 0)
+    parent.children[path] = None
+    tree.listings.discard(parent_path)
+    parent.cversion, parent.pzxid, parent.digest = state.cversion, state.pzxid, state.digest
+    tree.digest = tree.digest + digest + change & TREE_DIGEST_MASK
+    tree.last_zxid = header.zxid
+    return leaf[-LEAF_TAIL_SIZE:-PRIVATE_SIZE]
+
+
 def apply_set_data(tree: Tree, plain: PlainSetData) -> bytes | None:
     """As `apply`, of a setData that another server has prepared: the Stat; None where more is to be done."""
     _, _, zxid, time_ms, path, data, version, _ = plain
