@@ -39,7 +39,8 @@ class PacketType(IntEnum):
     INFORMANDACTIVATE = 19
 
 
-REQUEST = int(PacketType.REQUEST)
+# Looked up once: an enum's members are slow to come by, and so is the size of a struct.
+REQUEST, SNAP = int(PacketType.REQUEST), int(PacketType.SNAP)
 
 STREAM_SIGNATURE = pack_buffer(b"BenWasHere")
 """What follows the tree behind a SNAP."""
@@ -57,6 +58,7 @@ HEAD = Struct(">iqi")
 """Type, zxid, length of the data."""
 SMALLEST = Struct(">iqii")
 """A packet without data and ids: both lengths are -1."""
+HEAD_SIZE, SMALLEST_SIZE = HEAD.size, SMALLEST.size
 REQUEST_HEAD = Struct(">qii")
 """Session id, cxid, opcode."""
 TOUCH = Struct(">qi")
@@ -166,9 +168,9 @@ class PacketReader:
         """Packets of `source`; an unfinished one is kept, with the number of bytes that it still needs at least."""
         packets: list[Packet] = []
         position, stop, end = 0, 0, len(source)
-        while end - position >= SMALLEST.size:
+        while end - position >= SMALLEST_SIZE:
             kind, zxid, length, count = SMALLEST.unpack_from(source, position)
-            stop = position + SMALLEST.size
+            stop = position + SMALLEST_SIZE
             data = auth = None
             if length != -1 or not 1 <= kind <= 19:
                 if not (0 <= length <= self.bytes_max and 1 <= kind <= 19):
@@ -176,7 +178,7 @@ class PacketReader:
                 stop += length
                 if stop > end:
                     break
-                data = source[position + HEAD.size : stop - 4]
+                data = source[position + HEAD_SIZE : stop - 4]
                 (count,) = INT32.unpack_from(source, stop - 4)
             if count != -1:
                 auth, stop = self._ids_at(source, stop, count)
@@ -184,7 +186,7 @@ class PacketReader:
                     break
             packets.append(Packet(kind, zxid, data, auth))
             position = stop
-            if kind == PacketType.SNAP:
+            if kind == SNAP:
                 self.is_raw = True
                 self._rest = source[position:]
                 return packets

@@ -35,6 +35,7 @@ SET_DATA_HEAD = Struct(f"{TXN_HEADER.format}i")
 """The header of a txn and the length of its path."""
 SET_DATA_TAIL = Struct(">iiQ")
 """What stands behind the data of a setData: the new version, version of the digest, digest."""
+PLAIN_HEAD_SIZE, PLAIN_TAIL_SIZE = SET_DATA_HEAD.size, SET_DATA_TAIL.size
 SLASH = 0x2F
 DIGEST_VERSION = 2
 
@@ -390,19 +391,19 @@ PlainSetData = tuple[int, int, int, int, bytes, bytes, int, int]
 
 def plain_set_data(data: bytes) -> PlainSetData | None:
     """Take a setData apart in one step, because of how often it is needed; None for what needs a closer look."""
-    if data[TYPE_AT:TYPE_END] != SET_DATA_TYPE or len(data) <= SET_DATA_HEAD.size:
+    if data[TYPE_AT:TYPE_END] != SET_DATA_TYPE or len(data) <= PLAIN_HEAD_SIZE:
         return None
     client_id, cxid, zxid, time_ms, _, path_size = SET_DATA_HEAD.unpack_from(data)
-    data_at = SET_DATA_HEAD.size + path_size + 4
-    if path_size < 1 or data_at > len(data) - SET_DATA_TAIL.size or data[SET_DATA_HEAD.size] != SLASH:
+    data_at = PLAIN_HEAD_SIZE + path_size + 4
+    if path_size < 1 or data_at > len(data) - PLAIN_TAIL_SIZE or data[PLAIN_HEAD_SIZE] != SLASH:
         return None
     tail_at = data_at + INT32.unpack_from(data, data_at - 4)[0]
-    if tail_at != len(data) - SET_DATA_TAIL.size or tail_at < data_at:
+    if tail_at != len(data) - PLAIN_TAIL_SIZE or tail_at < data_at:
         return None
     version, digest_version, digest = SET_DATA_TAIL.unpack_from(data, tail_at)
     if digest_version != DIGEST_VERSION:
         return None
-    path = data[SET_DATA_HEAD.size : data_at - 4]
+    path = data[PLAIN_HEAD_SIZE : data_at - 4]
     return client_id, cxid, zxid, time_ms, path, data[data_at:tail_at], version, digest
 
 

@@ -51,6 +51,9 @@ COUNTER_MAX = 0xFFFFFFFE
 FORWARDABLE = frozenset({*WRITE_OPCODES, OpCode.CREATE_SESSION})
 """Requests that become txns; anything else that a learner sends becomes an error txn (apache-defects.md, row 4)."""
 
+# Looked up once: an enum's members are slow to come by.
+CREATE_SESSION, CLOSE_SESSION, SYNC = int(OpCode.CREATE_SESSION), int(OpCode.CLOSE_SESSION), int(OpCode.SYNC)
+
 OURS = 0
 """Stands among the links of learners for our own clients."""
 
@@ -122,7 +125,7 @@ class Desk(Role):
     def _decoded(self, link: int, forwarded: Forwarded) -> Request | Refusal | Sync:
         """A forwarded request; the door is here too, because a learner of another make may not have it."""
         session_id, cxid, opcode = forwarded.session_id, forwarded.cxid, forwarded.opcode
-        if opcode == OpCode.SYNC:
+        if opcode == SYNC:
             return Sync(link)
         try:
             if opcode not in FORWARDABLE:
@@ -170,11 +173,11 @@ class Desk(Role):
         As in Apache, anybody may close a session, because the tracker asks for that without owning it.
         """
         session_id = request.session_id
-        if request.opcode == OpCode.CREATE_SESSION:
+        if request.opcode == CREATE_SESSION:
             assert isinstance(request.record, CreateSessionRequest)
             self._tracker.created(session_id, request.record.timeout_ms, now)
             self.owners[session_id] = link
-        elif request.opcode == OpCode.CLOSE_SESSION:
+        elif request.opcode == CLOSE_SESSION:
             self._tracker.set_closing(session_id)
             self._closing[session_id] = None
         elif link != OURS or request.origin:
@@ -218,7 +221,7 @@ class Desk(Role):
             if proposal.written:
                 counters.changes_settled += len(proposal.written)
                 settle(proposal.written)
-            if proposal.header.type == OpCode.CLOSE_SESSION:
+            if proposal.header.type == CLOSE_SESSION:
                 self._forget(proposal.header)
 
     def _forget(self, header: TxnHeader) -> None:

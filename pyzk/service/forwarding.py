@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 NO_CXID = 0
 """Of requests that servers make: createSession, and the leader's closeSession of an expired session."""
 
+# Looked up once: an enum's members are slow to come by.
+CREATE_SESSION, ERROR = int(OpCode.CREATE_SESSION), int(OpCode.ERROR)
 OF_ONE_KIND = frozenset({OpCode.MULTI, OpCode.CREATE_SESSION, OpCode.CLOSE_SESSION})
 """Only the txn of this very type, or an error, can be the outcome of such a request."""
 
@@ -84,7 +86,7 @@ class Forwarding(Role):
         return b"".join([self._forward(request) for request in requests])
 
     def _forward(self, request: Request) -> bytes:
-        is_create_session = request.opcode == OpCode.CREATE_SESSION
+        is_create_session = request.opcode == CREATE_SESSION
         cxid = NO_CXID if is_create_session else self._next_cxid()
         if isinstance(request, Syncing):
             self._syncs.append(request)
@@ -113,7 +115,7 @@ class Forwarding(Role):
         for earlier in list(self._up_to(key)):
             # Not seen with a leader of ours; one of Apache 3.8 forgets some requests (apache-defects.md, row 17).
             self._give_up(earlier, "the leader has not answered a request")
-        if txn_type == OpCode.ERROR and request.opcode == OpCode.CREATE_SESSION:
+        if txn_type == ERROR and request.opcode == CREATE_SESSION:
             self._give_up(request, "the leader has refused the session")
             return 0
         return request.origin
@@ -216,4 +218,4 @@ class Forwarding(Role):
 
 
 def _can_be_outcome(txn_type: int, opcode: int) -> bool:
-    return txn_type in (opcode, OpCode.ERROR) or not OF_ONE_KIND.intersection((txn_type, opcode))
+    return txn_type in (opcode, ERROR) or not OF_ONE_KIND.intersection((txn_type, opcode))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from pyzk.codec.txns import time_ms_of
+from pyzk.errors import ReconfigInProgressError
 from pyzk.service.desk import Desk
 from pyzk.service.forwarding import Forwarding
 from pyzk.service.roles import ReadOnly
@@ -152,7 +153,9 @@ class Member:
     def _reconfigure(self, request: ReconfigRequest, zxid: int) -> bytes:
         """The text of the configuration that a request asks for. Raises RequestError."""
         role = self.peer.role
-        assert isinstance(role, Leading), "only a leader prepares"
+        if not isinstance(role, Leading):
+            # It came with the ack that has put another leader in force: our term is over, and our clients go with it.
+            raise ReconfigInProgressError
         return attrs.evolve(role.proposals.reconfigure(request), version=zxid).text().encode()
 
     # Effects for service.

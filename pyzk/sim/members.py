@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pyzk.codec.opcodes import OpCode
 from pyzk.codec.requests import ReconfigRequest
 from pyzk.errors import StorageError
+from pyzk.zab.membership import parse_text
 
 if TYPE_CHECKING:
     from pyzk.sim.faults import Faults
@@ -51,7 +52,7 @@ def reconfigure(faults: Faults) -> None:
         _ask(world, _joining(number, role) if leaves else _leaving(number), chance)
     if rng.random() > 1 - REGROUP_SHARE:
         draw = Random(rng.getrandbits(32))
-        faults.later(1.0, lambda: _ask(world, _regrouping(world, draw), chance))
+        faults.later(1.0, lambda: _regroup(world, draw, chance))
 
 
 def _line(number: int, role: str) -> str:
@@ -66,7 +67,17 @@ def _leaving(number: int) -> ReconfigRequest:
     return ReconfigRequest(None, b"%d" % number, None, -1)
 
 
-def _regrouping(world: World, rng: Random) -> ReconfigRequest:
+def _regroup(world: World, rng: Random, chance: float) -> None:
+    """Ask for groups and weights, unless that could not do without a server whose disk is damaged."""
+    text = _regrouped(world, rng)
+    membership = parse_text(text)
+    sound = [host.server_id for host in world.hosts.values() if not host.may_doubt]
+    if membership.quorum().contains_quorum(sound):
+        world.checker.sequence.expect(membership)
+        _ask(world, ReconfigRequest(None, None, text.encode(), -1), chance)
+
+
+def _regrouped(world: World, rng: Random) -> str:
     """The same servers: with one group or two of voters that have weights, or as a plain majority."""
     configuration = world.checker.sequence.configuration
     lines = [f"server.{server.server_id}={server.canonical()}" for server in configuration.servers]
@@ -76,7 +87,7 @@ def _regrouping(world: World, rng: Random) -> ReconfigRequest:
         groups = [voters[:half], voters[half:]] if half > 1 and rng.random() < 0.3 else [voters]
         lines += [f"group.{number}={':'.join(map(str, group))}" for number, group in enumerate(groups, 1)]
         lines += [f"weight.{number}={rng.choice(WEIGHTS)}" for number in voters]
-    return ReconfigRequest(None, None, "\n".join(lines).encode(), -1)
+    return "\n".join(lines)
 
 
 def _ask(world: World, request: ReconfigRequest, chance: float) -> None:

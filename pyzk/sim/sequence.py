@@ -65,6 +65,7 @@ class TxnSequence:
         self.model = Model(tally, require)
         self.configuration = membership
         self._proposed: list[Membership] = []
+        self._expected: list[Membership] = []
 
     @property
     def last(self) -> int:
@@ -131,6 +132,10 @@ class TxnSequence:
         """The configuration that a txn brings, if it does."""
         return [membership for membership in self._proposed if membership.version == zxid]
 
+    def expect(self, membership: Membership) -> None:
+        """Somebody asks for this configuration, and may be heard whenever that is."""
+        self._expected.append(membership)
+
     def may_vote(self, server_id: int) -> bool:
         """Whether a server has a vote in the configuration that is committed, or in one that may be."""
         return any(server_id in membership.voter_ids for membership in self._possible)
@@ -144,8 +149,11 @@ class TxnSequence:
         return any(membership.quorum().contains_quorum(servers) for membership in self._possible)
 
     def all_can_decide(self, servers: Collection[int]) -> bool:
-        """Whether these are a quorum in each that there has been: a server may act by one that is committed no more."""
-        needed = [self.configuration, *self._proposed]
+        """Whether these are a quorum in each that there has been, or was asked for with other weights.
+
+        A server may act by one that is committed no more, or be the only one that knows of a newer one.
+        """
+        needed = [self.configuration, *self._proposed, *self._expected]
         return all(membership.quorum().contains_quorum(servers) for membership in needed)
 
     @property

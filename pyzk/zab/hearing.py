@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyzk.codec.quorum import PacketType, unpack_designated, unpack_inform_and_activate, unpack_revalidated
 from pyzk.errors import DecodeError, PeerError
+from pyzk.zab.configuring import is_reconfig
 from pyzk.zab.effects import Pinged, Revalidated, Synced
 from pyzk.zab.history import require_next
 
@@ -59,14 +60,15 @@ class Batch:
         if self.learning.established:
             self.learning.deliver()
 
-    def take(self, zxid: int, payload: bytes | None) -> None:
-        """A txn for the log. Raises PeerError for one that cannot stand next there."""
+    def take(self, zxid: int, payload: bytes | None) -> bytes:
+        """A txn for the log, which is returned. Raises PeerError for one that cannot stand next there."""
         if payload is None:
             raise PeerError(f"txn 0x{zxid:x} has no content")
-        if not require_next(zxid, self.last_zxid):
+        if zxid != self.last_zxid + 1 and not require_next(zxid, self.last_zxid):
             self.learning.state.note("zxids_missing", is_warning=True, after=hex(self.last_zxid), next=hex(zxid))
         self.last_zxid = zxid
         self.proposals.append((zxid, payload))
+        return payload
 
     def commit(self, zxid: int) -> None:
         """The leader has committed everything up to `zxid`."""
@@ -89,8 +91,9 @@ def hear(learning: Learning, packets: Iterable[Packet]) -> None:
 
 def _proposal(batch: Batch, packet: Packet) -> None:
     if not batch.learning.is_observer or not batch.learning.established:
-        batch.take(packet.zxid, packet.data)
-        batch.learning.see_proposal(packet.data)
+        payload = batch.take(packet.zxid, packet.data)
+        if is_reconfig(payload):
+            batch.learning.see_proposal(payload)
 
 
 def _commit(batch: Batch, packet: Packet) -> None:
