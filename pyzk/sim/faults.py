@@ -115,7 +115,7 @@ class Faults:
         others = [other for other in self.world.hosts.values() if other is not host]
         can_decide = self.world.checker.sequence.all_can_decide([other.server_id for other in others])
         knows_epochs = ACCEPTED in host.disk.names(host.machine.places.snapshots)
-        return knows_epochs and can_decide and not any(other.may_doubt for other in others)
+        return knows_epochs and can_decide and not any(other.may_doubt or other.is_damaged for other in others)
 
     def lose_data(self, host: Host) -> None:
         """All logs and snapshots of a server that is down are gone; its epochs are left."""
@@ -261,7 +261,7 @@ def _corrupt(faults: Faults) -> None:
     disk = host.disk
     if not faults.may_lose_data(host):
         return
-    host.may_doubt = True
+    host.may_doubt = host.is_damaged = True
     faults.crash(host)
     places = host.machine.places
     paths = [

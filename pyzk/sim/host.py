@@ -61,7 +61,8 @@ class Host:
         boot: how often the process was started.
         is_frozen: whether it is stopped and everything waits for it.
         has_no_power: whether the machine is off, and not only the process.
-        may_doubt: whether its disk has been damaged.
+        may_doubt: whether its disk has been damaged since it was started.
+        is_damaged: whether it has been since it was given a whole tree: what a start does not need may be needed later.
         membership, last_seen: the configurations in its files, the committed one and the newest.
         config_files: these files, if they change.
         dies_after: effects after which the process ends.
@@ -83,7 +84,7 @@ class Host:
         self.is_frozen = self.has_no_power = False
         self.dies_after: int | None = None
         self.dies_at: tuple[str, bool] | None = None
-        self.may_doubt = False
+        self.may_doubt = self.is_damaged = False
         self.membership = self.last_seen = world.membership
         self.config_files: ConfigFiles | None = None
         if world.settings.reconfig_enabled:

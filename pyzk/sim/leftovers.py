@@ -126,6 +126,7 @@ def _leave_strays(faults: Faults) -> None:
     """Files that mean nothing, or nothing any more: of a snapshot that was given up, a log without a txn, a marker."""
     host, rng = _ended(faults), faults.rng
     places, newest = host.machine.places, _newest(host)
+    was_new = INITIALIZE in host.disk.names(places.marker_directory)
     if rng.random() < 0.5 and not host.may_doubt:
         _put(host, places.marker_directory, INITIALIZE, b"")
     if rng.random() < 0.5:
@@ -135,7 +136,7 @@ def _leave_strays(faults: Faults) -> None:
         _put(host, places.logs, name, LOG_HEADER[: rng.choice((0, 4, 16))] + bytes(rng.choice((0, 600))))
     # With a marker a server is new that has lost its files, or loses them meanwhile: who does not start has none.
     faults.restart(host)
-    if not host.is_up and INITIALIZE in host.disk.names(places.marker_directory):
+    if not (host.is_up or was_new) and INITIALIZE in host.disk.names(places.marker_directory):
         host.disk.remove(f"{places.marker_directory}/{INITIALIZE}")
 
 
@@ -179,7 +180,8 @@ def _trust_files(faults: Faults, host: Host) -> None:
     faults.restart(host)
     if host.machine.trusts_own_data:
         host.machine.trusts_own_data = False
-        host.disk.remove(f"{directory}/{PENDING}")
+        if PENDING in host.disk.names(directory):  # a start that failed at the list of servers may have taken it
+            host.disk.remove(f"{directory}/{PENDING}")
 
 
 def _keep_newest_snapshot(faults: Faults, host: Host) -> None:

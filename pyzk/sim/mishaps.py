@@ -37,7 +37,7 @@ def victim(faults: Faults) -> Host | None:
     host = faults.some_host()
     if not faults.may_lose_data(host) or not names.snapshots(host.disk.names(host.machine.places.snapshots)):
         return None
-    host.may_doubt = True
+    host.may_doubt = host.is_damaged = True
     faults.crash(host)
     return host
 

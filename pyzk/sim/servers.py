@@ -146,6 +146,7 @@ class Servers:
         elif isinstance(work, do.Install):
             log.zxids = self.sequence.chain(work.last_zxid)
             log.durable, log.floor = len(log.zxids), self.sequence.real(work.tree.last_zxid)
+            host.is_damaged = False
             self.reset(host)
         elif isinstance(work, do.SaveEpoch):
             self._epoch(host, work)

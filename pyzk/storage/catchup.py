@@ -51,10 +51,19 @@ def _bytes_max(disk: Disk, places: Places, size_factor: float) -> float:
 
 
 def _records(disk: Disk, directory: str, after: int) -> Iterator[tuple[int, bytes]]:
-    """(zxid, payload) from the file on that holds `after`, or the oldest."""
+    """(zxid, payload) from the file on that holds `after`, or the oldest.
+
+    Behind damage only the very next txn will do, as at a start (`History`): before a new epoch more may have been.
+    """
+    last, is_damaged = 0, False
     for name in History(disk, directory, after).files():
-        for zxid, _, payload in LogReader(disk, directory, name):
+        reader = LogReader(disk, directory, name)
+        for zxid, _, payload in reader:
+            if is_damaged and zxid > last + 1:
+                return
             yield zxid, payload
+            last, is_damaged = max(last, zxid), False
+        is_damaged = is_damaged or reader.damage is not None
 
 
 def _is_next(disk: Disk, places: Places, after: int, zxid: int) -> bool:

@@ -99,6 +99,30 @@ def test_damage_ends_the_log(disk, read):
     assert read(2, 4) == [3, 4]
 
 
+def spoil_second_file(disk, payload):
+    """Its last record, 7, is another one."""
+    data = bytearray(LOG_HEADER + b"".join([frame_record(payload(zxid)) for zxid in (5, 6, 7)]))
+    data[-20] ^= 1
+    disk.remove(f"{DIRECTORY}/log.5")
+    put(disk, "log.5", bytes(data))
+
+
+@pytest.mark.usefixtures("logged")
+def test_epoch_behind_damage_is_not_passed_on_because_more_may_have_stood_there(disk, payload, read):
+    assert read(2, EPOCH_2 + 2) == [3, 4, 5, 6, 7, EPOCH_2 + 1, EPOCH_2 + 2]
+    spoil_second_file(disk, payload)
+    assert read(2, EPOCH_2 + 2) is None
+    assert read(2, EPOCH_2 + 2, 0.5) is None
+    assert read(2, 6) == [3, 4, 5, 6]
+
+
+@pytest.mark.usefixtures("logged")
+def test_very_next_txn_behind_damage_shows_that_nothing_is_missing(disk, places, payload, read):
+    spoil_second_file(disk, payload)
+    append(disk, places, payload, 7, 8)
+    assert read(2, 8) == [3, 4, 5, 6, 7, 8]
+
+
 def test_end_that_is_being_written_is_not_looked_at(disk, places, payload, read):
     append(disk, places, payload, 1, 2, 3)
     size = len(disk.read(f"{DIRECTORY}/log.1").rstrip(b"\0"))
