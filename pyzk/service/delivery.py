@@ -5,7 +5,7 @@ Source: docs/protocol/data-model.md sections 5.2, 5.4 and 8, docs/protocol/clien
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pyzk.codec.jute import INT32, pack_buffer
 from pyzk.codec.opcodes import EventType, OpCode, Perms
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from pyzk.service.service import Service
     from pyzk.service.watches import Event
     from pyzk.tree.node import Written
+
+OriginOf: TypeAlias = "Callable[[int, int, int], int]"
+"""The connection that waits for the txn of this session, cxid and type, 0 for none."""
 
 CREATE, SET_DATA = int(OpCode.CREATE), int(OpCode.SET_DATA)
 
@@ -66,9 +69,7 @@ def deliver(service: Service, proposal: Proposal, now: float) -> None:
         _answer(service, proposal, applied, now)
 
 
-def deliver_set_data(
-    service: Service, plain: PlainSetData, origin_of: Callable[[int, int, int], int], now: float
-) -> bool:
+def deliver_set_data(service: Service, plain: PlainSetData, origin_of: OriginOf, now: float) -> bool:
     """As `deliver`, of a setData that another server has prepared, where nobody but its client is told; whether so."""
     session_id, cxid, zxid, _, path, _, _, _ = plain
     if service.syncs or service.sees_every_txn or service.watches.sees_data(path):

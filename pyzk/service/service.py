@@ -72,7 +72,7 @@ class Service:
         new_exchange: begins a SASL exchange; None where SASL is not set up.
         auditor: is told of what changes, where that is wanted.
         namespaces: bytes by top-level znode, where they are counted.
-        sees_every_txn: whether one of these two looks at each txn.
+        sees_every_txn: whether one of these two looks at each txn; kept, because each asks for it.
         fast: handlers of the plain reads, by opcode.
         writes_refused: true while the disk is full: writes are answered at the door.
         inexact_until: up to this txn digests say nothing: Apache's leader goes on while it sends its tree, which has
@@ -342,15 +342,13 @@ class Service:
         if self.tree.last_zxid > self.inexact_until:
             self.digests.append((self.tree.last_zxid, self.tree.digest))
 
-    def deliver_entries(
-        self, entries: "Sequence[Entry]", now: float, origin_of: Callable[[int, int, int], int] = nobody
-    ) -> None:
+    def deliver_entries(self, entries: "Sequence[Entry]", now: float, origin_of: delivery.OriginOf = nobody) -> None:
         """As `deliver`, for txns that another server has prepared.
 
         Args:
             entries: of the log. Raises DecodeError.
             now: monotonic seconds.
-            origin_of: the connection that waits for a txn of this session, cxid and type, 0 for none.
+            origin_of: who waits for each of them.
         """
         for zxid, payload in entries:
             plain = plain_set_data(payload)
@@ -364,7 +362,7 @@ class Service:
                 self._keep_digest()
         self._resume_paused()
 
-    def _deliver_entry(self, payload: bytes, now: float, origin_of: Callable[[int, int, int], int]) -> int | None:
+    def _deliver_entry(self, payload: bytes, now: float, origin_of: delivery.OriginOf) -> int | None:
         """Returns the digest that the tree should have now, None if the txn does not say."""
         txn = decode_txn(payload)
         header, digest = txn.header, txn.digest

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from pyzk.errors import DamageError, DiskFullError, StorageError
+from pyzk.errors import CorruptionError, DamageError, DiskFullError, StorageError
 from pyzk.sim.disk import PowerLostError
 from pyzk.storage.database import INITIALIZE, RestoreOptions
 from pyzk.storage.disk import replace
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pyzk.sim.host import Host
+    from pyzk.zab.events import Entry
 
 PREALLOCATE_BYTES = 16_384
 FILE_SYSTEM_CALLS = 3, 12, 40
@@ -155,11 +156,18 @@ class Machine:
 
         def read() -> None:
             if self.host.boot == boot and self.host.is_up:
-                entries = self.files.read_log(effect.after, effect.until, effect.size_factor)
+                entries = self._logged(effect)
                 self.world.tally["log reads"] += entries is not None
                 self.host.receive(LogRead(effect.token, entries))
 
         self.world.after(self.world.rng.uniform(*self.delay_seconds), read)
+
+    def _logged(self, effect: do.ReadLog) -> list[Entry] | None:
+        """None for a damaged file, as `server.memberdisk` answers it."""
+        try:
+            return self.files.read_log(effect.after, effect.until, effect.size_factor)
+        except CorruptionError:
+            return None
 
     # What is asked for.
 

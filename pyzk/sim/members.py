@@ -71,7 +71,7 @@ def _regroup(world: World, rng: Random, chance: float) -> None:
     """Ask for groups and weights, unless that could not do without a server whose disk is damaged."""
     text = _regrouped(world, rng)
     membership = parse_text(text)
-    sound = [host.server_id for host in world.hosts.values() if not host.may_doubt]
+    sound = [host.server_id for host in world.hosts.values() if not (host.may_doubt or host.is_damaged)]
     if membership.quorum().contains_quorum(sound):
         world.checker.sequence.expect(membership)
         _ask(world, ReconfigRequest(None, None, text.encode(), -1), chance)

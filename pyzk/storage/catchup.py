@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pyzk.storage import names
 from pyzk.storage.disk import Disk
-from pyzk.storage.history import History, follows
+from pyzk.storage.history import History, corruption, follows
 from pyzk.storage.logreader import LogReader
 from pyzk.storage.names import Places
 
@@ -21,6 +21,8 @@ def read_log(disk: Disk, places: Places, after: int, until: int, size_factor: fl
       * `size_factor` is negative, or the txns take more bytes than that share of the newest snapshot (0: any number);
       * `after` is neither in the log nor the place where the log begins;
       * a txn is missing.
+
+    Raises CorruptionError where damage may hide some of them; the whole tree is better then, too.
     """
     if size_factor < 0 or after > until:
         return None
@@ -40,6 +42,8 @@ def read_log(disk: Disk, places: Places, after: int, until: int, size_factor: fl
             # Differs from Apache: it counts all files but the first, with their padding of 64 MiB.
             if 0 < bytes_max < found_bytes:
                 return None
+        if zxid == until:
+            break
     # The first zxid of an epoch names no txn.
     return found if is_joined and (last == until or until & COUNTER == 0) else None
 
@@ -54,16 +58,18 @@ def _records(disk: Disk, directory: str, after: int) -> Iterator[tuple[int, byte
     """(zxid, payload) from the file on that holds `after`, or the oldest.
 
     Behind damage only the very next txn will do, as at a start (`History`): before a new epoch more may have been.
+    Raises CorruptionError.
     """
-    last, is_damaged = 0, False
+    last, damaged = 0, None
     for name in History(disk, directory, after).files():
         reader = LogReader(disk, directory, name)
         for zxid, _, payload in reader:
-            if is_damaged and zxid > last + 1:
-                return
+            if damaged is not None and zxid > last + 1:
+                raise corruption(damaged, f"{damaged.damage}, and the next file goes on with 0x{zxid:x}")
             yield zxid, payload
-            last, is_damaged = max(last, zxid), False
-        is_damaged = is_damaged or reader.damage is not None
+            last, damaged = max(last, zxid), None
+        if reader.damage is not None:
+            damaged = damaged or reader
 
 
 def _is_next(disk: Disk, places: Places, after: int, zxid: int) -> bool:

@@ -111,7 +111,7 @@ class History:
                 continue
             what = f"{reader.damage}, and the next file goes on with 0x{zxid:x}"
             if zxid != self._last_logged + 1 and not self.accept_gaps:
-                raise _corruption(reader, f"{what}. {_OVERRIDE_REMEDY}")
+                raise corruption(reader, f"{what}. {_OVERRIDE_REMEDY}")
             self.notes.append(f"{reader.path} at offset {reader.position}: {what}")
         self._unsettled.clear()
 
@@ -151,9 +151,9 @@ class History:
         if reader.damage is not None:
             whole = f"{reader.damage}, with {reader.behind} bytes behind it"
             if reader.behind > self.batch_bytes_max or (reader.position == 0 and not reader.torn_header):
-                raise _corruption(reader, whole)
+                raise corruption(reader, whole)
             if self.certain_tears_only and not reader.is_unwritten(self.batch_bytes_max):
-                raise _corruption(reader, f"{whole}: this is no write that was cut short")
+                raise corruption(reader, f"{whole}: this is no write that was cut short")
             self.notes.append(f"{reader.path} at offset {reader.position}: the torn last batch is cut ({whole})")
         if self.certain_tears_only and reader.last_zxid == 0:
             self._check_place(reader)
@@ -169,7 +169,8 @@ class History:
 _OVERRIDE_REMEDY = f"If they never existed, start once with {GAPS_OVERRIDE}=true"
 
 
-def _corruption(reader: LogReader, what: str) -> CorruptionError:
+def corruption(reader: LogReader, what: str) -> CorruptionError:
+    """The error that names the place where a log file is no good any more."""
     return CorruptionError(reader.path, reader.position, reader.last_zxid, what)
 
 
@@ -193,7 +194,7 @@ def truncate_logs(disk: Disk, directory: str, zxid: int) -> None:
         reader = LogReader(disk, directory, name)
         offsets = [offset for found, offset, _ in reader if found > zxid]
         if reader.damage is not None and not offsets and reader.last_zxid < zxid:
-            raise _corruption(reader, f"{reader.damage}, before the txn 0x{zxid:x} behind which the log is to be cut")
+            raise corruption(reader, f"{reader.damage}, before the txn 0x{zxid:x} behind which the log is to be cut")
         # Differs from Apache: when zxid itself is not in the log, Java keeps the first record above it.
         cut(disk, reader.path, min(offsets, default=reader.position))
         return

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pyzk.errors import CorruptionError
 from pyzk.storage import catchup
 from pyzk.storage.catchup import read_log
 from pyzk.storage.snapshot import save
@@ -95,7 +96,8 @@ def test_record_that_stands_twice_is_sent_once(disk, payload, read):
 def test_damage_ends_the_log(disk, read):
     file = disk.open(f"{DIRECTORY}/log.5")
     file.write(40, b"\xee")
-    assert read(2, 6) is None
+    with pytest.raises(CorruptionError, match=r"log\.5"):
+        read(2, 6)
     assert read(2, 4) == [3, 4]
 
 
@@ -111,8 +113,9 @@ def spoil_second_file(disk, payload):
 def test_epoch_behind_damage_is_not_passed_on_because_more_may_have_stood_there(disk, payload, read):
     assert read(2, EPOCH_2 + 2) == [3, 4, 5, 6, 7, EPOCH_2 + 1, EPOCH_2 + 2]
     spoil_second_file(disk, payload)
-    assert read(2, EPOCH_2 + 2) is None
-    assert read(2, EPOCH_2 + 2, 0.5) is None
+    for factor in (0.0, 0.5):
+        with pytest.raises(CorruptionError, match=r"log\.5 at offset .*zxid 0x6.*wrong checksum.*0x200000001"):
+            read(2, EPOCH_2 + 2, factor)
     assert read(2, 6) == [3, 4, 5, 6]
 
 
