@@ -57,6 +57,39 @@ def test_an_old_python_is_refused_with_a_remedy(tmp_path: Path) -> None:
     assert "set PYTHON" in run.stderr
 
 
+def fake_python(folder: Path, *, optimised: bool) -> Path:
+    """One that tells the probe this, and makes an environment whose interpreter says whose it is."""
+    folder.mkdir()
+    python = folder / "python3.11"
+    python.write_text(
+        f"""#!/bin/bash
+case $1 in
+    -c) echo {int(not optimised)} {python} ;;
+    -m) mkdir -p .venv/bin && printf '#!/bin/bash\\n# {folder.name}' > .venv/bin/python && chmod +x .venv/bin/python ;;
+esac
+"""
+    )
+    python.chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize(("first", "chosen"), [(False, "second"), (True, "first")])
+def test_the_first_python_that_was_built_with_optimisation_is_taken(
+    tmp_path: Path, *, first: bool, chosen: str
+) -> None:
+    folders = [
+        fake_python(tmp_path / "first", optimised=first),
+        fake_python(tmp_path / "second", optimised=True),
+    ]
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "install", tmp_path / "scripts" / "install")
+    (tmp_path / "pyproject.toml").touch()
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHON"}
+    path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
+    subprocess.run([tmp_path / "scripts" / "install"], env={**environment, "PATH": path}, check=True)
+    assert (tmp_path / ".venv" / "bin" / "python").read_text(encoding="utf-8").endswith(f"# {chosen}")
+
+
 def test_the_init_script_has_what_chkconfig_and_lsb_read() -> None:
     script = SERVICES / "zk"
     assert os.access(script, os.X_OK)
