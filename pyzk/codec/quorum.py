@@ -41,6 +41,9 @@ class PacketType(IntEnum):
 
 # Looked up once: an enum's members are slow to come by, and so is the size of a struct.
 REQUEST, SNAP = int(PacketType.REQUEST), int(PacketType.SNAP)
+CUMULATIVE = frozenset({int(PacketType.ACK), int(PacketType.COMMIT)})
+"""What such a packet says of its txn holds for all before, in a log without holes."""
+COUNTER_MASK = 0xFFFFFFFF
 
 STREAM_SIGNATURE = pack_buffer(b"BenWasHere")
 """What follows the tree behind a SNAP."""
@@ -58,6 +61,8 @@ HEAD = Struct(">iqi")
 """Type, zxid, length of the data."""
 SMALLEST = Struct(">iqii")
 """A packet without data and ids: both lengths are -1."""
+NEXT = Struct(">iqq")
+"""The same where both lengths are looked at together."""
 HEAD_SIZE, SMALLEST_SIZE = HEAD.size, SMALLEST.size
 REQUEST_HEAD = Struct(">qii")
 """Session id, cxid, opcode."""
@@ -121,15 +126,17 @@ class PacketReader:
 
     Args:
         bytes_max: longest buffer, string or vector that is accepted (jute.maxbuffer plus extrasize).
+        joins_runs: of several ACKs, or COMMITs, of txns that follow each other only the last is returned.
 
     Attributes:
         is_raw: a SNAP was read, and `resume` was not called since.
     """
 
-    __slots__ = ("_ids", "_ids_bytes", "_missing_bytes", "_parts", "_rest", "bytes_max", "is_raw")
+    __slots__ = ("_cumulative", "_ids", "_ids_bytes", "_missing_bytes", "_parts", "_rest", "bytes_max", "is_raw")
 
-    def __init__(self, bytes_max: int) -> None:
+    def __init__(self, bytes_max: int, *, joins_runs: bool = False) -> None:
         self.bytes_max = bytes_max
+        self._cumulative: frozenset[int] = CUMULATIVE if joins_runs else frozenset()
         self.is_raw = False
         self._parts: list[bytes] = []
         self._missing_bytes = 0
@@ -180,6 +187,8 @@ class PacketReader:
                     break
                 data = source[position + HEAD_SIZE : stop - 4]
                 (count,) = INT32.unpack_from(source, stop - 4)
+            elif kind in self._cumulative and count == -1 and stop < end:
+                zxid, stop = _end_of_run(source, kind, zxid, stop)
             if count != -1:
                 auth, stop = self._ids_at(source, stop, count)
                 if stop > end:
@@ -246,6 +255,22 @@ class PacketReader:
                 return (), max(start, position) + 4 * behind
             texts.append(source[start:position])
         return tuple(zip(texts[::2], texts[1::2], strict=True)), position
+
+
+def _end_of_run(source: bytes, kind: int, zxid: int, position: int) -> tuple[int, int]:
+    """The zxid of the last packet of a run, and the offset behind it; the first has this zxid and ends here.
+
+    A run is of one epoch, and its beginning is no txn: the ACK of that is NEWLEADER's.
+    """
+    counter = zxid & COUNTER_MASK
+    count_max = min((len(source) - position) // SMALLEST_SIZE, COUNTER_MASK - counter if counter else 0)
+    rest = memoryview(source)[position : position + SMALLEST_SIZE * count_max]
+    for next_kind, next_zxid, lengths in NEXT.iter_unpack(rest):
+        if next_kind != kind or next_zxid != zxid + 1 or lengths != -1:
+            break
+        zxid = next_zxid
+        position += SMALLEST_SIZE
+    return zxid, position
 
 
 @dataclass(slots=True)

@@ -28,9 +28,8 @@ def time_ms_of(payload: bytes) -> int:
 
 TXN_DIGEST = Struct(">iQ")
 CREATE_TAIL = Struct(">?i")
-TYPE_AT, TYPE_END = TXN_HEADER.size - 4, TXN_HEADER.size
+TYPE_AT = TXN_HEADER.size - 4
 SET_DATA = int(OpCode.SET_DATA)
-SET_DATA_TYPE = INT32.pack(SET_DATA)
 SET_DATA_HEAD = Struct(f"{TXN_HEADER.format}i")
 """The header of a txn and the length of its path."""
 SET_DATA_TAIL = Struct(">iiQ")
@@ -391,11 +390,11 @@ PlainSetData = tuple[int, int, int, int, bytes, bytes, int, int]
 
 def plain_set_data(data: bytes) -> PlainSetData | None:
     """Take a setData apart in one step, because of how often it is needed; None for what needs a closer look."""
-    if data[TYPE_AT:TYPE_END] != SET_DATA_TYPE or len(data) <= PLAIN_HEAD_SIZE:
+    if len(data) <= PLAIN_HEAD_SIZE:
         return None
-    client_id, cxid, zxid, time_ms, _, path_size = SET_DATA_HEAD.unpack_from(data)
+    client_id, cxid, zxid, time_ms, kind, path_size = SET_DATA_HEAD.unpack_from(data)
     data_at = PLAIN_HEAD_SIZE + path_size + 4
-    if path_size < 1 or data_at > len(data) - PLAIN_TAIL_SIZE or data[PLAIN_HEAD_SIZE] != SLASH:
+    if kind != SET_DATA or path_size < 1 or data_at > len(data) - PLAIN_TAIL_SIZE or data[PLAIN_HEAD_SIZE] != SLASH:
         return None
     tail_at = data_at + INT32.unpack_from(data, data_at - 4)[0]
     if tail_at != len(data) - PLAIN_TAIL_SIZE or tail_at < data_at:

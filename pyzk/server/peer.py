@@ -100,13 +100,10 @@ class Peer(Driver):
             committed.append(outstanding.popleft())
         began_at = monotonic_seconds()
         self.service.deliver(committed, began_at)
-        counters, settle = self.service.counters, self.proposer.overlay.settle
+        counters = self.service.counters
         if committed:
             counters.note_delivery(len(committed), committed[-1].header.time_ms, wall_ms())
-        for proposal in committed:
-            if proposal.written:
-                counters.changes_settled += len(proposal.written)
-                settle(proposal.written)
+        counters.changes_settled += self.proposer.settle(committed, is_all=not outstanding)
         self.stages.delivered(len(committed), began_at, monotonic_seconds())
 
     def logged(self, tokens: list[int]) -> None:

@@ -54,6 +54,8 @@ FORWARDABLE = frozenset({*WRITE_OPCODES, OpCode.CREATE_SESSION})
 # Looked up once: an enum's members are slow to come by.
 CREATE_SESSION, CLOSE_SESSION, SYNC = int(OpCode.CREATE_SESSION), int(OpCode.CLOSE_SESSION), int(OpCode.SYNC)
 
+SESSION_OPCODES = frozenset({CREATE_SESSION, CLOSE_SESSION})
+
 OURS = 0
 """Stands among the links of learners for our own clients."""
 
@@ -162,28 +164,27 @@ class Desk(Role):
         if isinstance(request, Refusal):
             return self.proposer.refuse(request.session_id, request.cxid, wall_ms, request.err)
         try:
-            self._admit(request, link, now)
+            if request.opcode in SESSION_OPCODES:
+                self._follow_session(request, link, now)
+            elif link != OURS or request.origin:
+                self._check_session(request, link)
         except RequestError as error:
             return self.proposer.refuse(request.session_id, request.cxid, wall_ms, error.code, request.origin)
         return self.proposer.propose(request, wall_ms)
 
-    def _admit(self, request: Request, link: int, now: float) -> None:
-        """Whether this session may ask for this, through this link; follows its beginning and end. Raises RequestError.
-
-        As in Apache, anybody may close a session, because the tracker asks for that without owning it.
-        """
+    def _follow_session(self, request: Request, link: int, now: float) -> None:
+        """A session begins or ends. As in Apache, anybody may close one, because trackers do that without owning it."""
         session_id = request.session_id
-        if request.opcode == CREATE_SESSION:
-            assert isinstance(request.record, CreateSessionRequest)
-            self._tracker.created(session_id, request.record.timeout_ms, now)
-            self.owners[session_id] = link
-        elif request.opcode == CLOSE_SESSION:
+        if request.opcode == CLOSE_SESSION:
             self._tracker.set_closing(session_id)
             self._closing[session_id] = None
-        elif link != OURS or request.origin:
-            self._check_session(request, link)
+            return
+        assert isinstance(request.record, CreateSessionRequest)
+        self._tracker.created(session_id, request.record.timeout_ms, now)
+        self.owners[session_id] = link
 
     def _check_session(self, request: Request, link: int) -> None:
+        """Whether this session may ask for this, through this link. Raises RequestError."""
         session_id = request.session_id
         if session_id in self._tracker:
             if session_id in self._closing:
@@ -215,12 +216,8 @@ class Desk(Role):
         while outstanding and outstanding[0].header.zxid <= zxid:
             committed.append(outstanding.popleft())
         self.service.deliver(committed, now)
-        settle = self.proposer.overlay.settle
-        counters = self.service.counters
+        self.service.counters.changes_settled += self.proposer.settle(committed, is_all=not outstanding)
         for proposal in committed:
-            if proposal.written:
-                counters.changes_settled += len(proposal.written)
-                settle(proposal.written)
             if proposal.header.type == CLOSE_SESSION:
                 self._forget(proposal.header)
 

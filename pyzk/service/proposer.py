@@ -4,7 +4,7 @@ Every zxid that is taken ends in exactly one txn: the request's, or an error txn
 and not yet applied. Source: docs/protocol/data-model.md section 4, docs/protocol/client-protocol.md section 3.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pyzk.codec.opcodes import OpCode
@@ -108,6 +108,16 @@ class Proposer:
         header = TxnHeader(session_id, cxid, self.zxid, wall_ms, OpCode.ERROR)
         record = ErrorTxn(code)
         return Proposal(header, record, Txn(header, record).encode(), [], origin)
+
+    def settle(self, applied: Sequence[Proposal], *, is_all: bool) -> int:
+        """These are applied: the tree itself has them. Returns how many znodes they wrote; `is_all`: nothing else is left."""
+        written = [proposal.written for proposal in applied if proposal.written]
+        if is_all:
+            self.overlay.clear()
+        else:
+            for changes in written:
+                self.overlay.settle(changes)
+        return sum(map(len, written))
 
     def begin(self, tree: Tree, zxid: int) -> None:
         """Start anew on top of `tree`, which holds all that is outstanding so far; the next txn has `zxid` + 1."""

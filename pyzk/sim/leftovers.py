@@ -21,7 +21,7 @@ from pyzk.storage.logreader import LogReader
 from pyzk.storage.member import DOUBT
 from pyzk.storage.snapshot import TEMPORARY_SUFFIX
 from pyzk.storage.switch import PENDING, remove
-from pyzk.storage.txnlog import LOG_HEADER, RECORD_HEAD, frame_record
+from pyzk.storage.txnlog import LOG_HEADER, RECORD_HEAD, frame_record, frame_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +104,7 @@ def _repeat_txns(faults: Faults) -> None:
     if rng.random() < 0.5:
         header = TxnHeader(1, 1, _end(newest), host.boot, OpCode.ERROR)
         repeated.insert(0, Txn(header, ErrorTxn(-1)).encode())
-    _write(host, newest.path, newest.position, b"".join(map(frame_record, repeated)))
+    _write(host, newest.path, newest.position, frame_records(repeated))
 
 
 def _tear_old_log(faults: Faults) -> None:

@@ -5,7 +5,7 @@ extended ahead by `preallocate_bytes`, exactly as Apache's. Each process begins 
 Reading is `pyzk.storage.logreader` and `history`. Source: docs/protocol/storage.md section 2.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from struct import Struct
@@ -32,7 +32,15 @@ Batch = Sequence[tuple[int, bytes]]
 
 def frame_record(payload: bytes) -> bytes:
     """A log record: checksum, length, payload, `B`."""
-    return RECORD_HEAD.pack(adler32(payload), len(payload)) + payload + RECORD_END
+    return frame_records([payload])
+
+
+def frame_records(payloads: Iterable[bytes]) -> bytes:
+    """A log record for each of these."""
+    parts: list[bytes] = []
+    for payload in payloads:
+        parts += (RECORD_HEAD.pack(adler32(payload), len(payload)), payload, RECORD_END)
+    return b"".join(parts)
 
 
 def padded_size(position: int, size: int, preallocate_bytes: int) -> int:
@@ -90,7 +98,7 @@ class TxnLog:
         """
         if self.broken:
             raise StorageError(f"{self.directory}/{self.name}: an earlier failure left the log in an unknown state")
-        data = b"".join([frame_record(payload) for _, payload in batch])
+        data = frame_records([payload for _, payload in batch])
         if len(data) > self.batch_bytes_max:
             raise StorageError(f"a batch of {len(data)} bytes is above log_batch_bytes_max={self.batch_bytes_max}")
         if self.points.fires("log rolls early"):

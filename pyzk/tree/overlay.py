@@ -86,6 +86,11 @@ class Overlay:
                 if self._ephemerals:
                     self._ephemerals.pop(path, None)
 
+    def clear(self) -> None:
+        """All txns are applied."""
+        self._states.clear()
+        self._ephemerals.clear()
+
     def find(self, path: bytes) -> NodeState | None:
         """The znode as it will be; None if it will not exist. Not to be changed: see `edit`."""
         state = self._states.get(path)

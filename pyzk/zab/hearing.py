@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyzk.codec.quorum import PacketType, unpack_designated, unpack_inform_and_activate, unpack_revalidated
-from pyzk.errors import DecodeError, PeerError
+from pyzk.errors import PeerError
 from pyzk.zab.configuring import is_reconfig
 from pyzk.zab.effects import Pinged, Revalidated, Synced
 from pyzk.zab.history import require_next
@@ -39,14 +39,11 @@ class Batch:
         self.proposals: list[Entry] = []
 
     def hear(self, packet: Packet) -> None:
-        """One packet. Raises PeerError for what a leader must not say."""
+        """One packet. Raises PeerError for what a leader must not say, DecodeError for data that is none."""
         handler = HANDLERS.get(packet.type)
         if handler is None:
             raise PeerError(f"packet {packet.type} from the leader")
-        try:
-            handler(self, packet)
-        except DecodeError as error:
-            raise PeerError(str(error)) from error
+        handler(self, packet)
 
     def log(self) -> None:
         """Log what was proposed."""
@@ -82,7 +79,7 @@ class Batch:
 
 
 def hear(learning: Learning, packets: Iterable[Packet]) -> None:
-    """Packets of one wake-up, in order. Raises PeerError."""
+    """Packets of one wake-up, in order. Raises PeerError and DecodeError."""
     batch = Batch(learning)
     for packet in packets:
         batch.hear(packet)

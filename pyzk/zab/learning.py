@@ -88,7 +88,7 @@ class Learning:
         self.link = 0
         self._call = call
         self.keeps_log = state.keeps_log or not call.is_observer
-        self._packets = PacketReader(state.settings.packet_bytes_max)
+        self._packets = PacketReader(state.settings.packet_bytes_max, joins_runs=True)
         self._stream: TreeStream | None = None
         self._tree: Tree | None = None
         self._held: list[Entry] = []

@@ -49,7 +49,7 @@ class Learner:
         self.deadline_tick = master.tick + master.settings.init_ticks + master.settings.sync_ticks
         self.forwards = self.is_synced = self.is_established = False
         self.overdue: tuple[int, float] | None = None
-        self.packets = PacketReader(master.settings.packet_bytes_max)
+        self.packets = PacketReader(master.settings.packet_bytes_max, joins_runs=True)
         self.conversation = Conversation(bring_up(master, self))
 
     def __str__(self) -> str:

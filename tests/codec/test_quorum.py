@@ -112,6 +112,45 @@ def test_only_a_reader_that_has_stopped_has_a_rest_and_goes_on():
         PacketReader(LIMIT).resume(b"")
 
 
+RUN = st.builds(
+    lambda kind, first, count: [Packet(kind, first + step) for step in range(count)],
+    st.sampled_from([PacketType.ACK, PacketType.COMMIT, PacketType.PING]),
+    st.integers(-3, 5) | st.integers((1 << 32) - 3, (1 << 32) + 3),
+    st.integers(1, 6),
+)
+
+
+MASK = 0xFFFFFFFF
+
+
+def is_covered(one: Packet, by: Packet) -> bool:
+    """Whether the second says all that the first does, one being the ACK or the COMMIT right behind the other."""
+    is_plain = one.type == by.type in {PacketType.ACK, PacketType.COMMIT} and one.data is one.auth is by.data is by.auth
+    return is_plain and by.data is None and by.zxid == one.zxid + 1 and 0 not in {one.zxid & MASK, by.zxid & MASK}
+
+
+def without_runs(packets: list[Packet]) -> list[Packet]:
+    return [one for one, by in itertools.pairwise([*packets, Packet(PacketType.PING, 0)]) if not is_covered(one, by)]
+
+
+@given(st.lists(RUN | st.lists(WITHOUT_SNAP, min_size=1, max_size=2), max_size=5), BYTES)
+@THOROUGH
+def test_of_acks_and_of_commits_that_follow_each_other_the_last_stands_for_all(runs: list[list[Packet]], part: bytes):
+    sent = [one for run in runs for one in run]
+    unfinished = Packet(PacketType.PROPOSAL, 9, part).encode()
+    reader = PacketReader(LIMIT, joins_runs=True)
+    assert reader.feed(b"".join([one.encode() for one in sent]) + unfinished[:-1]) == without_runs(sent)
+    assert reader.feed(unfinished[-1:]) == [Packet(PacketType.PROPOSAL, 9, part)]
+
+
+def test_an_ack_of_newleader_is_never_joined():
+    acks = packets_of_zxids(PacketType.ACK, [5 << 32, (5 << 32) + 1, (5 << 32) + 2])
+    assert PacketReader(LIMIT, joins_runs=True).feed(acks) == [
+        Packet(PacketType.ACK, 5 << 32),
+        Packet(PacketType.ACK, (5 << 32) + 2),
+    ]
+
+
 def test_nothing_is_a_piece_too():
     reader = PacketReader(LIMIT)
     assert reader.feed(b"") == reader.feed(ACK[:3]) == reader.feed(b"") == []

@@ -121,8 +121,7 @@ class World(Shell):
     def _deliver(self, count: int) -> None:
         committed, self.outstanding = self.outstanding[:count], self.outstanding[count:]
         self.service.deliver(committed, self.now)
-        for proposal in committed:
-            self.proposer.overlay.settle(proposal.written or ())
+        self.proposer.settle(committed, is_all=not self.outstanding)
 
     def fail_log(self) -> None:
         """Nothing of what is under way could be written."""

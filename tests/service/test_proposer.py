@@ -24,7 +24,8 @@ def settle(proposer: Proposer, request: Request) -> bytes:
     """Propose and apply; the payload."""
     proposal = proposer.propose(request, WALL_MS)
     apply_record(proposer.overlay.tree, proposal.header, proposal.record, proposal.written)
-    proposer.overlay.settle(proposal.written)
+    assert proposer.settle([proposal], is_all=True) == len(proposal.written)
+    assert not len(proposer.overlay)
     return proposal.payload
 
 
@@ -35,6 +36,19 @@ def test_every_zxid_ends_in_one_txn_also_when_the_request_fails():
     assert [txn.header.zxid for txn in txns] == [1, 2, 3]
     assert [txn.record for txn in txns[1:]] == [ErrorTxn(-110), ErrorTxn(-101)]
     assert txns[1].digest is None
+
+
+def test_what_is_applied_is_settled_and_what_is_outstanding_stays():
+    proposer = Proposer(Tree(), Rules(AccessControl()))
+    first, second = [proposer.propose(create(path), WALL_MS) for path in (b"/a", b"/b")]
+    apply_record(proposer.overlay.tree, first.header, first.record, first.written)
+    assert proposer.settle([first], is_all=False) == 2, "the znode and its parent"
+    assert proposer.overlay.is_outstanding(b"/b")
+    assert not proposer.overlay.is_outstanding(b"/a")
+    assert proposer.overlay.find(b"/").child_count == 3, "with /zookeeper"
+    apply_record(proposer.overlay.tree, second.header, second.record, second.written)
+    proposer.settle([second], is_all=True)
+    assert not len(proposer.overlay)
 
 
 @pytest.mark.parametrize("digest_enabled", [True, False])

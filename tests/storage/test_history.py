@@ -9,7 +9,7 @@ from pyzk.codec.txns import ErrorTxn, Txn, TxnHeader
 from pyzk.errors import CorruptionError, GapError
 from pyzk.storage.history import History, follows, truncate_logs
 from pyzk.storage.logreader import LogReader
-from pyzk.storage.txnlog import LOG_HEADER, TxnLog, frame_record
+from pyzk.storage.txnlog import LOG_HEADER, TxnLog, frame_records
 
 DIRECTORY = "data/version-2"
 LAST = 2719
@@ -41,7 +41,7 @@ def put(disk, name, data):
 
 
 def file_of(*records):
-    return LOG_HEADER + b"".join(map(frame_record, records)) + bytes(64)
+    return LOG_HEADER + frame_records(records) + bytes(64)
 
 
 def zxids(disk, after=0, **options):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
 from pyzk.storage.snapshot import SNAPSHOT_HEADER, sealed
-from pyzk.storage.txnlog import LOG_HEADER, RECORD_HEAD, frame_record
+from pyzk.storage.txnlog import LOG_HEADER, RECORD_HEAD, frame_records
 from pyzk.tools.main import main
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "storage"
@@ -113,7 +113,7 @@ def with_good_checksums(data, changes):
         position = start + length + 1
     chosen = changes[0][1] % len(records)
     records[chosen] = mutilate(records[chosen], changes)
-    return LOG_HEADER + b"".join(map(frame_record, records))
+    return LOG_HEADER + frame_records(records)
 
 
 @pytest.mark.parametrize("source", LOGS, ids=lambda path: path.name)
