@@ -110,7 +110,7 @@ class Proposer:
         return Proposal(header, record, Txn(header, record).encode(), [], origin)
 
     def settle(self, applied: Sequence[Proposal], *, is_all: bool) -> int:
-        """These are applied: the tree itself has them. Returns how many znodes they wrote; `is_all`: nothing else is left."""
+        """These are applied: the tree has them. Returns how many znodes they wrote; `is_all`: nothing else is left."""
         written = [proposal.written for proposal in applied if proposal.written]
         if is_all:
             self.overlay.clear()
