@@ -74,6 +74,7 @@ class Election:
         "_answers",
         "_connections",
         "_deadline",
+        "_early",
         "_effects",
         "_heard",
         "_initial",
@@ -122,6 +123,7 @@ class Election:
         self._not_counting: set[int] = set()  # had a role when they heard us
         self._settled: dict[int, Vote] = {}  # of servers that follow or lead, whatever their round
         self._heard: deque[tuple[int, Vote]] = deque()  # of voters only; empty after each call
+        self._early: dict[int, tuple[Vote, float]] = {}  # heard while we were not looking, and when
         self._answers: dict[int, _Answer] = {}
         self._interval_ms = settings.interval_ms_min
         self._deadline: float | None = None
@@ -153,6 +155,7 @@ class Election:
         self._propose(initial)
         self._wait(now)
         self._work(now)
+        self._count_early(now)
 
     def set_state(self, state: ServerState) -> None:
         """A role is entered or left; what we tell others from now on."""
@@ -202,16 +205,28 @@ class Election:
     # Answers.
 
     def _answer_voter(self, sender: int, vote: Vote, now: float) -> None:
-        if self.state is not ServerState.LOOKING:
-            if vote.state is ServerState.LOOKING:
-                if self.state is ServerState.LEADING:
-                    self.looking_heard.add(sender)
-                self._connections.send(sender, self._encode(self.current, self.current.round))
-        elif self._deadline is not None:
+        if self._deadline is not None:
             if self._is_to_be_told(sender, vote):
                 self._connections.send(sender, self._encode(self._proposal, self.logical_clock))
             self._heard.append((sender, vote))
             self._work(now)
+        elif vote.state is ServerState.LOOKING:
+            self._early[sender] = vote, now
+            if self.state is ServerState.LEADING:
+                self.looking_heard.add(sender)
+            if self.state is not ServerState.LOOKING:
+                self._connections.send(sender, self._encode(self.current, self.current.round))
+
+    def _count_early(self, now: float) -> None:
+        """What was said just before we began to look.
+
+        Differs from Apache: who loses the same leader a moment before us has asked us already, and would not again
+        before the interval is over; our answer may not have gone out, because a later message takes its place.
+        """
+        early, self._early = self._early, {}
+        for sender, (vote, at) in early.items():
+            if now - at < self._settings.interval_ms_min / 1000:
+                self._answer_voter(sender, vote, now)
 
     def _is_to_be_told(self, sender: int, vote: Vote) -> bool:
         """Whether a voter does not know what we propose.

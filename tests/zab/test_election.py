@@ -344,6 +344,32 @@ def test_nothing_heard_in_an_earlier_election_counts_in_a_later_one() -> None:
         assert server.winner is None
 
 
+@pytest.mark.parametrize("state", [FOLLOWING, LOOKING], ids=["in a role", "between a role and the election"])
+def test_who_has_lost_the_same_leader_a_moment_before_us_need_not_ask_again(state: ServerState) -> None:
+    server = Server()
+    server.election.set_state(FOLLOWING)
+    server.election.set_state(state)
+    server.hear(3, LOOKING, vote_of(3, in_round=2))
+    server.said()
+    server.now += 0.1
+    server.election.set_state(LOOKING)
+    server.election.start(vote_of(2), server.now)
+    assert (3, LOOKING, 3, EPOCH, 2, 1) in server.said()
+    assert server.wait() == 200
+    assert server.winner == vote_of(3, in_round=2)
+
+
+def test_what_was_heard_longer_before_an_election_does_not_count() -> None:
+    server = Server()
+    server.election.set_state(FOLLOWING)
+    server.hear(3, LOOKING, vote_of(3, in_round=2))
+    server.said()
+    server.now += 0.2
+    server.election.set_state(LOOKING)
+    server.election.start(vote_of(2), server.now)
+    assert server.said() == [(to, LOOKING, 2, EPOCH, 2, 1) for to in (1, 3)]
+
+
 def test_an_election_that_is_begun_anew_is_not_final_by_the_silence_of_the_old_one() -> None:
     server = Server()
     server.hear(1, LOOKING, vote_of(2))
