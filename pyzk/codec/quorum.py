@@ -44,6 +44,7 @@ REQUEST, SNAP = int(PacketType.REQUEST), int(PacketType.SNAP)
 CUMULATIVE = frozenset({int(PacketType.ACK), int(PacketType.COMMIT)})
 """What such a packet says of its txn holds for all before, in a log without holes."""
 COUNTER_MASK = 0xFFFFFFFF
+"""The part of a zxid that counts the txns of its epoch."""
 
 STREAM_SIGNATURE = pack_buffer(b"BenWasHere")
 """What follows the tree behind a SNAP."""

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from pyzk.codec.opcodes import WRITE_OPCODES, OpCode
-from pyzk.codec.quorum import pack_revalidated
+from pyzk.codec.quorum import COUNTER_MASK, pack_revalidated
 from pyzk.codec.requests import CreateSessionRequest
 from pyzk.errors import (
     EphemeralOnLocalSessionError,
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 Order = Propose | Sync
 """What the agreement is told, in the order of the requests."""
 
-COUNTER_MASK = 0xFFFFFFFF
 COUNTER_MAX = 0xFFFFFFFE
 """The last txn of an epoch; Apache's leaders do not propose the one behind it either."""
 

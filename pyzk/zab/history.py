@@ -8,10 +8,9 @@ Source: docs/protocol/zab.md sections 4, 5 and 14.1.
 from collections import deque
 from collections.abc import Iterable, Sequence
 
+from pyzk.codec.quorum import COUNTER_MASK
 from pyzk.errors import PeerError
 from pyzk.zab.events import Entry
-
-COUNTER_MASK = 0xFFFFFFFF
 
 
 def epoch_of(zxid: int) -> int:

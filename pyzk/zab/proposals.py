@@ -11,6 +11,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from pyzk.codec.quorum import (
+    COUNTER_MASK,
     PacketType,
     pack_designated,
     pack_inform_and_activate,
@@ -21,7 +22,7 @@ from pyzk.codec.quorum import (
 from pyzk.errors import BadArgumentsError, BadVersionError, NewConfigNoQuorumError, ReconfigInProgressError
 from pyzk.zab.broadcast import Broadcast
 from pyzk.zab.configuring import activate_config, is_reconfig, see_reconfig
-from pyzk.zab.history import COUNTER_MASK, epoch_of
+from pyzk.zab.history import epoch_of
 from pyzk.zab.reconfig import propose_membership
 
 if TYPE_CHECKING:
